@@ -1,0 +1,90 @@
+# Every target prepares what it needs; `make help` lists them.
+
+PYTHON ?= python3
+IMG ?= marieai/marie-operator:latest
+BASE ?= python:3.13-slim
+CONTAINER_TOOL ?= $(firstword $(notdir $(foreach tool,docker podman buildah,$(shell command -v $(tool) 2>/dev/null))))
+
+VENV := .venv
+BIN := $(VENV)/bin
+UV := $(BIN)/uv
+READY := $(VENV)/.ready
+# The control plane's own kubectl, so that no other tool is needed; KUBECTL=kubectl uses yours.
+KUBECTL ?= $(shell hack/controlplane/build.sh)/kubectl
+
+.DEFAULT_GOAL := help
+.PHONY: help setup build docker-build docker-push manifests install uninstall deploy undeploy run test unit controlplane \
+	lint format demo bench clean
+
+help: ## List the targets.
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(READY) ## Create .venv with everything the project needs, from uv.lock.
+
+$(READY): pyproject.toml uv.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "error: $(PYTHON) is older than Python 3.11; name a newer one: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || \
+		{ echo "error: $(PYTHON) cannot create virtual environments; on Debian: apt install python3-venv" >&2; exit 1; }
+	$(PYTHON) -m venv --clear $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check 'uv>=0.13,<1'
+	$(UV) sync --quiet --frozen --inexact --all-groups --all-extras
+	@touch $@
+
+build: $(READY) ## Build the wheel into dist/.
+	$(UV) build --quiet --wheel --out-dir dist
+	@ls dist/*.whl
+
+docker-build: ## Build the operator's image: make docker-build IMG=registry/name:tag [BASE=python:3.13-slim]
+	@test -n "$(CONTAINER_TOOL)" || { echo "error: none of docker, podman, buildah is installed" >&2; exit 1; }
+	$(CONTAINER_TOOL) build --build-arg BASE=$(BASE) --tag $(IMG) --file Dockerfile .
+
+docker-push: ## Push the operator's image: make docker-push IMG=registry/name:tag
+	@test -n "$(CONTAINER_TOOL)" || { echo "error: none of docker, podman, buildah is installed" >&2; exit 1; }
+	$(CONTAINER_TOOL) push $(IMG)
+
+manifests: $(READY) ## Regenerate config/crd and config/rbac from the source.
+	$(BIN)/python hack/manifests.py
+
+install: ## Install the CRDs in the cluster of the current kubeconfig context.
+	$(KUBECTL) apply -k config/crd
+
+uninstall: ## Remove the CRDs, and with them every MarieCluster and MarieJob.
+	$(KUBECTL) delete --ignore-not-found -k config/crd
+
+deploy: ## Install the CRDs and the operator: make deploy IMG=registry/name:tag
+	$(KUBECTL) kustomize config/default | sed 's|image: marieai/marie-operator:latest|image: $(IMG)|' | $(KUBECTL) apply -f -
+
+undeploy: ## Remove the operator and the CRDs.
+	$(KUBECTL) delete --ignore-not-found -k config/default
+
+run: $(READY) ## Run the operator on this machine against the current kubeconfig context.
+	$(BIN)/python -m marie_operator run
+
+demo: $(READY) ## A control plane, the operator and the example cluster and job, live on this machine.
+	$(BIN)/python -m marie_operator demo --binaries "$$(hack/controlplane/build.sh)"
+
+test: lint unit controlplane ## Prove the project: lint, unit tests, tests on a real control plane.
+
+unit: $(READY) ## The tests that need no server but their own.
+	$(BIN)/pytest -m "not controlplane" -n auto -q
+
+controlplane: $(READY) ## The tests on a real etcd and kube-apiserver (built once, about 5 minutes).
+	hack/controlplane/build.sh >/dev/null
+	$(BIN)/pytest -m controlplane -q
+
+lint: $(READY) ## Format, lint, types, architecture.
+	$(BIN)/ruff format --check --quiet .
+	$(BIN)/ruff check --quiet .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache --no-logo
+
+format: $(READY) ## Format the source and fix what can be fixed.
+	$(BIN)/ruff format --quiet .
+	$(BIN)/ruff check --quiet --fix .
+
+bench: $(READY) ## Measure; results and their commands in benchmarks/RESULTS.md
+	$(BIN)/python -m benchmarks
+
+clean: ## Remove what the targets made inside the repository.
+	rm -rf $(VENV) dist build .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis
