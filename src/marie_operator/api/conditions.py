@@ -1,0 +1,263 @@
+"""Condition types, their reasons, and the reasons of events: everything a status says that programs may match.
+
+Each reason's text says what it means and what the user should do; the condition's message says the same with names filled in.
+"""
+
+from enum import StrEnum
+
+
+class ClusterCondition(StrEnum):
+    """Conditions of a MarieCluster."""
+
+    READY = "Ready"
+    """The summary: the scheduler runs and every wanted executor is ready. Wait for it with ``kubectl wait``."""
+
+    PROVISIONED = "MarieClusterProvisioned"
+    """The cluster was ready at least once since it was created or resumed; it stays true while pods come and go."""
+
+    SERVER_POD_READY = "ServerPodReady"
+    """The server's pod is ready and its scheduler takes jobs."""
+
+    ALL_EXECUTORS_READY = "AllExecutorsReady"
+    """Every group has as many ready pods as it wants."""
+
+    SUSPENDED = "Suspended"
+    """The cluster's pods are gone because ``spec.suspend`` asked for it."""
+
+
+class ClusterReason(StrEnum):
+    """Why a condition of a MarieCluster has its status."""
+
+    READY = "Ready"
+    """Everything runs as wanted. Nothing to do."""
+
+    PROVISIONED = "Provisioned"
+    """The cluster has been ready. Nothing to do."""
+
+    PROVISIONING = "Provisioning"
+    """The first pods are starting. Wait; the Ready condition says for what."""
+
+    SERVER_READY = "ServerReady"
+    """The server's pod is ready and its scheduler runs. Nothing to do."""
+
+    SERVER_STARTING = "ServerStarting"
+    """The server's pod is being scheduled, pulls its image or starts. Wait."""
+
+    SERVER_FAILING = "ServerFailing"
+    """The server's pod cannot start or keeps ending. Do what the message says of it: image, resources, logs."""
+
+    GATEWAY_UNREACHABLE = "GatewayUnreachable"
+    """The pod is up but its gateway does not answer the operator. Check NetworkPolicies and the server's log."""
+
+    SCHEDULER_STOPPED = "SchedulerStopped"
+    """The gateway answers but its scheduler does not run. Check that etcd and PostgreSQL are reachable from the server."""
+
+    EXECUTORS_READY = "ExecutorsReady"
+    """Every group has its ready pods. Nothing to do."""
+
+    EXECUTORS_STARTING = "ExecutorsStarting"
+    """Executor pods are being scheduled, pull their image or load models. Wait."""
+
+    EXECUTORS_FAILING = "ExecutorsFailing"
+    """Executor pods cannot start or keep ending. Do what the message says of them: image, resources, GPUs, logs."""
+
+    EXECUTORS_UNREGISTERED = "ExecutorsUnregistered"
+    """Executor pods are ready but the gateway does not know them. Check that they use the cluster's etcd and that ``executorName`` is right."""
+
+    NO_EXECUTORS = "NoExecutors"
+    """No group wants a pod. Raise ``replicas`` of a group when jobs should run."""
+
+    SUSPENDING = "Suspending"
+    """``spec.suspend`` is set and pods are still ending. Wait."""
+
+    SUSPENDED = "Suspended"
+    """All pods are gone. Set ``spec.suspend`` to false to resume."""
+
+    GROUPS_SUSPENDED = "GroupsSuspended"
+    """Some groups are suspended, the cluster is not. Set ``suspend`` of these groups to false to resume them."""
+
+    NOT_SUSPENDED = "NotSuspended"
+    """Nothing is suspended. Nothing to do."""
+
+    INVALID_SPEC = "InvalidSpec"
+    """The spec contradicts itself. Correct the field that the message names; until then the children stay as they are."""
+
+    UNREADABLE = "Unreadable"
+    """The object does not have the fields and types of this version. Apply it again with the field that the message names corrected."""
+
+    NAME_TAKEN = "NameTaken"
+    """An object of a child's name exists and is not the cluster's. Delete or rename that object, or rename the cluster."""
+
+    CHILD_REFUSED = "ChildRefused"
+    """The API server or an admission policy refused a child. Correct what the message quotes: template, quota, policy."""
+
+    FIELD_CONFLICT = "FieldConflict"
+    """Another manager owns a field of a child that the spec also sets. Remove it from one of the two."""
+
+    PERMISSION_DENIED = "PermissionDenied"
+    """The operator may not do what the message says. Apply config/rbac of the operator's version again."""
+
+    TERMINATING = "Terminating"
+    """The cluster is being deleted. Wait."""
+
+
+class JobCondition(StrEnum):
+    """Conditions of a MarieJob, as batch/v1 Job has them."""
+
+    SUBMITTED = "Submitted"
+    """Marie has confirmed a document of this job."""
+
+    COMPLETE = "Complete"
+    """Every document ended with a result."""
+
+    FAILED = "Failed"
+    """The job ended without all its results."""
+
+    SUSPENDED = "Suspended"
+    """No document is submitted because ``spec.suspend`` asked for it."""
+
+    SLA_MISSED = "SLAMissed"
+    """The soft or the hard deadline has passed before the job ended."""
+
+
+class JobReason(StrEnum):
+    """Why a condition of a MarieJob has its status."""
+
+    CLUSTER_NOT_FOUND = "ClusterNotFound"
+    """No MarieCluster of that name in the job's namespace. Create it, or correct ``clusterRef``."""
+
+    NO_CLUSTER_MATCHES = "NoClusterMatches"
+    """No MarieCluster in the job's namespace has the labels. Label one, or correct ``clusterSelector``."""
+
+    CLUSTER_SUSPENDED = "ClusterSuspended"
+    """The cluster is suspended. Set its ``spec.suspend`` to false."""
+
+    CLUSTER_NOT_READY = "ClusterNotReady"
+    """The cluster's scheduler does not run yet. Wait, or see the cluster's Ready condition."""
+
+    API_KEY_MISSING = "APIKeyMissing"
+    """The Secret or the key in it does not exist. Create it under the name that the message gives, or set ``auth.apiKeySecretRef`` of the cluster."""
+
+    API_KEY_REFUSED = "APIKeyRefused"
+    """The gateway does not accept the API key. Put the key of the gateway's configuration into the Secret."""
+
+    GATEWAY_UNREACHABLE = "GatewayUnreachable"
+    """The gateway does not answer; the operator tries again. Check the server's pod and NetworkPolicies when it lasts."""
+
+    GATEWAY_FAILING = "GatewayFailing"
+    """The gateway answers with errors; the operator tries again. Check the server's log and its database when it lasts."""
+
+    UNKNOWN_PLANNER = "UnknownPlanner"
+    """The gateway has no planner of that name. Set ``spec.planner`` to one that the message lists, or add the planner to the cluster."""
+
+    NO_INPUT = "NoInput"
+    """The job names no documents. Set ``spec.input.uri``."""
+
+    INVALID_URI = "InvalidURI"
+    """``input.uri`` or ``output.uri`` is not one the operator can read. Use a form that the message lists."""
+
+    UNSUPPORTED = "Unsupported"
+    """The spec asks for something this version does not do yet. Use what the message offers instead."""
+
+    CREDENTIALS_MISSING = "CredentialsMissing"
+    """The Secret of ``input.credentialsSecretRef`` or a key in it does not exist. Create it as the message says."""
+
+    STORAGE_REFUSED = "StorageRefused"
+    """The object store refuses the credentials, or the bucket does not exist. Correct them; the message quotes the store."""
+
+    STORAGE_UNREACHABLE = "StorageUnreachable"
+    """The object store does not answer; the operator tries again. Check the endpoint and NetworkPolicies when it lasts."""
+
+    NO_DOCUMENTS = "NoDocuments"
+    """The prefix is empty. Upload documents before the job is created, or correct ``input.uri``."""
+
+    INVALID_SPEC = "InvalidSpec"
+    """The spec contradicts itself. Correct the field that the message names."""
+
+    UNREADABLE = "Unreadable"
+    """The object does not have the fields and types of this version. Apply it again with the field that the message names corrected."""
+
+    PERMISSION_DENIED = "PermissionDenied"
+    """The operator may not do what the message says. Apply config/rbac of the operator's version again."""
+
+    NAME_TAKEN = "NameTaken"
+    """An object that the job writes exists and is not the job's. Delete or rename that object, or rename the job."""
+
+    SUBMITTING = "Submitting"
+    """Documents are on their way to the gateway. Wait."""
+
+    SUBMITTED = "Submitted"
+    """Marie has confirmed a document of the job. Wait for its end."""
+
+    SUCCEEDED = "Succeeded"
+    """Every document has its result. Nothing to do."""
+
+    DOCUMENTS_FAILED = "DocumentsFailed"
+    """Documents failed more often than ``backoffLimit`` allows. See ``status.documents.failures``, correct them, and create a new job."""
+
+    SUBMISSION_REFUSED = "SubmissionRefused"
+    """Marie refuses or drops the documents. Do what the message says, and create a new job."""
+
+    DEADLINE_EXCEEDED = "DeadlineExceeded"
+    """``activeDeadlineSeconds`` has passed. Create a new job with more time, fewer documents, or more executors."""
+
+    HARD_DEADLINE_EXCEEDED = "HardDeadlineExceeded"
+    """``sla.hardDeadline`` has passed. Create a new job with more time, fewer documents, or more executors."""
+
+    SOFT_DEADLINE_EXCEEDED = "SoftDeadlineExceeded"
+    """``sla.softDeadline`` has passed and the job goes on. Add executors when it should not happen again."""
+
+    WITHIN_DEADLINE = "WithinDeadline"
+    """No deadline has passed. Nothing to do."""
+
+    CANCELLED = "Cancelled"
+    """Documents were cancelled in Marie. Create a new job to process them."""
+
+    CLUSTER_DELETED = "ClusterDeleted"
+    """The cluster went away while documents were in flight. Create a new job on another cluster."""
+
+    SUSPENDING = "Suspending"
+    """``spec.suspend`` is set and documents that Marie already has run to their end. Wait."""
+
+    SUSPENDED = "Suspended"
+    """Nothing is in flight. Set ``spec.suspend`` to false to go on."""
+
+    NOT_SUSPENDED = "NotSuspended"
+    """The job is not suspended. Nothing to do."""
+
+
+class EventReason(StrEnum):
+    """Reasons of events. Where a condition changes, its event carries the condition's reason instead."""
+
+    CREATED = "Created"
+    """A child was created. Nothing to do."""
+
+    CHANGED = "Changed"
+    """A child was changed to what the spec says. Nothing to do."""
+
+    DELETED = "Deleted"
+    """A child that is no longer wanted was deleted. Nothing to do."""
+
+    RESUMED = "Resumed"
+    """Suspension ended. Nothing to do."""
+
+    SEVERAL_SCHEDULERS = "SeveralSchedulers"
+    """``serverSpec.replicas`` above 1 runs schedulers that dispatch the same job twice. Set it to 1."""
+
+    DOCUMENT_RETRIED = "DocumentRetried"
+    """A document failed and is submitted again. Nothing to do unless it repeats."""
+
+    DOCUMENT_DROPPED = "DocumentDropped"
+    """Marie confirmed a document and lost it; it is submitted again. See the server's log when it repeats."""
+
+    DOCUMENT_FAILED = "DocumentFailed"
+    """A document failed for good. The note says why."""
+
+    STILL_RUNNING = "StillRunning"
+    """Documents go on in Marie, which cannot stop them over HTTP, although their job ended. Their results may still appear."""
+
+    EXPIRED = "Expired"
+    """The finished job is deleted, ``ttlSecondsAfterFinished`` after its end. Nothing to do."""
+
+    RECONCILE_FAILED = "ReconcileFailed"
+    """The operator met an error and tries again. Report it when the note does not say what to do."""
