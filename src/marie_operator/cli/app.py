@@ -1,0 +1,128 @@
+"""The commands and their options."""
+
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from marie_operator import __version__
+from marie_operator.cli import logs
+from marie_operator.cli.settings import Settings
+
+app = typer.Typer(
+    name="marie-operator",
+    help="Runs Marie-AI clusters and document jobs on Kubernetes.",
+    epilog="Without a command, marie-operator runs the operator; 'marie-operator run --help' lists its options.",
+    no_args_is_help=False,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+LogLevel = StrEnum("LogLevel", {level: level for level in logs.LEVELS})
+LogFormat = StrEnum("LogFormat", {style: style for style in logs.FORMATS})
+
+
+def _names(value: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in value.split(",") if name.strip())
+
+
+@app.command()
+def run(
+    *,
+    kubeconfig: Annotated[
+        Path | None,
+        typer.Option(help="Kubeconfig file. Default: $KUBECONFIG, the pod's service account, ~/.kube/config."),
+    ] = None,
+    context: Annotated[str | None, typer.Option(help="Context within the kubeconfig. Default: its current one.")] = None,
+    namespaces: Annotated[
+        str,
+        typer.Option(envvar="WATCH_NAMESPACE", metavar="A,B", help="Namespaces to look after. Default: all."),
+    ] = "",
+    concurrency: Annotated[
+        int, typer.Option(min=1, max=256, help="Objects of one kind that are reconciled at the same time.")
+    ] = 8,
+    leader_election: Annotated[
+        bool,
+        typer.Option(
+            "--leader-election/--no-leader-election",
+            envvar="LEADER_ELECTION",
+            help="Work only while holding the lease. Needed with more than one replica.",
+        ),
+    ] = False,
+    lease_name: Annotated[str, typer.Option(help="Name of the lease.")] = "marie-operator",
+    lease_namespace: Annotated[
+        str, typer.Option(help="Namespace of the lease. Default: the pod's own, else marie-system.")
+    ] = "",
+    metrics_bind_address: Annotated[
+        str, typer.Option(envvar="METRICS_BIND_ADDRESS", help="Address of /metrics, as [host]:port; 0 turns it off.")
+    ] = ":8080",
+    health_probe_bind_address: Annotated[
+        str,
+        typer.Option(
+            envvar="HEALTH_PROBE_BIND_ADDRESS", help="Address of /healthz and /readyz, as [host]:port; 0 turns it off."
+        ),
+    ] = ":8081",
+    marie_url_template: Annotated[
+        str,
+        typer.Option(
+            envvar="MARIE_URL_TEMPLATE",
+            metavar="URL",
+            help="Where gateways are reached from outside the cluster's network; {namespace} and {name} are the"
+            " MarieCluster's. Default: the Service of each cluster.",
+        ),
+    ] = "",
+    log_level: Annotated[LogLevel, typer.Option(envvar="LOG_LEVEL", help="Least severe lines to log.")] = LogLevel("info"),
+    log_format: Annotated[
+        LogFormat, typer.Option(envvar="LOG_FORMAT", help="auto: console on a terminal, json elsewhere.")
+    ] = LogFormat("auto"),
+) -> None:
+    """Run the operator against a Kubernetes cluster (the default command)."""
+    from marie_operator.cli import run as running  # noqa: PLC0415 - --help answers without loading the operator
+
+    logs.configure(level=log_level, style=log_format)
+    settings = Settings(
+        kubeconfig=kubeconfig,
+        context=context,
+        namespaces=_names(namespaces),
+        concurrency=concurrency,
+        leader_election=leader_election,
+        lease_name=lease_name,
+        lease_namespace=lease_namespace,
+        metrics_bind_address=metrics_bind_address,
+        health_probe_bind_address=health_probe_bind_address,
+        marie_url_template=marie_url_template,
+    )
+    raise typer.Exit(running.main(settings))
+
+
+@app.command()
+def demo(
+    *,
+    binaries: Annotated[
+        Path,
+        typer.Option(help="Folder with the control plane's binaries, as hack/controlplane/build.sh prints it."),
+    ],
+    documents: Annotated[int, typer.Option(min=1, max=10_000, help="Documents to process.")] = 12,
+    keep: Annotated[bool, typer.Option("--keep", help="Leave everything running at the end, until Ctrl-C.")] = False,
+) -> None:
+    """Watch the example cluster and job run on a real control plane on this machine."""
+    from marie_operator.cli import demo as showing  # noqa: PLC0415 - the demo's dependencies are optional
+
+    raise typer.Exit(showing.main(binaries=binaries, documents=documents, keep=keep))
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    typer.echo(f"marie-operator {__version__}")
+
+
+def main() -> None:
+    """Entry point; the first word that is no command belongs to ``run``."""
+    arguments = sys.argv[1:]
+    commands = {"run", "demo", "version"}
+    if not arguments or (arguments[0] not in commands and arguments[0] not in {"--help", "-h"}):
+        arguments = ["run", *arguments]
+    app(args=arguments, prog_name="marie-operator")
