@@ -1,0 +1,1 @@
+"""MarieCluster and MarieJob: fields, rules, reasons, and the manifests that are generated from them."""

@@ -1,6 +1,7 @@
 """Condition types, their reasons, and the reasons of events: everything a status says that programs may match.
 
-Each reason's text says what it means and what the user should do; the condition's message says the same with names filled in.
+Each reason's text says what it means and what the user should do; the condition's message says the same with names
+filled in.
 """
 
 from enum import StrEnum
@@ -50,7 +51,10 @@ class ClusterReason(StrEnum):
     """The pod is up but its gateway does not answer the operator. Check NetworkPolicies and the server's log."""
 
     SCHEDULER_STOPPED = "SchedulerStopped"
-    """The gateway answers but its scheduler does not run. Check that etcd and PostgreSQL are reachable from the server."""
+    """The gateway answers but its scheduler does not run.
+
+    Check that etcd and PostgreSQL are reachable from the server.
+    """
 
     EXECUTORS_READY = "ExecutorsReady"
     """Every group has its ready pods. Nothing to do."""
@@ -62,7 +66,10 @@ class ClusterReason(StrEnum):
     """Executor pods cannot start or keep ending. Do what the message says of them: image, resources, GPUs, logs."""
 
     EXECUTORS_UNREGISTERED = "ExecutorsUnregistered"
-    """Executor pods are ready but the gateway does not know them. Check that they use the cluster's etcd and that ``executorName`` is right."""
+    """Executor pods are ready but the gateway does not know them.
+
+    Check that they use the cluster's etcd and that ``executorName`` is right.
+    """
 
     NO_EXECUTORS = "NoExecutors"
     """No group wants a pod. Raise ``replicas`` of a group when jobs should run."""
@@ -80,16 +87,28 @@ class ClusterReason(StrEnum):
     """Nothing is suspended. Nothing to do."""
 
     INVALID_SPEC = "InvalidSpec"
-    """The spec contradicts itself. Correct the field that the message names; until then the children stay as they are."""
+    """The spec contradicts itself.
+
+    Correct the field that the message names; until then the children stay as they are.
+    """
 
     UNREADABLE = "Unreadable"
-    """The object does not have the fields and types of this version. Apply it again with the field that the message names corrected."""
+    """The object does not have the fields and types of this version.
+
+    Apply it again with the field that the message names corrected.
+    """
 
     NAME_TAKEN = "NameTaken"
-    """An object of a child's name exists and is not the cluster's. Delete or rename that object, or rename the cluster."""
+    """An object of a child's name exists and is not the cluster's.
+
+    Delete or rename that object, or rename the cluster.
+    """
 
     CHILD_REFUSED = "ChildRefused"
-    """The API server or an admission policy refused a child. Correct what the message quotes: template, quota, policy."""
+    """The API server or an admission policy refused a child.
+
+    Correct what the message quotes: template, quota, policy.
+    """
 
     FIELD_CONFLICT = "FieldConflict"
     """Another manager owns a field of a child that the spec also sets. Remove it from one of the two."""
@@ -136,19 +155,31 @@ class JobReason(StrEnum):
     """The cluster's scheduler does not run yet. Wait, or see the cluster's Ready condition."""
 
     API_KEY_MISSING = "APIKeyMissing"
-    """The Secret or the key in it does not exist. Create it under the name that the message gives, or set ``auth.apiKeySecretRef`` of the cluster."""
+    """The Secret or the key in it does not exist.
+
+    Create it under the name that the message gives, or set ``auth.apiKeySecretRef`` of the cluster.
+    """
 
     API_KEY_REFUSED = "APIKeyRefused"
     """The gateway does not accept the API key. Put the key of the gateway's configuration into the Secret."""
 
     GATEWAY_UNREACHABLE = "GatewayUnreachable"
-    """The gateway does not answer; the operator tries again. Check the server's pod and NetworkPolicies when it lasts."""
+    """The gateway does not answer; the operator tries again.
+
+    Check the server's pod and NetworkPolicies when it lasts.
+    """
 
     GATEWAY_FAILING = "GatewayFailing"
-    """The gateway answers with errors; the operator tries again. Check the server's log and its database when it lasts."""
+    """The gateway answers with errors; the operator tries again.
+
+    Check the server's log and its database when it lasts.
+    """
 
     UNKNOWN_PLANNER = "UnknownPlanner"
-    """The gateway has no planner of that name. Set ``spec.planner`` to one that the message lists, or add the planner to the cluster."""
+    """The gateway has no planner of that name.
+
+    Set ``spec.planner`` to one that the message lists, or add the planner to the cluster.
+    """
 
     NO_INPUT = "NoInput"
     """The job names no documents. Set ``spec.input.uri``."""
@@ -163,10 +194,16 @@ class JobReason(StrEnum):
     """The Secret of ``input.credentialsSecretRef`` or a key in it does not exist. Create it as the message says."""
 
     STORAGE_REFUSED = "StorageRefused"
-    """The object store refuses the credentials, or the bucket does not exist. Correct them; the message quotes the store."""
+    """The object store refuses the credentials, or the bucket does not exist.
+
+    Correct them; the message quotes the store.
+    """
 
     STORAGE_UNREACHABLE = "StorageUnreachable"
-    """The object store does not answer; the operator tries again. Check the endpoint and NetworkPolicies when it lasts."""
+    """The object store does not answer; the operator tries again.
+
+    Check the endpoint and NetworkPolicies when it lasts.
+    """
 
     NO_DOCUMENTS = "NoDocuments"
     """The prefix is empty. Upload documents before the job is created, or correct ``input.uri``."""
@@ -175,7 +212,10 @@ class JobReason(StrEnum):
     """The spec contradicts itself. Correct the field that the message names."""
 
     UNREADABLE = "Unreadable"
-    """The object does not have the fields and types of this version. Apply it again with the field that the message names corrected."""
+    """The object does not have the fields and types of this version.
+
+    Apply it again with the field that the message names corrected.
+    """
 
     PERMISSION_DENIED = "PermissionDenied"
     """The operator may not do what the message says. Apply config/rbac of the operator's version again."""
@@ -193,7 +233,10 @@ class JobReason(StrEnum):
     """Every document has its result. Nothing to do."""
 
     DOCUMENTS_FAILED = "DocumentsFailed"
-    """Documents failed more often than ``backoffLimit`` allows. See ``status.documents.failures``, correct them, and create a new job."""
+    """Documents failed more often than ``backoffLimit`` allows.
+
+    See ``status.documents.failures``, correct them, and create a new job.
+    """
 
     SUBMISSION_REFUSED = "SubmissionRefused"
     """Marie refuses or drops the documents. Do what the message says, and create a new job."""
@@ -254,7 +297,10 @@ class EventReason(StrEnum):
     """A document failed for good. The note says why."""
 
     STILL_RUNNING = "StillRunning"
-    """Documents go on in Marie, which cannot stop them over HTTP, although their job ended. Their results may still appear."""
+    """Documents go on in Marie, which cannot stop them over HTTP, although their job ended.
+
+    Their results may still appear.
+    """
 
     EXPIRED = "Expired"
     """The finished job is deleted, ``ttlSecondsAfterFinished`` after its end. Nothing to do."""

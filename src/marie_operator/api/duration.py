@@ -10,7 +10,10 @@ _UNITS = {
     "ms": timedelta(milliseconds=1),
 }
 DEADLINE_PATTERN = r"^([0-9]{1,5}(\.[0-9]{1,3})?h|[0-9]{1,7}(\.[0-9]{1,3})?(m|s|ms))+$"
-"""What ``parse`` accepts, for RE2 and Python alike. In 32 characters it cannot say more than Go's int64 nanoseconds hold."""
+"""What ``parse`` accepts, for RE2 and Python alike.
+
+In 32 characters it cannot say more than Go's int64 nanoseconds hold.
+"""
 
 DEADLINE_MAX_LENGTH = 32
 
@@ -18,21 +21,21 @@ _WHOLE = re.compile(DEADLINE_PATTERN, re.ASCII)
 _PART = re.compile(r"([0-9.]+)(ms|[hms])")
 
 
-def parse(text: str) -> timedelta:
+def parse(value: str) -> timedelta:
     """The length of a Go duration, exact to the microsecond.
 
     Args:
-        text: numbers with units h, m, s or ms, largest first by custom ("1h30m").
+        value: numbers with units h, m, s or ms, largest first by custom ("1h30m").
 
     Raises:
         ValueError: the text is no such duration, or it is longer than 32 characters.
     """
-    if len(text) > DEADLINE_MAX_LENGTH or not _WHOLE.match(text) or text.endswith("\n"):
+    if len(value) > DEADLINE_MAX_LENGTH or not _WHOLE.fullmatch(value):
         raise ValueError(
-            f'{text!r} is not a duration; write numbers with units h, m, s or ms, such as "30m" or "1h30m"'
+            f'{value!r} is not a duration; write numbers with units h, m, s or ms, such as "30m" or "1h30m"'
         )
     total = timedelta()
-    for number, unit in _PART.findall(text):
+    for number, unit in _PART.findall(value):
         whole, _, fraction = number.partition(".")
         total += int(whole) * _UNITS[unit] + int(fraction.ljust(3, "0") or 0) * _UNITS[unit] / 1000
     return total

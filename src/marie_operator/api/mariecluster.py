@@ -1,109 +1,217 @@
 """MarieCluster: one Marie gateway with its scheduler, and the pools of executors that work for it."""
 
-from datetime import datetime
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field
 
-from marie_operator.api.meta import API_VERSION, Condition, Model, ObjectMeta, SecretKeyReference
-
-PodTemplate = dict[str, Any]
-"""A ``v1.PodTemplateSpec``, kept as the user wrote it; the CRD carries its full schema."""
+from marie_operator.api.meta import (
+    API_VERSION,
+    Bool,
+    Condition,
+    Int32,
+    Int64,
+    Model,
+    ObjectMeta,
+    PodTemplate,
+    Quantity,
+    SecretKeyReference,
+    Time,
+)
 
 ServiceType = Literal["ClusterIP", "NodePort", "LoadBalancer"]
 ClusterPhase = Literal["Pending", "Creating", "Running", "Suspended", "Failed", "Terminating"]
+
+MAX_GROUPS = 256
+"""Bounds the cost of the rules over groups, which the API server estimates before it accepts the CRD."""
 
 
 class ServerSpec(Model):
     """The gateway and its scheduler: one process, one pod."""
 
-    replicas: int = Field(default=1, ge=1)
-    config_file: str = "/config/marie.yml"
-    server_start_params: dict[str, str] = Field(default_factory=dict)
-    service_type: ServiceType | None = None
-    template: PodTemplate
+    replicas: Int32 = Field(
+        default=1, ge=1, description="Number of server pods. Leave it at 1: two schedulers dispatch the same job twice."
+    )
+    config_file: str = Field(
+        default="/config/marie.yml",
+        description="Path, in the container, of the gateway's configuration that a volume of the template provides.",
+    )
+    server_start_params: dict[str, str] = Field(
+        default_factory=dict,
+        description='Further flags of "marie gateway", by name without the dashes. '
+        "Used only when the template gives neither command nor args.",
+    )
+    service_type: ServiceType | None = Field(
+        default=None, description="Type of the server's Service; overrides spec.serviceType for the server alone."
+    )
+    template: PodTemplate = Field(
+        description="Pod template of the server. A container with a name and an image is enough: command, ports, "
+        "probes and environment are filled in where the template says nothing. The first container is Marie's."
+    )
 
 
 class ScaleStrategy(Model):
     """Which pods to take first when a group shrinks."""
 
-    workers_to_delete: tuple[str, ...] = ()
+    workers_to_delete: tuple[str, ...] = Field(
+        default=(), description="Names of pods to delete first when replicas of the group go down."
+    )
 
 
 class ExecutorGroupSpec(Model):
     """One pool of identical executor pods."""
 
-    group_name: str
-    replicas: int = Field(default=1, ge=0)
-    min_replicas: int | None = None
-    max_replicas: int | None = None
-    executor_type: str = ""
-    executor_name: str = ""
-    slots: int | None = None
-    gpu: bool = False
-    suspend: bool = False
-    scale_strategy: ScaleStrategy | None = None
-    template: PodTemplate
+    group_name: str = Field(
+        max_length=63,
+        pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$",
+        description="Name of the group, unique in the cluster: lower-case letters, digits and dashes. It becomes part "
+        "of the names of the group's Deployment and Service.",
+    )
+    replicas: Int32 = Field(
+        default=1, ge=0, description="Number of executor pods, between minReplicas and maxReplicas; 0 keeps none."
+    )
+    min_replicas: Int32 | None = Field(default=None, ge=0, description="Fewest pods the group may be scaled to.")
+    max_replicas: Int32 | None = Field(default=None, ge=0, description="Most pods the group may be scaled to.")
+    executor_type: str = Field(
+        default="",
+        max_length=253,
+        description="What the executors do, such as ocr, classifier or ner. Selects the executor's name "
+        "when executorName is not given.",
+    )
+    executor_name: str = Field(
+        default="",
+        max_length=253,
+        description="Name under which the executors register at the gateway, as query plans address them "
+        "(extract_executor). Needed when it does not follow from executorType.",
+    )
+    slots: Int32 | None = Field(
+        default=None,
+        ge=1,
+        description="Documents that one executor pod works on at the same time; Marie's default is 1.",
+    )
+    gpu: Bool = Field(
+        default=False,
+        description="Whether the executors compute on GPUs. The GPUs themselves are asked for by the template's "
+        "resource limits, such as nvidia.com/gpu.",
+    )
+    suspend: Bool = Field(
+        default=False,
+        description="Set to true to remove the group's pods and keep everything else; false brings them back.",
+    )
+    scale_strategy: ScaleStrategy | None = Field(
+        default=None, description="Which pods to take first when the group shrinks."
+    )
+    template: PodTemplate = Field(
+        description="Pod template of the executors. A container with a name and an image is enough: command, ports, "
+        "probes and environment are filled in where the template says nothing. The first container is Marie's."
+    )
 
 
 class AuthSpec(Model):
     """How the operator authenticates to the gateway."""
 
-    api_key_secret_ref: SecretKeyReference | None = None
+    api_key_secret_ref: SecretKeyReference | None = Field(
+        default=None,
+        description="Secret with an API key that the gateway's configuration accepts. "
+        "Without it, the key apiKey of the Secret <cluster>-api-key is used.",
+    )
 
 
 class MarieClusterSpec(Model):
     """What the user wants."""
 
-    server_spec: ServerSpec
-    executor_group_specs: tuple[ExecutorGroupSpec, ...] = ()
-    service_type: ServiceType = "ClusterIP"
-    enable_ingress: bool = False
-    suspend: bool = False
-    marie_version: str = ""
-    auth: AuthSpec | None = None
+    server_spec: ServerSpec = Field(description="The server: Marie's gateway and scheduler in one pod.")
+    executor_group_specs: tuple[ExecutorGroupSpec, ...] = Field(
+        default=(),
+        max_length=MAX_GROUPS,
+        description="The pools of executors that work for the server, one entry for each kind of pod.",
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["groupName"]},
+    )
+    service_type: ServiceType = Field(
+        default="ClusterIP", description="Type of the Service that clients reach the server by."
+    )
+    enable_ingress: Bool = Field(
+        default=False, description="Set to true for an Ingress that leads to the server's HTTP port."
+    )
+    suspend: Bool = Field(
+        default=False,
+        description="Set to true to remove all pods of the cluster and keep everything else; false brings them back.",
+    )
+    marie_version: str = Field(
+        default="", description="Version of Marie in the images, such as 3.0; for people, the images decide what runs."
+    )
+    auth: AuthSpec | None = Field(default=None, description="How the operator authenticates to the gateway.")
 
 
 class ServerInfo(Model):
     """Where the server is."""
 
-    pod_ip: str = Field(default="", alias="podIP")
-    pod_name: str = ""
-    service_name: str = ""
+    pod_ip: str = Field(default="", alias="podIP", description="IP address of the server's pod.")
+    pod_name: str = Field(default="", description="Name of the server's pod.")
+    service_name: str = Field(default="", description="Name of the Service that clients reach the server by.")
 
 
 class ExecutorGroupStatus(Model):
     """Pods of one group."""
 
-    replicas: int = 0
-    ready_replicas: int = 0
-    available_replicas: int = 0
+    replicas: Int32 = Field(default=0, description="Pods that exist, ready or not.")
+    ready_replicas: Int32 = Field(default=0, description="Pods whose readiness probe succeeds.")
+    available_replicas: Int32 = Field(default=0, description="Pods that have been ready for minReadySeconds.")
 
 
 class MarieClusterStatus(Model):
     """What the operator saw."""
 
-    phase: ClusterPhase | None = None
-    observed_generation: int | None = None
-    server_ready: bool | None = None
-    ready_executor_replicas: int | None = None
-    available_executor_replicas: int | None = None
-    desired_executor_replicas: int | None = None
-    desired_cpu: str | int | None = Field(default=None, alias="desiredCPU")
-    desired_memory: str | int | None = None
-    desired_gpu: str | int | None = Field(default=None, alias="desiredGPU")
-    endpoints: dict[str, str] = Field(default_factory=dict)
-    executor_group_statuses: dict[str, ExecutorGroupStatus] = Field(default_factory=dict)
-    server_info: ServerInfo | None = None
-    last_update_time: datetime | None = None
-    conditions: tuple[Condition, ...] = ()
+    phase: ClusterPhase | None = Field(
+        default=None, description="The state in one word, for people; programs watch the conditions."
+    )
+    observed_generation: Int64 | None = Field(
+        default=None, description="The metadata.generation this status was computed from."
+    )
+    server_ready: Bool | None = Field(
+        default=None, description="Whether the server's pod is ready and its scheduler takes jobs."
+    )
+    ready_executor_replicas: Int32 | None = Field(
+        default=None, description="Ready executor pods of all groups together."
+    )
+    available_executor_replicas: Int32 | None = Field(
+        default=None, description="Available executor pods of all groups together."
+    )
+    desired_executor_replicas: Int32 | None = Field(
+        default=None, description="Executor pods that the spec asks for, of all groups together."
+    )
+    desired_cpu: Quantity | None = Field(
+        default=None, alias="desiredCPU", description="CPU that all pods of the spec request together."
+    )
+    desired_memory: Quantity | None = Field(
+        default=None, description="Memory that all pods of the spec request together."
+    )
+    desired_gpu: Quantity | None = Field(
+        default=None, alias="desiredGPU", description="GPUs that all pods of the spec request together."
+    )
+    endpoints: dict[str, str] = Field(
+        default_factory=dict, description="Addresses of the server inside the cluster, by the port's name."
+    )
+    executor_group_statuses: dict[str, ExecutorGroupStatus] = Field(
+        default_factory=dict, description="Counts of pods, by the group's name."
+    )
+    server_info: ServerInfo | None = Field(default=None, description="Where the server is: its pod and its Service.")
+    last_update_time: Time | None = Field(default=None, description="When this status last changed.")
+    conditions: tuple[Condition, ...] = Field(
+        default=(),
+        description="What is true of the cluster; Ready is the summary, with a sentence that says what is missing.",
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
+    )
 
 
 class MarieCluster(Model):
-    """A Marie gateway with its executor pools."""
+    """A Marie gateway with its scheduler, and the pools of executors that work for it."""
 
     api_version: str = API_VERSION
     kind: Literal["MarieCluster"] = "MarieCluster"
     metadata: ObjectMeta
-    spec: MarieClusterSpec
-    status: MarieClusterStatus = Field(default_factory=MarieClusterStatus)
+    spec: MarieClusterSpec = Field(
+        description="What should run: the server, the executor groups and how to reach them."
+    )
+    status: MarieClusterStatus = Field(
+        default_factory=MarieClusterStatus, description="What the operator saw last; written by the operator alone."
+    )

@@ -1,11 +1,23 @@
 """MarieJob: documents in, results out, by a deadline."""
 
-from datetime import datetime
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field
 
-from marie_operator.api.meta import API_VERSION, Condition, LocalObjectReference, Model, ObjectMeta
+from marie_operator.api.duration import DEADLINE_MAX_LENGTH
+from marie_operator.api.meta import (
+    API_VERSION,
+    Bool,
+    Condition,
+    Int32,
+    Int64,
+    LocalObjectReference,
+    Model,
+    ObjectMeta,
+    PodTemplate,
+    SecretReference,
+    Time,
+)
 
 JobType = Literal["extract", "classify", "ocr", "ner", "transform", "pipeline"]
 JobPhase = Literal["Pending", "Initializing", "Running", "Succeeded", "Failed", "Cancelled"]
@@ -14,131 +26,217 @@ JobPhase = Literal["Pending", "Initializing", "Running", "Succeeded", "Failed", 
 class JobInput(Model):
     """Where the documents are."""
 
-    uri: str = ""
-    content_type: str = "application/pdf"
-    data: str = ""
-    config_map_ref: LocalObjectReference | None = None
-    secret_ref: LocalObjectReference | None = None
-    credentials_secret_ref: LocalObjectReference | None = None
+    uri: str = Field(
+        default="",
+        description="One document (s3://bucket/path/file.pdf), or all documents under a prefix that ends with a slash "
+        "(s3://bucket/path/).",
+    )
+    content_type: str = Field(default="application/pdf", description="MIME type of the documents, such as image/tiff.")
+    data: str = Field(default="", description="One small document itself, in base64, where there is no object store.")
+    config_map_ref: LocalObjectReference | None = Field(
+        default=None, description="ConfigMap that holds the documents, where there is no object store."
+    )
+    secret_ref: LocalObjectReference | None = Field(
+        default=None, description="Secret that holds the documents, where there is no object store."
+    )
+    credentials_secret_ref: SecretReference | None = Field(
+        default=None,
+        description="Secret by which the operator lists the prefix; its keys are AWS_ACCESS_KEY_ID, "
+        "AWS_SECRET_ACCESS_KEY, AWS_ENDPOINT_URL and AWS_REGION. Without it, the operator's own environment is used.",
+    )
 
 
 class JobOutput(Model):
     """Where the results should go."""
 
-    uri: str = ""
-    format: Literal["json", "xml", "csv", "yaml"] = "json"
-    config_map_ref: LocalObjectReference | None = None
+    uri: str = Field(
+        default="", description="Prefix that results should be written under, such as s3://bucket/results/."
+    )
+    format: Literal["json", "xml", "csv", "yaml"] = Field(default="json", description="Format of the results.")
+    config_map_ref: LocalObjectReference | None = Field(
+        default=None, description="ConfigMap that small results should be written to, where there is no object store."
+    )
 
 
 class JobSLA(Model):
     """Deadlines, as Go durations counted from the job's start ("30m", "1h30m")."""
 
-    soft_deadline: str = ""
-    hard_deadline: str = ""
+    soft_deadline: str = Field(
+        default="",
+        max_length=DEADLINE_MAX_LENGTH,
+        description='Time from the start after which the job counts as late, such as "30m"; it goes on.',
+    )
+    hard_deadline: str = Field(
+        default="",
+        max_length=DEADLINE_MAX_LENGTH,
+        description='Time from the start after which the job fails, such as "1h30m"; not before softDeadline.',
+    )
 
 
 class JobBatch(Model):
     """Limits of a job over a prefix."""
 
-    max_in_flight: int = Field(default=10, ge=1, le=100)
-    max_documents: int | None = Field(default=None, ge=1)
+    max_in_flight: Int32 = Field(
+        default=10, ge=1, le=100, description="Documents that Marie may have at the same time; the rest waits."
+    )
+    max_documents: Int32 | None = Field(
+        default=None,
+        ge=1,
+        description="Most documents to process; the job ends after that many, in the order of their keys.",
+    )
 
 
 class MarieJobSpec(Model):
     """What the user wants done."""
 
-    cluster_ref: str = ""
-    cluster_selector: dict[str, str] = Field(default_factory=dict)
-    job_type: JobType = "pipeline"
-    planner: str = ""
-    entrypoint: str = ""
-    submission_mode: Literal["HTTPSubmission", "K8sJobSubmission"] = "HTTPSubmission"
-    submitter_pod_template: dict[str, Any] | None = None
-    input: JobInput = Field(default_factory=JobInput)
-    output: JobOutput = Field(default_factory=JobOutput)
-    options: dict[str, str] = Field(default_factory=dict)
-    batch: JobBatch = Field(default_factory=JobBatch)
-    sla: JobSLA | None = None
-    priority: int = Field(default=0, ge=-100, le=100)
-    backoff_limit: int = Field(default=3, ge=0)
-    active_deadline_seconds: int | None = None
-    ttl_seconds_after_finished: int | None = None
-    shutdown_after_job_finishes: bool = False
-    suspend: bool = False
+    cluster_ref: str = Field(
+        default="",
+        max_length=253,
+        description="Name of the MarieCluster in the same namespace that does the work. Give this or clusterSelector.",
+    )
+    cluster_selector: dict[str, str] = Field(
+        default_factory=dict,
+        description="Labels of the MarieCluster in the same namespace that does the work. Give this or clusterRef.",
+    )
+    job_type: JobType = Field(
+        default="pipeline", description="Kind of processing; it selects the planner when planner is not given."
+    )
+    planner: str = Field(
+        default="",
+        max_length=253,
+        description="Name of the query planner, as the gateway lists them, that turns a document into tasks.",
+    )
+    entrypoint: str = Field(
+        default="",
+        description='Steps of a pipeline for people to read, such as "classify -> ocr"; the planner decides.',
+    )
+    submission_mode: Literal["HTTPSubmission", "K8sJobSubmission"] = Field(
+        default="HTTPSubmission",
+        description="HTTPSubmission: the operator submits the documents. K8sJobSubmission: a Job made from "
+        "submitterPodTemplate does.",
+    )
+    submitter_pod_template: PodTemplate | None = Field(
+        default=None, description="Pod template of the submitter Job; only with submissionMode K8sJobSubmission."
+    )
+    input: JobInput = Field(default_factory=JobInput, description="Where the documents are.")
+    output: JobOutput = Field(default_factory=JobOutput, description="Where the results should go.")
+    options: dict[str, str] = Field(
+        default_factory=dict, description="Further settings that are passed to Marie with each document, by name."
+    )
+    batch: JobBatch = Field(default_factory=JobBatch, description="Limits of a job over a prefix of documents.")
+    sla: JobSLA | None = Field(default=None, description="Deadlines of the job, counted from its start.")
+    priority: Int32 = Field(
+        default=0,
+        ge=-100,
+        le=100,
+        description="Documents of jobs with a higher number are worked on first; -100 to 100.",
+    )
+    backoff_limit: Int32 = Field(
+        default=3, ge=0, description="How often a document that failed is submitted again before it counts as failed."
+    )
+    active_deadline_seconds: Int64 | None = Field(
+        default=None, ge=1, description="Seconds from the start after which the job fails, whatever is still in flight."
+    )
+    ttl_seconds_after_finished: Int32 | None = Field(
+        default=None,
+        ge=0,
+        description="Seconds from its end after which the job is deleted; without it, the job is kept.",
+    )
+    shutdown_after_job_finishes: Bool = Field(
+        default=False, description="Set to true to suspend the cluster once the job has ended."
+    )
+    suspend: Bool = Field(
+        default=False,
+        description="Set to true to submit no further documents; false goes on where the job stopped.",
+    )
 
 
 class DocumentInFlight(Model):
     """One document between the intent to submit it and its end."""
 
-    uri: str
-    ref_id: str
-    attempt: int = 0
-    dag_id: str = ""
-    not_before: datetime | None = None
+    uri: str = Field(description="Where the document is.")
+    ref_id: str = Field(description="The id under which Marie files the document; the same after a restart.")
+    attempt: Int32 = Field(default=0, description="How often the document failed before this attempt.")
+    dag_id: str = Field(default="", description="Marie's id of the document's work, once Marie confirmed it.")
+    not_before: Time | None = Field(default=None, description="When a document that failed is submitted again.")
 
 
 class DocumentFailure(Model):
     """One document that ended without a result."""
 
-    uri: str
-    message: str
+    uri: str = Field(description="Where the document is.")
+    message: str = Field(description="Why it failed, in Marie's words.")
 
 
 class JobDocuments(Model):
     """Progress over the documents of a job."""
 
-    total: int | None = None
-    listed: int = 0
-    cursor: str = ""
-    succeeded: int = 0
-    failed: int = 0
-    in_flight: tuple[DocumentInFlight, ...] = ()
-    failures: tuple[DocumentFailure, ...] = ()
+    total: Int32 | None = Field(default=None, description="Documents of the job, once its prefix is listed to the end.")
+    listed: Int32 = Field(default=0, description="Documents found so far.")
+    cursor: str = Field(default="", description="The last key that was listed; listing goes on after it.")
+    succeeded: Int32 = Field(default=0, description="Documents that ended with a result.")
+    failed: Int32 = Field(default=0, description="Documents that failed for good.")
+    in_flight: tuple[DocumentInFlight, ...] = Field(
+        default=(), description="Documents that Marie has or is about to get."
+    )
+    failures: tuple[DocumentFailure, ...] = Field(
+        default=(), description="The first documents that failed, and why; the owned ConfigMap has all of them."
+    )
 
 
 class JobError(Model):
     """Why the job failed."""
 
-    code: str = ""
-    message: str = ""
-    details: str = ""
+    code: str = Field(default="", description="The reason as one word that programs can match.")
+    message: str = Field(default="", description="The reason as a sentence that says what to do.")
+    details: str = Field(default="", description="What Marie or the object store answered.")
 
 
 class JobResult(Model):
     """What came out."""
 
-    output_uri: str = ""
-    document_count: int | None = None
-    page_count: int | None = None
-    summary: dict[str, str] = Field(default_factory=dict)
+    output_uri: str = Field(default="", description="Where the results are.")
+    document_count: Int32 | None = Field(default=None, description="Documents that ended with a result.")
+    page_count: Int32 | None = Field(default=None, description="Pages of these documents, where Marie tells.")
+    summary: dict[str, str] = Field(default_factory=dict, description="Further figures of the job, by name.")
 
 
 class MarieJobStatus(Model):
     """What the operator did and saw."""
 
-    phase: JobPhase | None = None
-    message: str = ""
-    observed_generation: int | None = None
-    cluster_name: str = ""
-    job_id: str = ""
-    dag_id: str = ""
-    progress: int | None = None
-    documents: JobDocuments | None = None
-    retry_count: int | None = None
-    start_time: datetime | None = None
-    completion_time: datetime | None = None
-    duration: str = ""
-    submitter_job_name: str = ""
-    result: JobResult | None = None
-    error: JobError | None = None
-    conditions: tuple[Condition, ...] = ()
+    phase: JobPhase | None = Field(
+        default=None, description="The state in one word, for people; programs watch the conditions."
+    )
+    message: str = Field(default="", description="What the job does or waits for, as a sentence.")
+    observed_generation: Int64 | None = Field(
+        default=None, description="The metadata.generation this status was computed from."
+    )
+    cluster_name: str = Field(default="", description="Name of the MarieCluster that does the work.")
+    job_id: str = Field(default="", description="Marie's id of the job, when it has a single document.")
+    dag_id: str = Field(default="", description="Marie's id of the work on the document, when it is a single one.")
+    progress: Int32 | None = Field(default=None, description="Share of the work that has ended, in percent.")
+    documents: JobDocuments | None = Field(default=None, description="Progress over the documents of the job.")
+    retry_count: Int32 | None = Field(default=None, description="How often documents were submitted again, in total.")
+    start_time: Time | None = Field(default=None, description="When the job started; deadlines count from here.")
+    completion_time: Time | None = Field(default=None, description="When the job ended, with or without results.")
+    duration: str = Field(default="", description='Time from start to end, such as "12m30s".')
+    submitter_job_name: str = Field(default="", description="Name of the submitter Job of K8sJobSubmission.")
+    result: JobResult | None = Field(default=None, description="What came out, once the job has ended.")
+    error: JobError | None = Field(default=None, description="Why the job failed, once it has.")
+    conditions: tuple[Condition, ...] = Field(
+        default=(),
+        description="What is true of the job: Submitted, Complete, Failed, Suspended, SLAMissed.",
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
+    )
 
 
 class MarieJob(Model):
-    """Documents to process on a MarieCluster."""
+    """Documents to process on a MarieCluster, by a deadline."""
 
     api_version: str = API_VERSION
     kind: Literal["MarieJob"] = "MarieJob"
     metadata: ObjectMeta
-    spec: MarieJobSpec
-    status: MarieJobStatus = Field(default_factory=MarieJobStatus)
+    spec: MarieJobSpec = Field(description="What should be done: which documents, on which cluster, by when.")
+    status: MarieJobStatus = Field(
+        default_factory=MarieJobStatus, description="What the operator did and saw last; written by the operator alone."
+    )

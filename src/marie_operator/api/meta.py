@@ -1,14 +1,86 @@
-"""What every kind of the ``marie.ai`` group shares: the model base, object metadata, conditions."""
+"""What every kind of the ``marie.ai`` group shares: the model base, field types, object metadata, conditions."""
 
-from datetime import datetime
-from typing import Literal
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    Strict,
+    WithJsonSchema,
+    model_validator,
+)
 from pydantic.alias_generators import to_camel
 
 GROUP = "marie.ai"
 VERSION = "v1alpha1"
 API_VERSION = f"{GROUP}/{VERSION}"
+
+POD_TEMPLATE_MARK = "x-pod-template"
+"""In the models' JSON schema, where the CRD has the whole ``v1.PodTemplateSpec``."""
+
+
+def _no_number(value: object) -> object:
+    if isinstance(value, (int, float)):
+        raise ValueError("a time is an RFC 3339 string such as 2026-01-31T12:00:00Z")  # noqa: TRY004 - pydantic's contract
+    return value
+
+
+def _rfc3339(value: datetime) -> str:
+    return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _pod_template(value: dict[str, Any]) -> dict[str, Any]:
+    """Refuse what no builder could read; everything finer is the API server's to check."""
+    for part in ("metadata", "spec"):
+        if not isinstance(value.get(part, {}), dict):
+            raise ValueError(f"{part} must be an object")  # noqa: TRY004 - pydantic's contract
+    for part in ("labels", "annotations"):
+        entries = value.get("metadata", {}).get(part, {})
+        if not isinstance(entries, dict) or not all(isinstance(entry, str) for entry in entries.values()):
+            raise ValueError(f"metadata.{part} must map strings to strings")
+    for part in ("containers", "initContainers", "volumes"):
+        entries = value.get("spec", {}).get(part, [])
+        if not isinstance(entries, list) or not all(isinstance(entry, dict) and "name" in entry for entry in entries):
+            raise ValueError(f"spec.{part} must be a list of objects with a name")
+    return value
+
+
+Int32 = Annotated[int, Strict(), Field(json_schema_extra={"format": "int32"})]
+"""``int32``: the API server keeps its bounds; a boolean, a float or a string is none."""
+
+Int64 = Annotated[int, Strict(), Field(json_schema_extra={"format": "int64"})]
+"""``int64``: as ``Int32``."""
+
+Bool = Annotated[bool, Strict()]
+
+Time = Annotated[AwareDatetime, BeforeValidator(_no_number), PlainSerializer(_rfc3339, when_used="json")]
+"""``metav1.Time``: written in UTC to the second."""
+
+Quantity = Annotated[
+    Annotated[int, Strict()] | str,
+    WithJsonSchema(
+        {
+            "anyOf": [{"type": "integer"}, {"type": "string"}],
+            "pattern": (
+                r"^(\+|-)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))"
+                r"(([KMGTPE]i)|[numkMGTPE]|([eE](\+|-)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))))?$"
+            ),
+            "x-kubernetes-int-or-string": True,
+        }
+    ),
+]
+"""``resource.Quantity``, as the user wrote it."""
+
+PodTemplate = Annotated[
+    dict[str, Any], AfterValidator(_pod_template), WithJsonSchema({"type": "object", POD_TEMPLATE_MARK: True})
+]
+"""A ``v1.PodTemplateSpec``, kept as the user wrote it; the CRD carries its full schema."""
 
 
 class Model(BaseModel):
@@ -20,6 +92,14 @@ class Model(BaseModel):
 
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="ignore", frozen=True)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _null_is_absent(cls, value: Any) -> Any:
+        """Read a null as the API server does: as if the field were not there."""
+        if isinstance(value, dict) and None in value.values():
+            return {name: entry for name, entry in value.items() if entry is not None}
+        return value
+
 
 class ObjectMeta(Model):
     """The part of ``metadata`` that reconcilers read."""
@@ -28,9 +108,9 @@ class ObjectMeta(Model):
     namespace: str = ""
     uid: str = ""
     resource_version: str = ""
-    generation: int = 0
-    creation_timestamp: datetime | None = None
-    deletion_timestamp: datetime | None = None
+    generation: Int64 = 0
+    creation_timestamp: Time | None = None
+    deletion_timestamp: Time | None = None
     labels: dict[str, str] = Field(default_factory=dict)
     annotations: dict[str, str] = Field(default_factory=dict)
     finalizers: tuple[str, ...] = ()
@@ -39,24 +119,52 @@ class ObjectMeta(Model):
 class Condition(Model):
     """One observation of an object's state, as ``metav1.Condition`` defines it."""
 
-    type: str = Field(description="What is observed, in CamelCase.", max_length=316)
-    status: Literal["True", "False", "Unknown"] = Field(description="True, False, or Unknown.")
-    reason: str = Field(description="Why, as one CamelCase word that programs can match.", max_length=1024)
-    message: str = Field(description="Why, as a sentence for people.", max_length=32768)
-    last_transition_time: datetime = Field(description="When status last changed.")
-    observed_generation: int | None = Field(
+    type: str = Field(
+        description="What is observed, in CamelCase; the project's documentation lists the types.",
+        max_length=316,
+        pattern=r"^([a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?"
+        r"(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])$",
+    )
+    status: Literal["True", "False", "Unknown"] = Field(description="Whether it holds: True, False, or Unknown.")
+    reason: str = Field(
+        description="Why, as one CamelCase word that programs can match.",
+        min_length=1,
+        max_length=1024,
+        pattern=r"^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$",
+    )
+    message: str = Field(description="Why, as a sentence for people, and what to do about it.", max_length=32768)
+    last_transition_time: Time = Field(description="When status last changed from one value to another.")
+    observed_generation: Int64 | None = Field(
         default=None, ge=0, description="The metadata.generation this condition was computed from."
     )
 
 
 class LocalObjectReference(Model):
-    """Names an object of a known kind in the same namespace."""
+    """Names an object of a known kind in the same namespace; an empty name refers to nothing."""
 
-    name: str = Field(min_length=1, max_length=253, description="Name of the object, in the same namespace.")
+    model_config = ConfigDict(json_schema_extra={"x-kubernetes-map-type": "atomic"})
+
+    name: str = Field(default="", max_length=253, description="Name of the object, in the same namespace.")
+
+
+class SecretReference(Model):
+    """Names a Secret in the same namespace."""
+
+    model_config = ConfigDict(json_schema_extra={"x-kubernetes-map-type": "atomic"})
+
+    name: str = Field(min_length=1, max_length=253, description="Name of the Secret, in the same namespace.")
 
 
 class SecretKeyReference(Model):
     """Names one key of a Secret in the same namespace."""
 
+    model_config = ConfigDict(json_schema_extra={"x-kubernetes-map-type": "atomic"})
+
     name: str = Field(min_length=1, max_length=253, description="Name of the Secret, in the same namespace.")
-    key: str = Field(default="apiKey", min_length=1, max_length=253, description="Key within the Secret.")
+    key: str = Field(
+        default="apiKey",
+        min_length=1,
+        max_length=253,
+        pattern=r"^[-._a-zA-Z0-9]+$",
+        description="Key within the Secret whose value is used.",
+    )
