@@ -1,6 +1,7 @@
 """Writes src/marie_operator/api/pod_template.json, the structural schema of ``v1.PodTemplateSpec``.
 
-    .venv/bin/python hack/pod_template.py "$(go env GOMODCACHE)/k8s.io/kubernetes@v1.36.2/api/openapi-spec/v3/api__v1_openapi.json"
+    spec=$(go env GOMODCACHE)/k8s.io/kubernetes@v1.36.2/api/openapi-spec/v3/api__v1_openapi.json
+    .venv/bin/python hack/pod_template.py "$spec"
 
 Run it when the Kubernetes version in hack/controlplane/kubernetes/go.mod moves. References are resolved, and what a
 CRD does not need (descriptions) or may not have (patch strategies) is left out.

@@ -1,0 +1,74 @@
+"""What the operator may do, and why.
+
+config/rbac/role.yaml is generated from these tables, so no verb is there without a reason.
+"""
+
+from typing import NamedTuple
+
+from marie_operator.api.meta import GROUP
+
+
+class Permission(NamedTuple):
+    """Verbs on kinds of one API group, and what they are for."""
+
+    group: str
+    resources: tuple[str, ...]
+    verbs: tuple[str, ...]
+    reason: str
+
+
+CLUSTER_PERMISSIONS = (
+    Permission(GROUP, ("marieclusters",), ("list", "watch"), "The clusters to run."),
+    Permission(
+        GROUP,
+        ("mariejobs",),
+        ("list", "watch", "delete"),
+        "The jobs to run; deleted ttlSecondsAfterFinished after their end.",
+    ),
+    Permission(
+        GROUP, ("marieclusters/status", "mariejobs/status"), ("patch",), "What the operator saw, for users and tools."
+    ),
+    Permission(
+        GROUP,
+        ("marieclusters/finalizers", "mariejobs/finalizers"),
+        ("update",),
+        "Owner references that block deletion, where the API server's OwnerReferencesPermissionEnforcement is on.",
+    ),
+    Permission(
+        "",
+        ("services",),
+        ("list", "watch", "create", "patch", "delete"),
+        "The Services of servers and executor groups.",
+    ),
+    Permission(
+        "apps",
+        ("deployments",),
+        ("list", "watch", "create", "patch", "delete"),
+        "The pods of servers and executor groups.",
+    ),
+    Permission(
+        "networking.k8s.io",
+        ("ingresses",),
+        ("list", "watch", "create", "patch", "delete"),
+        "The Ingress of clusters with enableIngress.",
+    ),
+    Permission("", ("pods",), ("list", "watch"), "Why a pod does not start is told in the cluster's conditions."),
+    Permission(
+        "",
+        ("secrets",),
+        ("get",),
+        "API keys and object store credentials, read by the name that a spec gives, never listed.",
+    ),
+    Permission("", ("configmaps",), ("create", "patch"), "The complete list of a job's failed documents."),
+    Permission(
+        "events.k8s.io", ("events",), ("create", "patch"), "Events on clusters and jobs; repeated ones are counted up."
+    ),
+)
+"""In every namespace, or in those of --namespaces when the ClusterRole is bound there only."""
+
+LEADER_ELECTION_PERMISSIONS = (
+    Permission(
+        "coordination.k8s.io", ("leases",), ("get", "create", "update"), "The lease by which one replica leads."
+    ),
+)
+"""In the operator's own namespace."""

@@ -1,0 +1,268 @@
+"""What makes an object contradict itself.
+
+Each rule is written once, with one message: as CEL for the CRD, and as Python for objects stored before the rule.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, NamedTuple, TypeVar
+
+from marie_operator.api import duration
+from marie_operator.api.mariecluster import ExecutorGroupSpec, MarieCluster
+from marie_operator.api.mariejob import MarieJob
+
+Kind = TypeVar("Kind", MarieCluster, MarieJob)
+
+# Deployments, Services and the Ingress are named after the cluster; see builders.association.
+LONGEST_SERVER_SUFFIX = len("-server-headless")
+EXECUTOR_AFFIXES = len("-executor-") + len("-svc")
+LONGEST_NAME = 63
+
+_NAME = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"
+
+
+class Problem(NamedTuple):
+    """One contradiction: where it is (``spec.executorGroupSpecs[1].replicas``), and what to do about it."""
+
+    field: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.field}: {self.message}"
+
+
+@dataclass(frozen=True, slots=True)
+class Rule(Generic[Kind]):
+    """One rule.
+
+    Attributes:
+        at: the schema the CEL rule is attached to: property names with dots, ``[]`` for the items of a list;
+            empty for the root.
+        cel: true when the rule holds; only what CEL of Kubernetes 1.25 has.
+        message: a sentence that says what to do.
+        broken: the fields of an object that break the rule.
+    """
+
+    at: str
+    cel: str
+    message: str
+    broken: Callable[[Kind], Iterable[str]]
+
+
+def problems(obj: MarieCluster | MarieJob) -> list[Problem]:
+    """Every rule an object breaks, in the order of the rules; empty for a valid one."""
+    if isinstance(obj, MarieCluster):
+        return list(_problems(CLUSTER_RULES, obj))
+    return list(_problems(JOB_RULES, obj))
+
+
+def _problems(rules: Iterable[Rule[Kind]], obj: Kind) -> Iterator[Problem]:
+    return (Problem(field, rule.message) for rule in rules for field in rule.broken(obj))
+
+
+def _groups(cluster: MarieCluster, field: str, breaks: Callable[[ExecutorGroupSpec], bool]) -> Iterator[str]:
+    for index, group in enumerate(cluster.spec.executor_group_specs):
+        if breaks(group):
+            yield f"spec.executorGroupSpecs[{index}].{field}"
+
+
+def _if(breaks: bool, field: str) -> Iterable[str]:
+    return (field,) if breaks else ()
+
+
+def _no_container(template: Mapping[str, Any]) -> bool:
+    return not template.get("spec", {}).get("containers")
+
+
+def _repeated(cluster: MarieCluster) -> Iterator[str]:
+    count = Counter(group.group_name for group in cluster.spec.executor_group_specs)
+    return _groups(cluster, "groupName", lambda group: count[group.group_name] > 1)
+
+
+_HAS_CONTAINER = "has(self.template.spec) && size(self.template.spec.containers) > 0"
+_CONTAINER_MESSAGE = "the pod template needs a container: give template.spec.containers one with a name and an image"
+
+CLUSTER_RULES: tuple[Rule[MarieCluster], ...] = (
+    Rule(
+        at="",
+        cel=f"self.metadata.name.matches('{_NAME}')",
+        message="Services are named after the cluster: rename it to lower-case letters, digits and dashes, "
+        "starting with a letter",
+        broken=lambda cluster: _if(not re.fullmatch(_NAME, cluster.metadata.name), "metadata.name"),
+    ),
+    Rule(
+        at="",
+        cel=f"size(self.metadata.name) <= {LONGEST_NAME - LONGEST_SERVER_SUFFIX}",
+        message=f"the Service <name>-server-headless must fit in {LONGEST_NAME} characters: "
+        f"rename the cluster to at most {LONGEST_NAME - LONGEST_SERVER_SUFFIX} characters",
+        broken=lambda cluster: _if(len(cluster.metadata.name) > LONGEST_NAME - LONGEST_SERVER_SUFFIX, "metadata.name"),
+    ),
+    Rule(
+        at="",
+        cel="!has(self.spec.executorGroupSpecs) || self.spec.executorGroupSpecs.all(group, "
+        f"size(self.metadata.name) + size(group.groupName) <= {LONGEST_NAME - EXECUTOR_AFFIXES})",
+        message=f"each Service <name>-executor-<groupName>-svc must fit in {LONGEST_NAME} characters: shorten the "
+        f"cluster's name or the groupName, to {LONGEST_NAME - EXECUTOR_AFFIXES} characters together",
+        broken=lambda cluster: _groups(
+            cluster,
+            "groupName",
+            lambda group: len(cluster.metadata.name) + len(group.group_name) > LONGEST_NAME - EXECUTOR_AFFIXES,
+        ),
+    ),
+    Rule(
+        at="spec.serverSpec",
+        cel=_HAS_CONTAINER,
+        message=_CONTAINER_MESSAGE,
+        broken=lambda cluster: _if(_no_container(cluster.spec.server_spec.template), "spec.serverSpec.template"),
+    ),
+    Rule(
+        at="spec.executorGroupSpecs",
+        cel="self.all(group, self.exists_one(other, other.groupName == group.groupName))",
+        message="two executor groups have the same groupName: rename one of them",
+        broken=_repeated,
+    ),
+    Rule(
+        at="spec.executorGroupSpecs[]",
+        cel="!has(self.minReplicas) || !has(self.maxReplicas) || self.minReplicas <= self.maxReplicas",
+        message="minReplicas is above maxReplicas: lower the one or raise the other",
+        broken=lambda cluster: _groups(
+            cluster,
+            "minReplicas",
+            lambda group: (
+                group.min_replicas is not None
+                and group.max_replicas is not None
+                and group.min_replicas > group.max_replicas
+            ),
+        ),
+    ),
+    Rule(
+        at="spec.executorGroupSpecs[]",
+        cel="!has(self.replicas) || !has(self.minReplicas) || self.replicas >= self.minReplicas",
+        message="replicas is below minReplicas: raise replicas (1 when not given) or lower minReplicas",
+        broken=lambda cluster: _groups(
+            cluster,
+            "replicas",
+            lambda group: group.min_replicas is not None and group.replicas < group.min_replicas,
+        ),
+    ),
+    Rule(
+        at="spec.executorGroupSpecs[]",
+        cel="!has(self.replicas) || !has(self.maxReplicas) || self.replicas <= self.maxReplicas",
+        message="replicas is above maxReplicas: lower replicas (1 when not given) or raise maxReplicas",
+        broken=lambda cluster: _groups(
+            cluster,
+            "replicas",
+            lambda group: group.max_replicas is not None and group.replicas > group.max_replicas,
+        ),
+    ),
+    Rule(
+        at="spec.executorGroupSpecs[]",
+        cel=_HAS_CONTAINER,
+        message=_CONTAINER_MESSAGE,
+        broken=lambda cluster: _groups(cluster, "template", lambda group: _no_container(group.template)),
+    ),
+)
+
+
+def _deadline(field: str) -> Rule[MarieJob]:
+    """The rule that a deadline, when given, is a positive duration."""
+
+    def broken(job: MarieJob) -> Iterable[str]:
+        given = (
+            {"softDeadline": job.spec.sla.soft_deadline, "hardDeadline": job.spec.sla.hard_deadline}
+            if job.spec.sla
+            else {}
+        )
+        value = given.get(field, "")
+        return _if(bool(value) and not _is_deadline(value), f"spec.sla.{field}")
+
+    return Rule(
+        at="spec.sla",
+        cel=f"!has(self.{field}) || self.{field} == '' || {_deadline_cel(f'self.{field}')}",
+        message=f'{field} is not a time span: write hours, minutes and seconds above zero, such as "30m" or "1h30m"',
+        broken=broken,
+    )
+
+
+def _deadline_cel(value: str) -> str:
+    pattern = duration.DEADLINE_PATTERN.replace("\\", "\\\\")
+    return f"({value}.matches('{pattern}') && {value}.matches('[1-9]'))"
+
+
+def _is_deadline(value: str) -> bool:
+    return (
+        re.fullmatch(duration.DEADLINE_PATTERN, value, re.ASCII) is not None and re.search("[1-9]", value) is not None
+    )
+
+
+def _soft_after_hard(job: MarieJob) -> Iterable[str]:
+    sla = job.spec.sla
+    if sla is None or not _is_deadline(sla.soft_deadline) or not _is_deadline(sla.hard_deadline):
+        return ()
+    return _if(duration.parse(sla.soft_deadline) > duration.parse(sla.hard_deadline), "spec.sla.softDeadline")
+
+
+def _restart_policy(job: MarieJob) -> Iterable[str]:
+    policy = ((job.spec.submitter_pod_template or {}).get("spec") or {}).get("restartPolicy", "Never")
+    return _if(policy not in ("Never", "OnFailure"), "spec.submitterPodTemplate.spec.restartPolicy")
+
+
+_CLUSTER_REF = "(has(self.clusterRef) && self.clusterRef != '')"
+_CLUSTER_SELECTOR = "(has(self.clusterSelector) && size(self.clusterSelector) > 0)"
+
+JOB_RULES: tuple[Rule[MarieJob], ...] = (
+    Rule(
+        at="spec",
+        cel=f"!({_CLUSTER_REF} && {_CLUSTER_SELECTOR})",
+        message="clusterRef and clusterSelector are both given: remove one of them",
+        broken=lambda job: _if(bool(job.spec.cluster_ref and job.spec.cluster_selector), "spec.clusterSelector"),
+    ),
+    Rule(
+        at="spec",
+        cel=f"{_CLUSTER_REF} || {_CLUSTER_SELECTOR}",
+        message="no cluster is named: give clusterRef the name of a MarieCluster, or clusterSelector its labels",
+        broken=lambda job: _if(not (job.spec.cluster_ref or job.spec.cluster_selector), "spec.clusterRef"),
+    ),
+    Rule(
+        at="spec",
+        cel="!has(self.submitterPodTemplate) || "
+        "(has(self.submissionMode) && self.submissionMode == 'K8sJobSubmission')",
+        message="submitterPodTemplate is used by submissionMode K8sJobSubmission alone: set that mode, "
+        "or remove the template",
+        broken=lambda job: _if(
+            job.spec.submitter_pod_template is not None and job.spec.submission_mode != "K8sJobSubmission",
+            "spec.submitterPodTemplate",
+        ),
+    ),
+    Rule(
+        at="spec",
+        cel="!has(self.submitterPodTemplate) || "
+        "(has(self.submitterPodTemplate.spec) && size(self.submitterPodTemplate.spec.containers) > 0)",
+        message="the pod template needs a container: give submitterPodTemplate.spec.containers one with a name "
+        "and an image",
+        broken=lambda job: _if(
+            job.spec.submitter_pod_template is not None and _no_container(job.spec.submitter_pod_template),
+            "spec.submitterPodTemplate",
+        ),
+    ),
+    Rule(
+        at="spec",
+        cel="!has(self.submitterPodTemplate) || !has(self.submitterPodTemplate.spec) || "
+        "!has(self.submitterPodTemplate.spec.restartPolicy) || "
+        "self.submitterPodTemplate.spec.restartPolicy in ['Never', 'OnFailure']",
+        message="pods of a Job end: set submitterPodTemplate.spec.restartPolicy to Never or OnFailure",
+        broken=_restart_policy,
+    ),
+    _deadline("softDeadline"),
+    _deadline("hardDeadline"),
+    Rule(
+        at="spec.sla",
+        cel="!has(self.softDeadline) || !has(self.hardDeadline) || "
+        f"!{_deadline_cel('self.softDeadline')} || !{_deadline_cel('self.hardDeadline')} || "
+        "duration(self.softDeadline) <= duration(self.hardDeadline)",
+        message="softDeadline is after hardDeadline: shorten the one or lengthen the other",
+        broken=_soft_after_hard,
+    ),
+)
