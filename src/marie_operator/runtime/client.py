@@ -1,0 +1,468 @@
+"""The API server's verbs, with typed errors, timeouts on everything, and retries only where they are safe."""
+
+import asyncio
+import copy
+import json
+import random
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+import aiohttp
+from pydantic_core import from_json
+
+from marie_operator.runtime import connection as connections
+from marie_operator.runtime.clock import Clock
+from marie_operator.runtime.connection import Connection
+from marie_operator.runtime.errors import ApiError, Expired, Unauthorized, Unreachable, from_status
+from marie_operator.runtime.resource import Object, ObjectKey, Resource
+
+CONNECT_TIMEOUT = 10.0
+READ_TIMEOUT = 30.0
+"""Seconds without a byte after which a call, other than a watch, is given up."""
+WATCH_GRACE = 5.0
+"""Seconds beyond the server's own timeout after which a silent watch is taken for dead (W-13)."""
+MAX_RETRIES = 10
+CONNECTION_RETRIES = 2
+CALL_CONNECTIONS = 32
+_IDEMPOTENT = frozenset({"GET", "PUT", "DELETE"})
+
+
+class PatchKind(StrEnum):
+    """Content types of patches."""
+
+    MERGE = "application/merge-patch+json"
+    JSON = "application/json-patch+json"
+    APPLY = "application/apply-patch+yaml"
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectList:
+    """A list, or a page of it, and the resource version it was read at."""
+
+    items: list[Object]
+    resource_version: str
+    remaining: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class WatchEvent:
+    """One event of a watch: ADDED, MODIFIED, DELETED or BOOKMARK; ERROR is raised instead."""
+
+    type: str
+    object: Object
+
+
+class RequestMetrics(Protocol):
+    """Where a client counts its requests."""
+
+    def request(self, *, code: str, method: str, host: str, seconds: float) -> None:
+        """One attempt was answered; ``code`` is ``<error>`` when none came."""
+        ...
+
+
+class Client:
+    """Calls one API server.
+
+    Args:
+        connection: Where and as whom.
+        user_agent: Names the program in the server's audit log.
+        clock: For durations.
+        metrics: Counts requests; None for none.
+        jitter: Yields numbers in [0, 1); spreads retries.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        *,
+        user_agent: str,
+        clock: Clock,
+        metrics: RequestMetrics | None = None,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self._connection = connection
+        self._clock = clock
+        self._metrics = metrics
+        self._jitter = jitter
+        self._check: Callable[[], None] | None = None
+        headers = {"User-Agent": user_agent, "Accept": "application/json"}
+        # One pool for calls, bounded so that a burst queues here and not on the server (W-23); watches hold their
+        # connection for minutes and must never wait behind calls.
+        self._calls = aiohttp.ClientSession(connector=connection.connector(CALL_CONNECTIONS), headers=headers)
+        self._watches = aiohttp.ClientSession(connector=connection.connector(0), headers=headers)
+
+    @classmethod
+    async def connect(
+        cls,
+        *,
+        kubeconfig: Path | None = None,
+        context: str | None = None,
+        user_agent: str,
+        clock: Clock,
+        metrics: RequestMetrics | None = None,
+    ) -> "Client":
+        """A client of the API server that kubectl would use.
+
+        Raises:
+            ConfigError: no usable configuration.
+        """
+        connection = await connections.load(kubeconfig=kubeconfig, context=context)
+        return cls(connection, user_agent=user_agent, clock=clock, metrics=metrics)
+
+    @property
+    def url(self) -> str:
+        """The API server's address."""
+        return self._connection.url
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """End every connection; also those of ``fenced`` views."""
+        await self._calls.close()
+        await self._watches.close()
+
+    def fenced(self, check: Callable[[], None]) -> "Client":
+        """A view of this client whose writes first call ``check``, which raises to refuse them."""
+        view = copy.copy(self)
+        view._check = check
+        return view
+
+    async def version(self) -> str:
+        """The server's version, such as ``v1.36.2``."""
+        return str((await self._call("GET", "/version"))["gitVersion"])
+
+    async def get(self, resource: Resource, key: ObjectKey) -> Object:
+        """Read one object from the server.
+
+        Raises:
+            NotFound: it does not exist.
+        """
+        return await self._call("GET", resource.path(key.namespace, key.name))
+
+    async def list(
+        self,
+        resource: Resource,
+        namespace: str = "",
+        *,
+        label_selector: str = "",
+        field_selector: str = "",
+        resource_version: str | None = None,
+        limit: int = 500,
+    ) -> ObjectList:
+        """Read a whole collection, page by page.
+
+        A continue token that expires on a later page leads to one full list (R-13).
+        """
+        items: list[Object] = []
+        version = ""
+        selectors = {"label_selector": label_selector, "field_selector": field_selector}
+        try:
+            async for page in self.pages(
+                resource, namespace, resource_version=resource_version, limit=limit, **selectors
+            ):
+                items += page.items
+                version = page.resource_version
+        except Expired:
+            if not items:
+                raise
+            return await self.list(resource, namespace, resource_version=resource_version, limit=0, **selectors)
+        return ObjectList(items, version)
+
+    async def pages(
+        self,
+        resource: Resource,
+        namespace: str = "",
+        *,
+        label_selector: str = "",
+        field_selector: str = "",
+        resource_version: str | None = None,
+        limit: int = 500,
+    ) -> AsyncIterator[ObjectList]:
+        """A collection's pages; all carry the resource version of the first (R-13)."""
+        query = _query(labelSelector=label_selector, fieldSelector=field_selector, limit=str(limit) if limit else "")
+        first = _query(resourceVersion=resource_version or "")
+        path, token = resource.path(namespace), ""
+        while True:
+            paging = {"continue": token} if token else first
+            body = await self._call("GET", path, query={**query, **paging})
+            if body.get("kind", "").startswith("Table"):
+                raise ApiError(406, "NotAcceptable", f"{path} answered with a Table instead of a list")
+            token = body["metadata"].get("continue", "")
+            yield ObjectList(body.get("items") or [], body["metadata"].get("resourceVersion", ""), token)
+            if not token:
+                return
+
+    async def watch(
+        self,
+        resource: Resource,
+        namespace: str = "",
+        *,
+        resource_version: str,
+        label_selector: str = "",
+        field_selector: str = "",
+        timeout: float,
+        send_initial_events: bool = False,
+    ) -> AsyncIterator[WatchEvent]:
+        """Events after ``resource_version``, until the server ends the watch.
+
+        Args:
+            resource: What to watch.
+            namespace: Where; empty for everywhere.
+            resource_version: Start after this version.
+            label_selector: Narrows on the server.
+            field_selector: Narrows on the server.
+            timeout: Seconds after which the server ends the watch.
+            send_initial_events: Start with the present objects, ended by an annotated bookmark (R-41).
+
+        Raises:
+            ApiError: the server refused, or sent an ERROR event (Expired for 410).
+            Unreachable: the connection failed, or was silent beyond the timeout.
+        """
+        query = _query(
+            watch="true",
+            allowWatchBookmarks="true",
+            resourceVersion=resource_version,
+            labelSelector=label_selector,
+            fieldSelector=field_selector,
+            timeoutSeconds=str(int(timeout)),
+            sendInitialEvents="true" if send_initial_events else "",
+            resourceVersionMatch="NotOlderThan" if send_initial_events else "",
+        )
+        path = resource.path(namespace)
+        limits = aiohttp.ClientTimeout(total=None, connect=CONNECT_TIMEOUT, sock_read=timeout + WATCH_GRACE)
+        request = f"watch {path}"
+        started = self._clock.monotonic()
+        try:
+            async with self._watches.get(
+                self._connection.url + path, params=query, timeout=limits, **await self._options()
+            ) as response:
+                self._count("GET", str(response.status), started)
+                if response.status != 200:
+                    raise await _error(response, request)
+                async for line in _lines(response.content):
+                    event = from_json(line)
+                    if event["type"] == "ERROR":
+                        raise from_status(int(event["object"].get("code", 500)), event["object"], request=request)
+                    yield WatchEvent(event["type"], event["object"])
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise Unreachable(f"{request}: {_sentence(error)}", maybe_sent=True) from error
+
+    async def create(self, resource: Resource, obj: Object) -> Object:
+        """Create an object; a POST is sent at most once.
+
+        Raises:
+            AlreadyExists: the name is taken.
+        """
+        path = resource.path(obj["metadata"].get("namespace", ""))
+        return await self._write("POST", path, body=obj)
+
+    async def update(self, resource: Resource, obj: Object, *, subresource: str = "") -> Object:
+        """Replace an object at the resource version it carries.
+
+        Raises:
+            Conflict: it has changed since.
+        """
+        key = ObjectKey.of(obj)
+        return await self._write("PUT", resource.path(key.namespace, key.name, subresource), body=obj)
+
+    async def apply(
+        self, resource: Resource, obj: Object, *, field_manager: str, force: bool = False, subresource: str = ""
+    ) -> Object:
+        """Server-side apply: create the object, or make the fields it names so and drop those named before.
+
+        Raises:
+            ApplyConflict: another manager owns a field, and ``force`` is not set.
+        """
+        key = ObjectKey.of(obj)
+        query = _query(fieldManager=field_manager, force="true" if force else "", fieldValidation="Strict")
+        path = resource.path(key.namespace, key.name, subresource)
+        return await self._write("PATCH", path, body=obj, query=query, content_type=PatchKind.APPLY, repeatable=True)
+
+    async def patch(
+        self,
+        resource: Resource,
+        key: ObjectKey,
+        body: Object | Sequence[Object],
+        *,
+        kind: PatchKind,
+        subresource: str = "",
+    ) -> Object:
+        """Patch an object or its subresource."""
+        return await self._write(
+            "PATCH", resource.path(key.namespace, key.name, subresource), body=body, content_type=kind
+        )
+
+    async def delete(
+        self,
+        resource: Resource,
+        key: ObjectKey,
+        *,
+        uid: str = "",
+        resource_version: str = "",
+        propagation: str = "Background",
+    ) -> Object:
+        """Delete an object, only while it is the one meant.
+
+        Args:
+            resource: Its kind.
+            key: Its name.
+            uid: Refuse when the object is another one of the same name.
+            resource_version: Refuse when the object has changed.
+            propagation: Background, Foreground or Orphan.
+
+        Returns:
+            A Status when the object is gone, or the object when it stays until its end, as pods and those with
+            finalizers do.
+
+        Raises:
+            NotFound: it does not exist.
+            Conflict: a precondition does not hold.
+        """
+        preconditions = _query(uid=uid, resourceVersion=resource_version)
+        body: Object = {"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": propagation}
+        if preconditions:
+            body["preconditions"] = preconditions
+        return await self._write("DELETE", resource.path(key.namespace, key.name), body=body)
+
+    async def _write(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: Object | Sequence[Object],
+        query: Mapping[str, str] | None = None,
+        content_type: str = "application/json",
+        repeatable: bool = False,
+    ) -> Object:
+        return await self._call(
+            method, path, body=body, query=query, content_type=content_type, repeatable=repeatable, check=self._check
+        )
+
+    async def _call(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: Object | Sequence[Object] | None = None,
+        content_type: str = "application/json",
+        repeatable: bool = False,
+        check: Callable[[], None] | None = None,
+    ) -> Object:
+        """One call with its retries.
+
+        A server that names a time to come back gets the request again then (N-01): it has not acted on it. A broken
+        connection tells nothing, so only what may safely happen twice is sent again.
+        """
+        data = None if body is None else json.dumps(body, separators=(",", ":")).encode()
+        headers = {} if data is None else {"Content-Type": content_type}
+        retries, broken, renewed = 0, 0, False
+        while True:
+            if check is not None:
+                check()
+            try:
+                return await self._attempt(method, path, query or {}, data, headers)
+            except Unauthorized:
+                # A rotated token is on disk before the old one expires; the loader only looks once a minute.
+                if renewed:
+                    raise
+                renewed = True
+            except ApiError as error:
+                if error.retry_after is None or retries >= MAX_RETRIES or error.code not in {429, 500, 502, 503, 504}:
+                    raise
+                retries += 1
+                await asyncio.sleep(error.retry_after * (1 + 0.1 * self._jitter()))
+            except Unreachable as error:
+                safe = repeatable or method in _IDEMPOTENT or not error.maybe_sent
+                if not safe or broken >= CONNECTION_RETRIES:
+                    raise
+                broken += 1
+                await asyncio.sleep(0.1 * 2**broken * (1 + self._jitter()))
+
+    async def _attempt(
+        self, method: str, path: str, query: Mapping[str, str], data: bytes | None, headers: Mapping[str, str]
+    ) -> Object:
+        request = f"{method} {path}"
+        limits = aiohttp.ClientTimeout(total=None, connect=CONNECT_TIMEOUT, sock_read=READ_TIMEOUT)
+        started = self._clock.monotonic()
+        options = await self._options()
+        options["headers"] = {**options["headers"], **headers}
+        try:
+            async with self._calls.request(
+                method, self._connection.url + path, params=query, data=data, timeout=limits, **options
+            ) as response:
+                self._count(method, str(response.status), started)
+                if response.status >= 300:
+                    raise await _error(response, request)
+                content = await response.read()
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+            self._count(method, "<error>", started)
+            raise Unreachable(f"{request}: {_sentence(error)}", maybe_sent=False) from error
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            self._count(method, "<error>", started)
+            raise Unreachable(f"{request}: {_sentence(error)}", maybe_sent=True) from error
+        try:
+            decoded: Object = from_json(content)
+        except ValueError as error:
+            raise Unreachable(f"{request}: the answer is not JSON", maybe_sent=True) from error
+        return decoded
+
+    async def _options(self) -> dict[str, Any]:
+        authorization = await self._connection.authorization()
+        return {
+            "headers": {"Authorization": authorization} if authorization else {},
+            "proxy": self._connection.proxy,
+            "server_hostname": self._connection.server_name,
+            "allow_redirects": False,
+        }
+
+    def _count(self, method: str, code: str, started: float) -> None:
+        if self._metrics is not None:
+            host = self._connection.url.partition("://")[2]
+            self._metrics.request(code=code, method=method, host=host, seconds=self._clock.monotonic() - started)
+
+
+def _query(**parameters: str) -> dict[str, str]:
+    return {name: value for name, value in parameters.items() if value}
+
+
+async def _lines(stream: aiohttp.StreamReader) -> AsyncIterator[bytes]:
+    """Lines of any length: the reader's own limit is below what an object may measure (python-clients 1.3)."""
+    pending = bytearray()
+    async for chunk in stream.iter_any():
+        pending += chunk
+        if b"\n" in chunk:
+            *complete, rest = pending.split(b"\n")
+            pending = bytearray(rest)
+            for line in complete:
+                if line.strip():
+                    yield bytes(line)
+
+
+async def _error(response: aiohttp.ClientResponse, request: str) -> ApiError:
+    content = await response.read()
+    try:
+        status = from_json(content)
+    except ValueError:
+        status = {"message": content[:200].decode(errors="replace").strip()}
+    after = response.headers.get("Retry-After", "")
+    seconds = float(after) if after.isdigit() else None
+    return from_status(
+        response.status, status if isinstance(status, dict) else {}, request=request, retry_after=seconds
+    )
+
+
+def _sentence(error: BaseException) -> str:
+    if isinstance(error, TimeoutError):
+        return "no answer in time"
+    return str(error) or type(error).__name__
