@@ -1,0 +1,142 @@
+"""One object for every rule: what it breaks, where, and the sentence it gets."""
+
+from copy import deepcopy
+from typing import Any, NamedTuple
+
+TEMPLATE = {"spec": {"containers": [{"name": "marie", "image": "marieai/marie:4.0.0"}]}}
+CONTAINER_MESSAGE = "the pod template needs a container: give template.spec.containers one with a name and an image"
+
+
+class Refused(NamedTuple):
+    kind: str
+    name: str
+    spec: dict[str, Any]
+    field: str
+    message: str
+
+
+def group(name: str = "ocr", **fields: Any) -> dict[str, Any]:
+    return {"groupName": name, "template": TEMPLATE, **fields}
+
+
+def cluster(field: str, message: str, *groups: dict[str, Any], name: str = "c", template: Any = TEMPLATE) -> Refused:
+    return Refused(
+        "MarieCluster",
+        name,
+        {"serverSpec": {"template": template}, "executorGroupSpecs": [group("first"), *groups]},
+        field,
+        message,
+    )
+
+
+def job(field: str, message: str, **spec: Any) -> Refused:
+    return Refused("MarieJob", "j", {"clusterRef": "c", **spec}, field, message)
+
+
+def submitter(**pod: Any) -> dict[str, Any]:
+    return {
+        "submissionMode": "K8sJobSubmission",
+        "submitterPodTemplate": {"spec": {"containers": TEMPLATE["spec"]["containers"], **pod}},
+    }
+
+
+def given_object(case: Refused) -> dict[str, Any]:
+    return {
+        "apiVersion": "marie.ai/v1alpha1",
+        "kind": case.kind,
+        "metadata": {"name": case.name},
+        "spec": deepcopy(case.spec),
+    }
+
+
+REFUSED = (
+    cluster(
+        "metadata.name",
+        "Services are named after the cluster: rename it to lower-case letters, digits and dashes, starting "
+        "with a letter",
+        name="marie.prod",
+    ),
+    cluster(
+        "metadata.name",
+        "the Service <name>-server-headless must fit in 63 characters: rename the cluster to at most 47 characters",
+        name="n" * 48,
+    )._replace(spec={"serverSpec": {"template": TEMPLATE}}),
+    cluster(
+        "spec.executorGroupSpecs[1].groupName",
+        "each Service <name>-executor-<groupName>-svc must fit in 63 characters: shorten the cluster's name or the "
+        "groupName, to 49 characters together",
+        group("g" * 30),
+        name="n" * 20,
+    ),
+    cluster("spec.serverSpec.template", CONTAINER_MESSAGE, template={}),
+    cluster("spec.serverSpec.template", CONTAINER_MESSAGE, template={"spec": {"containers": []}}),
+    cluster("spec.executorGroupSpecs[1].template", CONTAINER_MESSAGE, group(template={})),
+    cluster(
+        "spec.executorGroupSpecs[1].replicas",
+        "replicas is above maxReplicas: lower replicas (1 when not given) or raise maxReplicas",
+        group(replicas=6, maxReplicas=5),
+    ),
+    cluster(
+        "spec.executorGroupSpecs[1].replicas",
+        "replicas is above maxReplicas: lower replicas (1 when not given) or raise maxReplicas",
+        group(maxReplicas=0),
+    ),
+    cluster(
+        "spec.executorGroupSpecs[1].replicas",
+        "replicas is below minReplicas: raise replicas (1 when not given) or lower minReplicas",
+        group(minReplicas=2),
+    ),
+    job(
+        "spec.clusterSelector",
+        "clusterRef and clusterSelector are both given: remove one of them",
+        clusterSelector={"environment": "production"},
+    ),
+    job(
+        "spec.clusterRef",
+        "no cluster is named: give clusterRef the name of a MarieCluster, or clusterSelector its labels",
+        clusterRef="",
+    ),
+    job(
+        "spec.submitterPodTemplate",
+        "submitterPodTemplate is used by submissionMode K8sJobSubmission alone: set that mode, or remove the template",
+        submitterPodTemplate=TEMPLATE,
+    ),
+    job(
+        "spec.submitterPodTemplate",
+        "the pod template needs a container: give submitterPodTemplate.spec.containers one with a name and an image",
+        **submitter(containers=[]),
+    ),
+    job(
+        "spec.submitterPodTemplate.spec.restartPolicy",
+        "pods of a Job end: set submitterPodTemplate.spec.restartPolicy to Never or OnFailure",
+        **submitter(restartPolicy="Always"),
+    ),
+    *(
+        job(
+            f"spec.sla.{field}",
+            f'{field} is not a time span: write hours, minutes and seconds above zero, such as "30m" or "1h30m"',
+            sla={field: value},
+        )
+        for field in ("softDeadline", "hardDeadline")
+        for value in ("soon", "30", "0s", "-5m", "1 h")
+    ),
+    job(
+        "spec.sla.softDeadline",
+        "softDeadline is after hardDeadline: shorten the one or lengthen the other",
+        sla={"softDeadline": "61m", "hardDeadline": "1h"},
+    ),
+)
+
+# These break two fields at once, or two rules that follow from each other.
+REFUSED_TWICE = (
+    cluster(
+        "spec.executorGroupSpecs[0].groupName",
+        "two executor groups have the same groupName: rename one of them",
+        group("first"),
+    ),
+    cluster(
+        "spec.executorGroupSpecs[1].minReplicas",
+        "minReplicas is above maxReplicas: lower the one or raise the other",
+        group(replicas=2, minReplicas=3, maxReplicas=1),
+    ),
+)
