@@ -1,0 +1,51 @@
+"""Conditions, as the Kubernetes API conventions define them: pure functions on plain lists."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, Literal
+
+
+def with_condition(
+    conditions: Sequence[Mapping[str, Any]],
+    *,
+    type: str,  # noqa: A002 - the field's own name
+    status: Literal["True", "False", "Unknown"],
+    reason: str,
+    message: str,
+    generation: int,
+    now: datetime,
+) -> list[dict[str, Any]]:
+    """``conditions`` with one of them set; its transition time moves only when its status does.
+
+    Args:
+        conditions: As they stand in ``status.conditions``.
+        type: Which one.
+        status: True, False or Unknown.
+        reason: One CamelCase word.
+        message: One sentence.
+        generation: The ``metadata.generation`` that was looked at.
+        now: The time of the transition, in UTC.
+    """
+    before = next((item for item in conditions if item["type"] == type), None)
+    stands = before is not None and before["status"] == status
+    moved = before["lastTransitionTime"] if before is not None and stands else _timestamp(now)
+    new = {
+        "type": str(type),
+        "status": status,
+        "reason": str(reason),
+        "message": message,
+        "observedGeneration": generation,
+        "lastTransitionTime": moved,
+    }
+    if before is None:
+        return [*map(dict, conditions), new]
+    return [new if item["type"] == type else dict(item) for item in conditions]
+
+
+def is_true(conditions: Sequence[Mapping[str, Any]], type: str) -> bool:  # noqa: A002 - the field's own name
+    """Whether a condition is there and True."""
+    return any(item["type"] == type and item["status"] == "True" for item in conditions)
+
+
+def _timestamp(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")

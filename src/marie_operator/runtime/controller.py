@@ -1,0 +1,223 @@
+"""A controller: events become keys, keys are reconciled by a fixed number of workers."""
+
+import asyncio
+import uuid
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from typing import Self, TypeAlias
+
+import structlog
+
+from marie_operator.runtime.cache import Event, Informer
+from marie_operator.runtime.clock import Clock
+from marie_operator.runtime.errors import ApiError, Conflict, NotLeader, Unreachable
+from marie_operator.runtime.metrics import RESULTS, Metrics
+from marie_operator.runtime.queue import LOW_PRIORITY, NORMAL_PRIORITY, ShutDown, WorkQueue
+from marie_operator.runtime.resource import ObjectKey
+
+Mapper: TypeAlias = Callable[[Event], Iterable[ObjectKey]]
+Predicate: TypeAlias = Callable[[Event], bool]
+
+RECONCILE_TIMEOUT = 120.0
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """How a reconcile ended well.
+
+    Attributes:
+        requeue_after: Seconds until it should run again without an event; None for never.
+        changes: What it wrote, for the log; nothing is logged when it wrote nothing.
+    """
+
+    requeue_after: float | None = None
+    changes: tuple[str, ...] = ()
+
+
+class TerminalError(Exception):
+    """A failure that trying again cannot mend; the next event does (C-08)."""
+
+
+def own_key(event: Event) -> Iterable[ObjectKey]:
+    """The key of the object itself (H-05)."""
+    return (ObjectKey.of(event.object),)
+
+
+def owner(kind: str, group: str) -> Mapper:
+    """Keys of the controlling owners of a kind, before and after the change; the version does not matter (H-06)."""
+
+    def owners(event: Event) -> Iterable[ObjectKey]:
+        found: dict[ObjectKey, None] = {}
+        for obj in (event.old, event.object):
+            metadata = {} if obj is None else obj["metadata"]
+            for reference in metadata.get("ownerReferences") or ():
+                if (
+                    reference.get("controller")
+                    and reference["kind"] == kind
+                    and reference["apiVersion"].partition("/")[0] == group
+                ):
+                    found[ObjectKey(metadata.get("namespace", ""), reference["name"])] = None
+        return found
+
+    return owners
+
+
+def always(_event: Event) -> bool:
+    """Every event counts."""
+    return True
+
+
+def asked_for(event: Event) -> bool:
+    """Somebody wants something: created, deleted, or changed in spec, labels, annotations or finalizers.
+
+    A change of status alone does not count. The generation alone would miss labels and finalizers (W-25).
+    """
+    if event.old is None or event.kind != "modified":
+        return True
+    before, after = event.old["metadata"], event.object["metadata"]
+    told = ("generation", "uid", "deletionTimestamp", "labels", "annotations", "finalizers")
+    return any(before.get(name) != after.get(name) for name in told)
+
+
+class Controller:
+    """Runs ``reconcile`` for the keys that its watches yield.
+
+    Args:
+        name: For logs and metrics.
+        reconcile: Brings one object closer to its spec; raises to be run again after a back-off.
+        concurrency: Workers.
+        timeout: Seconds after which a reconcile is cancelled and tried again (C-12).
+        clock: For queue and durations.
+        metrics: The controller_runtime_* and workqueue_* families.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        reconcile: Callable[[ObjectKey], Awaitable[Result]],
+        *,
+        concurrency: int = 1,
+        timeout: float = RECONCILE_TIMEOUT,
+        clock: Clock,
+        metrics: Metrics,
+    ) -> None:
+        self.name = name
+        self._reconcile = reconcile
+        self._concurrency = concurrency
+        self._timeout = timeout
+        self._clock = clock
+        self._metrics = metrics
+        self._queue = WorkQueue(name, clock=clock, metrics=metrics)
+        self._informers: list[Informer] = []
+        self._log = log.bind(controller=name)
+        self._totals = {result: metrics.reconcile_total.labels(name, result) for result in RESULTS}
+        self._errors = metrics.reconcile_errors.labels(name)
+        self._terminal = metrics.terminal_errors.labels(name)
+        self._panics = metrics.panics.labels(name)
+        self._timeouts = metrics.timeouts.labels(name)
+        self._time = metrics.reconcile_time.labels(name)
+        self._active = metrics.active_workers.labels(name)
+        metrics.max_concurrent.labels(name).set(concurrency)
+
+    def watch(self, informer: Informer, *, map: Mapper = own_key, when: Predicate = always) -> Self:  # noqa: A002
+        """Reconcile the keys that ``map`` makes of each event of ``informer`` for which ``when`` holds.
+
+        What was there at the start waits behind live events (Q-29).
+        """
+
+        def enqueue(event: Event) -> None:
+            if when(event):
+                for key in map(event):
+                    self._queue.add(key, priority=LOW_PRIORITY if event.initial else NORMAL_PRIORITY)
+
+        informer.add_handler(enqueue)
+        self._informers.append(informer)
+        return self
+
+    def enqueue(self, key: ObjectKey, *, after: float = 0.0) -> None:
+        """Reconcile ``key`` for a reason outside the API server."""
+        self._queue.add(key, after=after)
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Work from the moment the informers are synced until ``stopping``, then finish what is begun (C-02, C-15)."""
+        for informer in self._informers:
+            await informer.wait_synced()
+        async with asyncio.TaskGroup() as tasks:
+            for number in range(self._concurrency):
+                tasks.create_task(self._work(), name=f"{self.name} worker {number}")
+            await stopping.wait()
+            self._queue.shut_down()
+
+    def measure(self) -> None:
+        """Bring the queue's time-dependent gauges up to date."""
+        self._queue.measure()
+
+    async def _work(self) -> None:
+        while True:
+            try:
+                key, priority = await self._queue.get()
+            except ShutDown:
+                return
+            self._active.inc()
+            began = self._clock.monotonic()
+            try:
+                await self._once(key, priority)
+            finally:
+                self._active.dec()
+                self._time.observe(self._clock.monotonic() - began)
+                # Last, so that what was added meanwhile comes out once (C-06).
+                self._queue.done(key)
+
+    async def _once(self, key: ObjectKey, priority: int) -> None:
+        """One reconcile and what follows from its end."""
+        told = self._log.bind(namespace=key.namespace, name=key.name)
+        limit = asyncio.timeout(self._timeout)
+        with structlog.contextvars.bound_contextvars(reconcile=uuid.uuid4().hex[:8]):
+            try:
+                async with limit:
+                    result = await self._reconcile(key)
+            except TerminalError as error:
+                self._terminal.inc()
+                self._count("error")
+                self._queue.forget(key)
+                told.error("cannot be reconciled", problem=str(error))
+            except TimeoutError as error:
+                if limit.expired():
+                    self._timeouts.inc()
+                self._retry(key, priority)
+                told.warning("took too long", problem=str(error) or f"no end after {self._timeout:g} s")
+            except (Conflict, NotLeader) as error:
+                # What was read has changed meanwhile: the usual way to learn it, and no news to anyone.
+                self._retry(key, priority)
+                told.debug("will run again", problem=str(error))
+            except (ApiError, Unreachable) as error:
+                delay = self._retry(key, priority)
+                told.warning("failed; will try again", problem=str(error), seconds=round(delay, 3))
+            except Exception:  # noqa: BLE001 - a defect in one reconcile must not end the others (C-11)
+                self._panics.inc()
+                delay = self._retry(key, priority)
+                told.exception("failed unexpectedly; will try again", seconds=round(delay, 3))
+            else:
+                self._succeeded(key, priority, result, told)
+
+    def _succeeded(
+        self, key: ObjectKey, priority: int, result: Result, told: structlog.typing.FilteringBoundLogger
+    ) -> None:
+        self._queue.forget(key)
+        if result.changes:
+            told.info("reconciled", changes=list(result.changes))
+        if result.requeue_after is None:
+            self._totals["success"].inc()
+        else:
+            self._totals["requeue_after"].inc()
+            self._queue.add(key, priority=priority, after=result.requeue_after)
+
+    def _retry(self, key: ObjectKey, priority: int) -> float:
+        self._count("error")
+        return self._queue.add_rate_limited(key, priority=priority)
+
+    def _count(self, result: str) -> None:
+        self._totals[result].inc()
+        self._errors.inc()

@@ -1,0 +1,135 @@
+"""The manager: starts everything in order, stops it in order, and ends when anything that must run does not."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from typing import Any
+
+import structlog
+
+from marie_operator.runtime.cache import Cache
+from marie_operator.runtime.controller import Controller
+from marie_operator.runtime.election import Elector
+
+SHUTDOWN_TIMEOUT = 30.0
+"""Seconds that reconciles get to finish once a stop is asked for (M-07)."""
+
+log = structlog.get_logger(__name__)
+
+
+class Manager:
+    """Runs controllers on caches, behind a lease.
+
+    The order is: servers, so that probes answer; caches, which a standby keeps warm; the lease; then controllers and
+    what else only a leader runs (M-01). A stop goes the other way, and gives the lease back last (M-05, M-06).
+
+    Args:
+        cache: Informers.
+        controllers: Reconcile while leading.
+        standing: Background work of every process, such as recording events.
+        leading: Background work of the leader alone.
+        servers: Entered first, left last.
+        elector: The lease; None leads at once (M-10).
+        shutdown_timeout: Seconds for reconciles to finish.
+    """
+
+    def __init__(
+        self,
+        *,
+        cache: Cache,
+        controllers: Sequence[Controller],
+        standing: Sequence[Callable[[], Awaitable[None]]] = (),
+        leading: Sequence[Callable[[], Awaitable[None]]] = (),
+        servers: Sequence[AbstractAsyncContextManager[Any]] = (),
+        elector: Elector | None = None,
+        shutdown_timeout: float = SHUTDOWN_TIMEOUT,
+    ) -> None:
+        self._cache = cache
+        self._controllers = controllers
+        self._standing = standing
+        self._leading = leading
+        self._servers = servers
+        self._elector = elector
+        self._shutdown_timeout = shutdown_timeout
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Run until ``stop`` is set, then finish what is begun.
+
+        Raises:
+            LeadershipLost: the lease could not be kept; the process must end.
+            Exception: the first error of anything that must run (M-04).
+        """
+        async with AsyncExitStack() as stack:
+            for server in self._servers:
+                await stack.enter_async_context(server)
+            always = await stack.enter_async_context(_background(self._cache.run, *self._standing))
+            if not await _reached(self._cache.wait_synced(), stop, always):
+                return
+            log.info("caches are synced")
+            if self._elector is None:
+                await self._lead(stop, always)
+            elif await _reached(self._elector.acquire(), stop, always):
+                await self._hold(self._elector, stop, always)
+
+    async def _hold(self, elector: Elector, stop: asyncio.Event, always: set[asyncio.Task[None]]) -> None:
+        async with _background(elector.hold) as renewal:
+            await self._lead(stop, always | renewal)
+        # Renewed until the last reconcile has ended; only then may another begin.
+        await elector.release()
+
+    async def _lead(self, stop: asyncio.Event, watched: set[asyncio.Task[None]]) -> None:
+        stopping = asyncio.Event()
+        async with _background(*self._leading) as extra:
+            workers = {
+                asyncio.create_task(controller.run(stopping), name=f"controller {controller.name}")
+                for controller in self._controllers
+            }
+            try:
+                await _reached(asyncio.Event().wait(), stop, watched | extra | workers)
+                stopping.set()
+                log.info("stopping", seconds=self._shutdown_timeout)
+                _, late = await asyncio.wait(workers, timeout=self._shutdown_timeout) if workers else (set(), set())
+                if late:
+                    log.warning("reconciles did not end in time", controllers=sorted(task.get_name() for task in late))
+            finally:
+                await _cancelled(workers)
+
+
+@asynccontextmanager
+async def _background(*jobs: Callable[[], Awaitable[None]]) -> AsyncIterator[set[asyncio.Task[None]]]:
+    """Tasks for ``jobs`` that are cancelled, and have ended, when the block is left."""
+
+    async def run(job: Callable[[], Awaitable[None]]) -> None:
+        await job()
+
+    tasks = {asyncio.create_task(run(job), name=getattr(job, "__qualname__", repr(job))) for job in jobs}
+    try:
+        yield tasks
+    finally:
+        await _cancelled(tasks)
+
+
+async def _cancelled(tasks: set[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _reached(wanted: Coroutine[Any, Any, object], stop: asyncio.Event, watched: set[asyncio.Task[None]]) -> bool:
+    """Wait for ``wanted``, or for ``stop``; whichever of ``watched`` ends first ends the wait with its error."""
+    goal, end = asyncio.create_task(wanted), asyncio.create_task(stop.wait())
+    try:
+        done, _ = await asyncio.wait({goal, end, *watched}, return_when=asyncio.FIRST_COMPLETED)
+        for task in done & watched:
+            task.result()
+            raise RuntimeError(f"{task.get_name()} ended although it should run for ever")
+        if goal in done:
+            goal.result()
+            return True
+        return False
+    finally:
+        for task in (goal, end):
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
