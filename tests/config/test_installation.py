@@ -1,0 +1,136 @@
+from collections.abc import Iterable
+from typing import Any
+
+import kubernetes_validate
+import pytest
+import yaml
+from tests.config.kubectl import ROOT, Kubectl, RefusedError
+
+from marie_operator.api.permissions import CLUSTER_PERMISSIONS, LEADER_ELECTION_PERMISSIONS
+
+pytestmark = pytest.mark.controlplane
+
+
+def denied(kubectl: Kubectl, accesses: Iterable[tuple[str, str, str, str]]) -> list[tuple[str, str, str, str]]:
+    """Those of (verb, resource, API group, namespace) that the operator's account may not do."""
+    asked = list(accesses)
+    reviews = [
+        {
+            "apiVersion": "authorization.k8s.io/v1",
+            "kind": "SubjectAccessReview",
+            "spec": {
+                "user": "system:serviceaccount:marie-system:marie-operator",
+                "resourceAttributes": {
+                    "verb": verb,
+                    "group": group,
+                    "resource": resource.partition("/")[0],
+                    "subresource": resource.partition("/")[2],
+                    "namespace": namespace,
+                },
+            },
+        }
+        for verb, resource, group, namespace in asked
+    ]
+    answers = list(
+        yaml.safe_load_all(
+            kubectl("create", "-o", "yaml", "-f", "-", stdin={"apiVersion": "v1", "kind": "List", "items": reviews})
+        )
+    )
+    return [access for access, answer in zip(asked, answers, strict=True) if not answer["status"]["allowed"]]
+
+
+def rendered(kubectl: Kubectl) -> list[dict[str, Any]]:
+    return list(yaml.safe_load_all(kubectl("kustomize", str(ROOT / "config/default"))))
+
+
+def operator_pod(kubectl: Kubectl) -> dict[str, Any]:
+    deployment = kubectl.object("get", "deployment/marie-operator", "--namespace=marie-system")
+    template = deployment["spec"]["template"]
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "probe", "namespace": "marie-system", "labels": template["metadata"]["labels"]},
+        "spec": template["spec"],
+    }
+
+
+@pytest.mark.parametrize("version", ["1.25", "1.36"])
+def test_all_of_config_default_is_valid(kubectl: Kubectl, version: str) -> None:
+    for manifest in rendered(kubectl):
+        kubernetes_validate.validate(manifest, version, strict=True)
+
+
+def test_applying_again_changes_nothing(kubectl: Kubectl) -> None:
+    arguments = ("apply", "-k", str(ROOT / "config/default"))
+    first, again = kubectl.object(*arguments)["items"], kubectl.object(*arguments)["items"]
+    versions = [[each["metadata"]["resourceVersion"] for each in items] for items in (first, again)]
+    assert versions[0] == versions[1]
+    assert len(again) == len(rendered(kubectl))
+
+
+def test_the_definitions_install_alone(kubectl: Kubectl) -> None:
+    kubectl("apply", "--dry-run=server", "-k", str(ROOT / "config/crd"))
+    for name in ("marieclusters.marie.ai", "mariejobs.marie.ai"):
+        conditions = {each["type"]: each for each in kubectl.object("get", "crd", name)["status"]["conditions"]}
+        assert conditions["Established"]["status"] == "True"
+        assert "NonStructuralSchema" not in conditions
+
+
+def test_the_operators_pod_is_admitted_where_restricted_is_enforced(kubectl: Kubectl) -> None:
+    namespace = kubectl.object("get", "namespace", "marie-system")
+    assert namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
+    kubectl("create", "--dry-run=server", "-f", "-", stdin=operator_pod(kubectl))
+
+
+def test_a_pod_with_less_security_is_refused_there(kubectl: Kubectl) -> None:
+    pod = operator_pod(kubectl)
+    del pod["spec"]["containers"][0]["securityContext"]
+    with pytest.raises(RefusedError, match='violates PodSecurity "restricted'):
+        kubectl("create", "--dry-run=server", "-f", "-", stdin=pod)
+
+
+def test_the_operator_reads_its_environment_and_writes_no_file(kubectl: Kubectl) -> None:
+    spec = operator_pod(kubectl)["spec"]
+    (container,) = spec["containers"]
+    environment = {each["name"]: each.get("value") for each in container["env"]}
+    assert environment["LEADER_ELECTION"] == "true"
+    assert environment["METRICS_BIND_ADDRESS"] == ":8080"
+    assert environment["HEALTH_PROBE_BIND_ADDRESS"] == ":8081"
+    assert container["securityContext"]["readOnlyRootFilesystem"] is True
+    assert "priorityClassName" not in spec
+    # A service account token is all that is mounted.
+    assert [each["name"] for each in spec.get("volumes", [])] == []
+
+
+def test_the_operator_may_do_what_the_tables_say(kubectl: Kubectl) -> None:
+    for permissions, namespace in ((CLUSTER_PERMISSIONS, "default"), (LEADER_ELECTION_PERMISSIONS, "marie-system")):
+        accesses = [
+            (verb, resource, each.group, namespace)
+            for each in permissions
+            for resource in each.resources
+            for verb in each.verbs
+        ]
+        assert denied(kubectl, accesses) == []
+
+
+def test_the_operator_may_do_nothing_else(kubectl: Kubectl) -> None:
+    accesses = [
+        ("list", "secrets", "", "default"),
+        ("create", "secrets", "", "default"),
+        ("create", "pods", "", "default"),
+        ("get", "configmaps", "", "default"),
+        ("update", "marieclusters", "marie.ai", "default"),
+        ("create", "mariejobs", "marie.ai", "default"),
+        ("update", "leases", "coordination.k8s.io", "default"),
+        ("create", "clusterroles", "rbac.authorization.k8s.io", ""),
+    ]
+    assert denied(kubectl, accesses) == accesses
+
+
+def test_the_image_is_named_in_one_place(kubectl: Kubectl) -> None:
+    images = {
+        container["image"]
+        for manifest in rendered(kubectl)
+        for container in manifest.get("spec", {}).get("template", {}).get("spec", {}).get("containers", ())
+    }
+    assert images == {"marieai/marie-operator:latest"}
