@@ -1,0 +1,1 @@
+"""Manifests of a cluster's children: pure functions from the spec to plain objects."""

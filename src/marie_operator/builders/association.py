@@ -1,0 +1,144 @@
+"""How children belong to their cluster: every name, label, selector, owner reference, port and annotation.
+
+Nothing else in the operator spells them out.
+"""
+
+import hashlib
+import json
+from typing import Any
+
+from marie_operator.api.mariecluster import ExecutorGroupSpec, MarieCluster
+from marie_operator.api.meta import API_VERSION, GROUP
+from marie_operator.runtime.resource import Object
+
+FIELD_MANAGER = "marie-operator"
+
+CLUSTER_LABEL = f"{GROUP}/cluster"
+NODE_TYPE_LABEL = f"{GROUP}/node-type"
+GROUP_LABEL = f"{GROUP}/group"
+EXECUTOR_LABEL = f"{GROUP}/executor"
+MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
+MANAGED_SELECTOR = f"{MANAGED_BY_LABEL}={FIELD_MANAGER},{CLUSTER_LABEL}"
+
+SERVER = "server"
+EXECUTOR = "executor"
+
+SPEC_HASH = f"{GROUP}/spec-hash"
+"""Annotation: what the child was built as, so that a field given up is noticed."""
+EXECUTOR_NAME = f"{GROUP}/executor-name"
+"""Annotation on a group's template: the executor's name, where the spec has none."""
+
+CONTAINER = "marie"
+HTTP, GRPC, METRICS, WORKER, FLOW = "http", "grpc", "metrics", "worker", "flow"
+SERVER_PORTS = {HTTP: 51000, GRPC: 52000}
+WORKER_PORT = 52110
+FLOW_PORT = 52010
+
+_NAMES_BY_TYPE = {
+    "ocr": "extract_executor",
+    "extract": "extract_executor",
+    "classifier": "classifier_t",
+    "classify": "classifier_t",
+    "ner": "ner_t",
+}
+
+
+def server_deployment_name(cluster: str) -> str:
+    """The server's Deployment."""
+    return f"{cluster}-server"
+
+
+def server_service_name(cluster: str) -> str:
+    """The Service that jobs are submitted to."""
+    return f"{cluster}-server-svc"
+
+
+def server_headless_service_name(cluster: str) -> str:
+    """The headless Service that gives the server's pod a name in DNS."""
+    return f"{cluster}-server-headless"
+
+
+def executor_deployment_name(cluster: str, group: str) -> str:
+    """A group's Deployment."""
+    return f"{cluster}-executor-{group}"
+
+
+def executor_service_name(cluster: str, group: str) -> str:
+    """A group's headless Service."""
+    return f"{cluster}-executor-{group}-svc"
+
+
+def ingress_name(cluster: str) -> str:
+    """The Ingress in front of the server's HTTP port."""
+    return f"{cluster}-ingress"
+
+
+def executor_name(group: ExecutorGroupSpec) -> str:
+    """The name under which a group's workers register with the gateway, which counts slots and routes by it.
+
+    It is decided by the Flow that the image runs; ``spec.executorName`` says it, then the annotation, then what the
+    executor type means in Marie's own Flows, then the type or the group as written.
+    """
+    annotated = group.template.get("metadata", {}).get("annotations", {}).get(EXECUTOR_NAME, "")
+    kind = group.executor_type
+    return group.executor_name or annotated or _NAMES_BY_TYPE.get(kind, kind) or group.group_name
+
+
+def replicas(cluster: MarieCluster, group: ExecutorGroupSpec) -> int:
+    """Pods a group wants now: none while it, or the cluster, is suspended."""
+    return 0 if cluster.spec.suspend or group.suspend else group.replicas
+
+
+def labels(cluster: MarieCluster, node_type: str, group: ExecutorGroupSpec | None = None) -> dict[str, str]:
+    """Labels of a child and of its pods."""
+    return {
+        "app.kubernetes.io/name": "marie",
+        "app.kubernetes.io/instance": cluster.metadata.name,
+        "app.kubernetes.io/component": node_type,
+        MANAGED_BY_LABEL: FIELD_MANAGER,
+        **selector(cluster, node_type, group),
+    }
+
+
+def selector(cluster: MarieCluster, node_type: str, group: ExecutorGroupSpec | None = None) -> dict[str, str]:
+    """Labels that select the pods of a child, and of no other; they never change in a child's life."""
+    chosen = {CLUSTER_LABEL: cluster.metadata.name, NODE_TYPE_LABEL: node_type}
+    return chosen if group is None else {**chosen, GROUP_LABEL: group.group_name}
+
+
+def owner_reference(cluster: MarieCluster) -> Object:
+    """Deletes the child with its cluster, and keeps a foreground deletion waiting for it."""
+    return {
+        "apiVersion": API_VERSION,
+        "kind": cluster.kind,
+        "name": cluster.metadata.name,
+        "uid": cluster.metadata.uid,
+        "controller": True,
+        "blockOwnerDeletion": True,
+    }
+
+
+def owner_uid(obj: Object) -> str:
+    """UID of the controller that owns an object; empty for none."""
+    references = obj["metadata"].get("ownerReferences") or ()
+    return next((str(reference["uid"]) for reference in references if reference.get("controller")), "")
+
+
+def metadata(cluster: MarieCluster, name: str, node_type: str, group: ExecutorGroupSpec | None = None) -> Object:
+    """Metadata of a child."""
+    return {
+        "name": name,
+        "namespace": cluster.metadata.namespace,
+        "labels": labels(cluster, node_type, group),
+        "ownerReferences": [owner_reference(cluster)],
+    }
+
+
+def hashed(manifest: Object) -> Object:
+    """The manifest with its own hash in an annotation."""
+    content = json.dumps(manifest, sort_keys=True, separators=(",", ":")).encode()
+    annotations: dict[str, Any] = {
+        **manifest["metadata"].get("annotations", {}),
+        SPEC_HASH: hashlib.sha256(content).hexdigest()[:16],
+    }
+    return {**manifest, "metadata": {**manifest["metadata"], "annotations": annotations}}

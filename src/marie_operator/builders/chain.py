@@ -1,0 +1,49 @@
+"""A cluster's children, as data: one link for each kind of child, in the order users know them."""
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple
+
+from marie_operator.api.mariecluster import MarieCluster
+from marie_operator.builders import deployment, ingress, service
+from marie_operator.runtime.resource import DEPLOYMENTS, INGRESSES, SERVICES, Object, Resource
+
+
+class Link(NamedTuple):
+    """Children of one purpose."""
+
+    name: str
+    resource: Resource
+    build: Callable[[MarieCluster], Iterable[Object]]
+
+
+def _executor_services(cluster: MarieCluster) -> Iterator[Object]:
+    return (service.executor(cluster, group) for group in cluster.spec.executor_group_specs)
+
+
+def _executor_deployments(cluster: MarieCluster) -> Iterator[Object]:
+    return (deployment.executor(cluster, group) for group in cluster.spec.executor_group_specs)
+
+
+CHAIN: tuple[Link, ...] = (
+    Link("server service", SERVICES, lambda cluster: [service.server(cluster)]),
+    Link("server headless service", SERVICES, lambda cluster: [service.server_headless(cluster)]),
+    Link("server deployment", DEPLOYMENTS, lambda cluster: [deployment.server(cluster)]),
+    Link("executor services", SERVICES, _executor_services),
+    Link("executor deployments", DEPLOYMENTS, _executor_deployments),
+    Link("ingress", INGRESSES, lambda cluster: [ingress.server(cluster)] if cluster.spec.enable_ingress else []),
+)
+
+
+def desired(cluster: MarieCluster) -> list[tuple[Resource, Object]]:
+    """Every manifest the cluster wants, in the chain's order."""
+    return [(link.resource, manifest) for link in CHAIN for manifest in link.build(cluster)]
+
+
+def warnings(cluster: MarieCluster) -> list[str]:
+    """What a valid spec asks for that will not do what its author hopes, as sentences."""
+    if cluster.spec.server_spec.replicas > 1:
+        return [
+            f"serverSpec.replicas is {cluster.spec.server_spec.replicas}: each replica runs a scheduler, and two"
+            " schedulers dispatch the same job twice unless Marie's distributed_scheduler is on. Set it to 1."
+        ]
+    return []

@@ -1,0 +1,85 @@
+"""Whether a live object is what its manifest says: only the manifest's own fields count."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from marie_operator.builders import quantity
+from marie_operator.runtime.resource import Object
+
+# The fields by which the API merges lists of objects (x-kubernetes-list-map-keys), by the list's name.
+_KEYS: Mapping[str, tuple[str, ...]] = {
+    "containers": ("name",),
+    "initContainers": ("name",),
+    "ephemeralContainers": ("name",),
+    "volumes": ("name",),
+    "env": ("name",),
+    "imagePullSecrets": ("name",),
+    "volumeMounts": ("mountPath",),
+    "volumeDevices": ("devicePath",),
+    "ownerReferences": ("uid",),
+    "topologySpreadConstraints": ("topologyKey", "whenUnsatisfiable"),
+    "hostAliases": ("ip",),
+}
+_QUANTITIES = re.compile(r"(^|\.)(limits|requests|overhead)\.[^.]|\.sizeLimit$|\.divisor$")
+
+
+def differs(desired: Object, live: Object) -> list[str]:
+    """Paths at which ``live`` is not what ``desired`` says; empty when an apply would change nothing."""
+    return list(_object(desired, live, ""))
+
+
+def _value(desired: Any, live: Any, path: str, name: str) -> Iterator[str]:
+    if _empty(desired) and _empty(live):
+        return
+    if isinstance(desired, Mapping) and isinstance(live, Mapping):
+        yield from _object(desired, live, path)
+    elif isinstance(desired, list) and isinstance(live, list):
+        yield from _list(desired, live, path, name)
+    elif desired != live and not _same_quantity(desired, live, path):
+        yield path
+
+
+def _object(desired: Mapping[str, Any], live: Mapping[str, Any], path: str) -> Iterator[str]:
+    for name, value in desired.items():
+        yield from _value(value, live.get(name), f"{path}.{name}" if path else name, name)
+
+
+def _list(desired: Sequence[Any], live: Sequence[Any], path: str, name: str) -> Iterator[str]:
+    keys = _keys(name, desired)
+    if keys is None:
+        if len(desired) != len(live):
+            yield path
+            return
+        for position, (wanted, found) in enumerate(zip(desired, live, strict=True)):
+            yield from _value(wanted, found, f"{path}[{position}]", name)
+        return
+    present = {_identity(item, keys): item for item in live if isinstance(item, Mapping)}
+    for item in desired:
+        identity = _identity(item, keys)
+        place = f"{path}[{','.join(map(str, identity))}]"
+        if identity in present:
+            yield from _object(item, present[identity], place)
+        else:
+            yield place
+
+
+def _keys(name: str, items: Sequence[Any]) -> tuple[str, ...] | None:
+    if name == "ports" and items and isinstance(items[0], Mapping):
+        return ("containerPort", "protocol") if "containerPort" in items[0] else ("port", "protocol")
+    return _KEYS.get(name)
+
+
+def _identity(item: Mapping[str, Any], keys: tuple[str, ...]) -> tuple[Any, ...]:
+    return tuple(item.get(key, "TCP" if key == "protocol" else None) for key in keys)
+
+
+def _empty(value: Any) -> bool:
+    """The API server drops what is empty; zero and false are values, but its JSON leaves them out as well."""
+    return value is None or value in ("", 0, [], {})
+
+
+def _same_quantity(desired: Any, live: Any, path: str) -> bool:
+    if not _QUANTITIES.search(path) or not isinstance(desired, str | int | float) or not isinstance(live, str | int):
+        return False
+    return quantity.parse(desired) == quantity.parse(live)

@@ -1,0 +1,38 @@
+"""Places where Marie writes, as volumes of bounded size, where the user has put nothing (marie.md 1.7)."""
+
+from collections.abc import Mapping
+from typing import TypeAlias
+
+from marie_operator.runtime.resource import Object
+
+Mounts: TypeAlias = Mapping[str, Object]
+"""Volumes by the path they are mounted at."""
+
+_TMP: Object = {"name": "marie-tmp", "emptyDir": {"sizeLimit": "4Gi"}}
+_LOG: Object = {"name": "marie-log", "emptyDir": {"sizeLimit": "1Gi"}}
+_SHM: Object = {"name": "marie-shm", "emptyDir": {"medium": "Memory", "sizeLimit": "4Gi"}}
+
+# A debug file for every scheduling cycle goes to /tmp, without end (marie-wire 6).
+SERVER: Mounts = {"/tmp": _TMP, "/var/log/marie": _LOG}  # noqa: S108 - a path in the container
+EXECUTOR: Mounts = {"/tmp": _TMP, "/var/log/marie": _LOG, "/dev/shm": _SHM}  # noqa: S108
+
+
+def missing(pod: Object, container: Object, mounts: Mounts) -> list[Object]:
+    """Volumes to add to a pod, so that ``missing_mounts`` of its container find them."""
+    wanted = {mount["name"] for mount in missing_mounts(container, mounts)}
+    present = {volume["name"] for volume in pod.get("volumes") or ()}
+    return [volume for volume in mounts.values() if volume["name"] in wanted - present]
+
+
+def missing_mounts(container: Object, mounts: Mounts) -> list[Object]:
+    """Mounts to add to a container: those whose path is neither mounted nor above or below a mount of the user's."""
+    written = [mount["mountPath"].rstrip("/") for mount in container.get("volumeMounts") or ()]
+    return [
+        {"name": volume["name"], "mountPath": path}
+        for path, volume in mounts.items()
+        if not any(_nested(path, other) for other in written)
+    ]
+
+
+def _nested(one: str, other: str) -> bool:
+    return one == other or one.startswith(f"{other}/") or other.startswith(f"{one}/")
