@@ -23,6 +23,10 @@ def group(**fields: Any) -> dict[str, Any]:
     return cluster(executorGroupSpecs=[{"groupName": "g", "template": {}, **fields}])
 
 
+def container(**fields: Any) -> dict[str, Any]:
+    return group(template={"spec": {"containers": [{"name": "marie", **fields}]}})
+
+
 @pytest.mark.parametrize("path", SAMPLES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_every_sample_parses_and_has_no_problem(path: Path) -> None:
     for document in yaml.safe_load_all(path.read_text()):
@@ -62,6 +66,11 @@ def test_a_template_is_kept_as_written() -> None:
         (group(template={"spec": {"containers": {}}}), "template"),
         (group(template={"spec": {"containers": [{}]}}), "template"),
         (group(template={"metadata": {"labels": {"a": 1}}}), "template"),
+        (container(ports=[{"name": "http"}]), "template"),
+        (container(env={"A": "b"}), "template"),
+        (container(volumeMounts=["config"]), "template"),
+        (container(resources={"limits": ["cpu"]}), "template"),
+        (container(resources={"limits": {"cpu": {}}}), "template"),
         (cluster(serviceType="ExternalName"), "serviceType"),
         (cluster(executorGroupSpecs={}), "executorGroupSpecs"),
         (cluster(auth={"apiKeySecretRef": {}}), "name"),

@@ -41,7 +41,6 @@ def bare(
 @pytest.fixture(scope="session")
 def kubectl(bare: Kubectl) -> Kubectl:
     """An API server on which config/default is installed, by client-side apply."""
-    bare("apply", "-f", str(ROOT / "config/default/namespace.yaml"))
     bare("apply", "-k", str(ROOT / "config/default"))
     bare("wait", "--for=condition=Established", "--timeout=20s", "crd/marieclusters.marie.ai", "crd/mariejobs.marie.ai")
     return bare

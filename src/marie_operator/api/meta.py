@@ -37,18 +37,37 @@ def _rfc3339(value: datetime) -> str:
 
 def _pod_template(value: dict[str, Any]) -> dict[str, Any]:
     """Refuse what no builder could read; everything finer is the API server's to check."""
-    for part in ("metadata", "spec"):
-        if not isinstance(value.get(part, {}), dict):
-            raise ValueError(f"{part} must be an object")  # noqa: TRY004 - pydantic's contract
+    metadata, spec = _mapping(value, "metadata"), _mapping(value, "spec")
     for part in ("labels", "annotations"):
-        entries = value.get("metadata", {}).get(part, {})
-        if not isinstance(entries, dict) or not all(isinstance(entry, str) for entry in entries.values()):
+        if not all(isinstance(entry, str) for entry in _mapping(metadata, part, "metadata.").values()):
             raise ValueError(f"metadata.{part} must map strings to strings")
-    for part in ("containers", "initContainers", "volumes"):
-        entries = value.get("spec", {}).get(part, [])
-        if not isinstance(entries, list) or not all(isinstance(entry, dict) and "name" in entry for entry in entries):
-            raise ValueError(f"spec.{part} must be a list of objects with a name")
+    for container in (*_named(spec, "containers", "spec."), *_named(spec, "initContainers", "spec.")):
+        where = f"container {container['name']}: "
+        for part, key in (("env", "name"), ("ports", "containerPort"), ("volumeMounts", "name")):
+            _named(container, part, where, key=key)
+        resources = _mapping(container, "resources", where)
+        for part in ("requests", "limits"):
+            if not all(isinstance(entry, str | int) for entry in _mapping(resources, part, where).values()):
+                raise ValueError(f"{where}resources.{part} must map names to quantities")
+    _named(spec, "volumes", "spec.")
     return value
+
+
+def _mapping(parent: dict[str, Any], part: str, where: str = "") -> dict[str, Any]:
+    found = parent.get(part, {})
+    if not isinstance(found, dict):
+        raise ValueError(f"{where}{part} must be an object")  # noqa: TRY004 - pydantic's contract
+    return found
+
+
+def _named(parent: dict[str, Any], part: str, where: str, key: str = "name") -> list[dict[str, Any]]:
+    entries = parent.get(part, [])
+    kind = int if key == "containerPort" else str
+    if not isinstance(entries, list) or not all(
+        isinstance(entry, dict) and isinstance(entry.get(key), kind) for entry in entries
+    ):
+        raise ValueError(f"{where}{part} must be a list of objects with a {key}")
+    return entries
 
 
 Int32 = Annotated[int, Strict(), Field(json_schema_extra={"format": "int32"})]
