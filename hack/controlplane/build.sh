@@ -12,7 +12,9 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 cache=${MARIE_CONTROLPLANE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/marie-operator/controlplane}
 key=$(cat "$here"/*/go.mod "$here"/*/go.sum "${BASH_SOURCE[0]}" | sha256sum | cut -c1-16)
 bin=$cache/$key
-kubernetes=$(awk '$1 == "require" && $2 == "k8s.io/kubernetes" { print $3 }' "$here/kubernetes/go.mod")
+kubernetes=$(awk '$1 == "k8s.io/kubernetes" && $2 ~ /^v/ { print $2 }' "$here/kubernetes/go.mod")
+
+[ -n "$kubernetes" ] || { echo "error: $here/kubernetes/go.mod requires no k8s.io/kubernetes" >&2; exit 1; }
 
 say() { printf '%s\n' "$*" >&2; }
 

@@ -1,0 +1,236 @@
+"""A real Kubernetes control plane on this machine: etcd, API server, controller manager and scheduler, on loopback."""
+
+import asyncio
+import json
+import secrets
+import signal
+import subprocess
+from contextlib import AsyncExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+
+from marie_operator.testing.api import Api, ApiStatus
+from marie_operator.testing.audit import POLICY, AuditLog
+from marie_operator.testing.processes import Process, ProcessError, free_ports
+
+START_TIMEOUT = 60.0
+
+ADMIN = "admin"
+OPERATOR = "operator"
+OPERATOR_USER = "system:serviceaccount:marie-system:marie-operator"
+_CONTROLLER_MANAGER = "system:kube-controller-manager"
+_SCHEDULER = "system:kube-scheduler"
+
+# Group memberships by user; the operator has the rights that config/rbac gives its service account, and no others.
+_USERS = {
+    ADMIN: ("admin", "system:masters"),
+    OPERATOR: (OPERATOR_USER, "system:serviceaccounts,system:serviceaccounts:marie-system"),
+    _CONTROLLER_MANAGER: (_CONTROLLER_MANAGER, ""),
+    _SCHEDULER: (_SCHEDULER, ""),
+}
+_NO_CLOUD = "*,-node-ipam-controller,-node-route-controller,-service-lb-controller,-cloud-node-lifecycle-controller"
+
+
+def locate_binaries(repository: Path) -> Path:
+    """The folder with the servers' binaries, built first if need be (hack/controlplane).
+
+    Raises:
+        ProcessError: the build failed; its output is in the message.
+    """
+    script = repository / "hack" / "controlplane" / "build.sh"
+    result = subprocess.run([script], check=False, capture_output=True, text=True)  # noqa: S603 - our own script
+    if result.returncode:
+        raise ProcessError(f"{script} failed:\n{result.stderr}")
+    return Path(result.stdout.strip())
+
+
+class ControlPlane:
+    """A control plane that runs while it is entered.
+
+    Args:
+        binaries: Folder with etcd, kube-apiserver, kube-controller-manager, kube-scheduler and kubectl.
+        directory: For its data, keys, logs and kubeconfigs; empty, and the caller's to delete.
+        controllers: Whether controller manager and scheduler run.
+    """
+
+    def __init__(self, binaries: Path, directory: Path, *, controllers: bool = True) -> None:
+        self.binaries = binaries
+        self.directory = directory
+        self._tokens = {user: secrets.token_hex(16) for user in _USERS}
+        client, peer, secure = free_ports(3)
+        self.url = f"https://127.0.0.1:{secure}"
+        self.audit = AuditLog(directory / "audit.log")
+        self._etcd = self._process(
+            "etcd",
+            f"--data-dir={directory}/etcd",
+            f"--listen-client-urls=http://127.0.0.1:{client}",
+            f"--advertise-client-urls=http://127.0.0.1:{client}",
+            f"--listen-peer-urls=http://127.0.0.1:{peer}",
+            f"--initial-advertise-peer-urls=http://127.0.0.1:{peer}",
+            f"--initial-cluster=default=http://127.0.0.1:{peer}",
+            "--unsafe-no-fsync",
+            "--log-level=warn",
+        )
+        self._apiserver = self._process(
+            "kube-apiserver",
+            f"--etcd-servers=http://127.0.0.1:{client}",
+            "--bind-address=127.0.0.1",
+            f"--secure-port={secure}",
+            f"--cert-dir={directory}/pki",
+            f"--token-auth-file={directory}/tokens.csv",
+            "--authorization-mode=Node,RBAC",
+            "--enable-admission-plugins=OwnerReferencesPermissionEnforcement",
+            "--service-cluster-ip-range=10.0.0.0/16",
+            "--service-account-issuer=https://kubernetes.default.svc",
+            f"--service-account-key-file={directory}/sa.pub",
+            f"--service-account-signing-key-file={directory}/sa.key",
+            "--allow-privileged=true",
+            "--endpoint-reconciler-type=none",
+            "--advertise-address=127.0.0.1",
+            "--enable-priority-and-fairness=false",
+            f"--audit-log-path={directory}/audit.log",
+            f"--audit-policy-file={directory}/audit.yaml",
+            "--profiling=false",
+        )
+        self._workers = [
+            self._process(
+                "kube-controller-manager",
+                f"--kubeconfig={directory}/{_CONTROLLER_MANAGER}.kubeconfig",
+                "--leader-elect=false",
+                "--secure-port=0",
+                "--use-service-account-credentials=true",
+                f"--service-account-private-key-file={directory}/sa.key",
+                f"--root-ca-file={directory}/pki/apiserver.crt",
+                "--node-monitor-period=1s",
+                "--node-monitor-grace-period=8s",
+                "--kube-api-qps=500",
+                "--kube-api-burst=1000",
+                "--concurrent-deployment-syncs=20",
+                "--concurrent-replicaset-syncs=20",
+                "--concurrent-gc-syncs=40",
+                "--concurrent-namespace-syncs=20",
+                f"--controllers={_NO_CLOUD}",
+            ),
+            self._process(
+                "kube-scheduler",
+                f"--kubeconfig={directory}/{_SCHEDULER}.kubeconfig",
+                "--leader-elect=false",
+                "--secure-port=0",
+                "--kube-api-qps=500",
+                "--kube-api-burst=1000",
+            ),
+        ]
+        self._workers = self._workers if controllers else []
+        self._stack = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        """Start everything, and return when the API server is ready.
+
+        Raises:
+            ProcessError: a server did not start; the message holds the end of its log.
+        """
+        async with AsyncExitStack() as stack:
+            await asyncio.to_thread(self._prepare)
+            for process in (self._etcd, self._apiserver, *self._workers):
+                stack.push_async_callback(process.stop)
+            await self._etcd.start()
+            await self.start_apiserver()
+            for process in self._workers:
+                await process.start()
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self._stack.aclose()
+
+    def kubeconfig(self, user: str = ADMIN) -> Path:
+        """The kubeconfig of ADMIN, or of OPERATOR under its own role."""
+        return self.directory / f"{user}.kubeconfig"
+
+    def api(self, user: str = ADMIN) -> Api:
+        """A client, to be entered."""
+        return Api(self.url, ca=self.directory / "pki" / "apiserver.crt", token=self._tokens[user])
+
+    async def start_apiserver(self) -> None:
+        """Start the API server, and return when it is ready."""
+        await self._apiserver.start()
+        certificate = self.directory / "pki" / "apiserver.crt"
+        try:
+            async with asyncio.timeout(START_TIMEOUT):
+                while not await self._ready(certificate):
+                    if not self._apiserver.running:
+                        raise self._apiserver.failure("ended")
+                    await asyncio.sleep(0.1)
+        except TimeoutError:
+            raise self._apiserver.failure(f"was not ready within {START_TIMEOUT:g} s") from None
+
+    async def stop_apiserver(self, sig: signal.Signals = signal.SIGTERM) -> None:
+        """End the API server; its data stays in etcd."""
+        await self._apiserver.stop(sig)
+
+    async def kubectl(self, *arguments: str, stdin: str = "", user: str = ADMIN) -> str:
+        """Run kubectl; what it prints.
+
+        Raises:
+            ProcessError: it failed; the message is its own.
+        """
+        process = await asyncio.create_subprocess_exec(
+            self.binaries / "kubectl",
+            f"--kubeconfig={self.kubeconfig(user)}",
+            f"--cache-dir={self.directory}/kubectl",
+            *arguments,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        output, errors = await process.communicate(stdin.encode())
+        if process.returncode:
+            raise ProcessError(errors.decode().strip() or output.decode().strip())
+        return output.decode() + errors.decode()
+
+    async def _ready(self, certificate: Path) -> bool:
+        if not await asyncio.to_thread(certificate.exists):
+            return False
+        try:
+            async with self.api() as api:
+                return bool(await api.get("/readyz") == "ok")
+        except (OSError, ApiStatus):
+            return False
+
+    def _prepare(self) -> None:
+        (self.directory / "pki").mkdir(parents=True, exist_ok=True)
+        (self.directory / "audit.yaml").write_text(POLICY)
+        _make_key(self.directory)
+        rows = [f'{self._tokens[user]},{name},{user},"{groups}"' for user, (name, groups) in _USERS.items()]
+        (self.directory / "tokens.csv").write_text("\n".join(rows) + "\n")
+        for user, token in self._tokens.items():
+            self.kubeconfig(user).write_text(json.dumps(self._config(user, token), indent=2))
+
+    def _config(self, user: str, token: str) -> dict[str, object]:
+        cluster = {"server": self.url, "certificate-authority": str(self.directory / "pki" / "apiserver.crt")}
+        return {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "current-context": user,
+            "clusters": [{"name": "local", "cluster": cluster}],
+            "users": [{"name": user, "user": {"token": token}}],
+            "contexts": [{"name": user, "context": {"cluster": "local", "user": user, "namespace": "default"}}],
+        }
+
+    def _process(self, name: str, *arguments: str) -> Process:
+        return Process(name, [str(self.binaries / name), *arguments], directory=self.directory)
+
+
+def _make_key(directory: Path) -> None:
+    """The key pair that service account tokens are signed with."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    encoded = key.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption())
+    (directory / "sa.key").write_bytes(encoded)
+    public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    (directory / "sa.pub").write_bytes(public)
