@@ -1,0 +1,25 @@
+"""MarieJob: gather what is known, decide (pure), apply.
+
+A job is a set of documents, each of which has exactly one live intent: an entry of
+``status.documents.inFlight`` that is written before the document is sent to Marie. What happens
+at a crash between any two steps follows from that entry alone.
+"""
+
+from marie_operator.controllers.mariejob.gather import Sources
+from marie_operator.controllers.mariejob.listing import Listings
+from marie_operator.controllers.mariejob.reconciler import MarieJobReconciler
+from marie_operator.controllers.mariejob.secrets import Secrets
+from marie_operator.controllers.mariejob.store import S3Lister
+from marie_operator.controllers.mariejob.wiring import CLUSTER_INDEX, by_cluster, controller, of_cluster
+
+__all__ = [
+    "CLUSTER_INDEX",
+    "Listings",
+    "MarieJobReconciler",
+    "S3Lister",
+    "Secrets",
+    "Sources",
+    "by_cluster",
+    "controller",
+    "of_cluster",
+]

@@ -1,0 +1,95 @@
+"""Which cluster a job runs on."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from marie_operator.api.conditions import ClusterCondition, JobReason
+from marie_operator.api.mariecluster import MarieCluster
+from marie_operator.api.mariejob import MarieJob
+from marie_operator.controllers.mariejob.observation import Obstacle
+from marie_operator.runtime.resource import ObjectKey
+from marie_operator.runtime.typed import Unparsable
+
+
+class Clusters(Protocol):
+    """The cached clusters."""
+
+    def get(self, key: ObjectKey) -> MarieCluster | Unparsable | None:
+        """One cluster, if it exists."""
+        ...
+
+    def list(self, namespace: str = "") -> Sequence[MarieCluster]:
+        """Those of a namespace that can be read."""
+        ...
+
+
+def choose(job: MarieJob, clusters: Clusters) -> MarieCluster | Obstacle:
+    """The cluster that ``job`` names, or that it selects by labels.
+
+    Among several that match, the one already chosen stays, whatever became of its labels, for as long as it
+    exists: documents may be in its queue. A first choice prefers what runs, then the alphabet.
+    """
+    if job.spec.cluster_ref:
+        return _named(job, clusters, job.spec.cluster_ref)
+    if job.status.cluster_name:
+        chosen = _named(job, clusters, job.status.cluster_name)
+        if isinstance(chosen, MarieCluster):
+            return chosen
+    return _selected(job, clusters)
+
+
+def _named(job: MarieJob, clusters: Clusters, name: str) -> MarieCluster | Obstacle:
+    namespace = job.metadata.namespace
+    found = clusters.get(ObjectKey(namespace, name))
+    match found:
+        case MarieCluster() if found.metadata.deletion_timestamp is None:
+            return found
+        case MarieCluster():
+            return Obstacle(*_gone(job, f"MarieCluster {name} is being deleted", "Create it again once it is gone"))
+        case Unparsable():
+            return Obstacle(
+                JobReason.CLUSTER_NOT_READY,
+                f"MarieCluster {name} cannot be read: {found.error}. Correct it; the job then goes on by itself.",
+            )
+        case None:
+            return Obstacle(*_gone(job, f"There is no MarieCluster {name} in namespace {namespace}", "Create it"))
+
+
+def _gone(job: MarieJob, what: str, remedy: str) -> tuple[JobReason, str]:
+    waiting = len(job.status.documents.in_flight) if job.status.documents else 0
+    if waiting:
+        return (
+            JobReason.CLUSTER_DELETED,
+            f"{what}, with {_documents(waiting)} of this job not finished. "
+            "Create it again with the same database to go on, or delete this job.",
+        )
+    return JobReason.CLUSTER_NOT_FOUND, f"{what}. {remedy}, or set spec.clusterRef to another."
+
+
+def _documents(count: int) -> str:
+    return "1 document" if count == 1 else f"{count} documents"
+
+
+def _selected(job: MarieJob, clusters: Clusters) -> MarieCluster | Obstacle:
+    wanted = job.spec.cluster_selector.items()
+    matching = [
+        cluster
+        for cluster in clusters.list(job.metadata.namespace)
+        if wanted <= cluster.metadata.labels.items() and cluster.metadata.deletion_timestamp is None
+    ]
+    if matching:
+        return min(matching, key=_preference)
+    labels = ", ".join(f"{key}={value}" for key, value in sorted(wanted))
+    return Obstacle(
+        JobReason.NO_CLUSTER_MATCHES,
+        f"No MarieCluster in namespace {job.metadata.namespace} has the labels {labels}. "
+        "Label one with them, or correct spec.clusterSelector.",
+    )
+
+
+def _preference(cluster: MarieCluster) -> tuple[bool, bool, str]:
+    ready = any(
+        condition.type == ClusterCondition.SERVER_POD_READY and condition.status == "True"
+        for condition in cluster.status.conditions
+    )
+    return cluster.spec.suspend, not ready, cluster.metadata.name

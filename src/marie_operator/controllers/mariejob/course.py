@@ -1,0 +1,107 @@
+"""Where a job stands after what was seen is taken in: what the status, its conditions and its sentences describe."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from marie_operator.api.conditions import JobCondition
+from marie_operator.api.mariecluster import MarieCluster
+from marie_operator.api.mariejob import DocumentInFlight, JobDocuments, MarieJob, MarieJobStatus
+from marie_operator.api.meta import Condition
+from marie_operator.controllers.mariejob import batch
+from marie_operator.controllers.mariejob.batch import Settled
+from marie_operator.controllers.mariejob.deadlines import Deadlines
+from marie_operator.controllers.mariejob.observation import Observation, Obstacle
+from marie_operator.controllers.mariejob.plan import Plan
+from marie_operator.marie.gateways import DocumentState, DocumentView
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """A job that is not finished, one decision further.
+
+    Attributes:
+        job: the job, with the status it had.
+        seen: what was seen.
+        plan: its spec, read.
+        now: the wall clock in whole seconds, as it goes into the status.
+        start: when its deadlines began to count; ``None`` for a job created suspended.
+        deadlines: when it is late; none while it is suspended.
+        settled: what became of its documents.
+        documents: its documents, with those that now go into flight.
+        obstacle: what keeps it from going on.
+    """
+
+    job: MarieJob
+    seen: Observation
+    plan: Plan
+    now: datetime
+    start: datetime | None
+    deadlines: Deadlines
+    settled: Settled
+    documents: JobDocuments
+    obstacle: Obstacle | None
+
+    @property
+    def suspended(self) -> bool:
+        """Whether the user asked for a pause."""
+        return self.job.spec.suspend
+
+    @property
+    def cluster_name(self) -> str:
+        """The cluster it runs on, or last ran on."""
+        cluster = self.seen.cluster
+        return cluster.metadata.name if isinstance(cluster, MarieCluster) else self.job.status.cluster_name
+
+    @property
+    def at_marie(self) -> Sequence[DocumentInFlight]:
+        """Documents that Marie may have: in flight, and not waiting for another attempt."""
+        return [document for document in self.documents.in_flight if document.not_before is None]
+
+    @property
+    def confirmed(self) -> bool:
+        """Whether Marie has confirmed a document of this job."""
+        documents = self.documents
+        return bool(
+            documents.succeeded
+            or documents.failed
+            or self.job.status.retry_count
+            or self.settled.retried
+            or any(document.dag_id for document in documents.in_flight)
+        )
+
+    @property
+    def running(self) -> bool:
+        """Whether an executor works, or has worked, on a document of this job."""
+        return (
+            self.job.status.phase == "Running"
+            or bool(self.documents.succeeded or self.documents.failed or self.settled.retried)
+            or any(view.state is DocumentState.RUNNING for view in self.views)
+        )
+
+    @property
+    def views(self) -> Sequence[DocumentView]:
+        """What the monitor knows of the documents that Marie may have."""
+        known = self.seen.documents
+        return [known[document.ref_id] for document in self.at_marie if document.ref_id in known]
+
+    @property
+    def needs_submission(self) -> bool:
+        """Whether anything is still to be submitted."""
+        return not batch.is_listed(self.documents) or any(not document.dag_id for document in self.documents.in_flight)
+
+
+def condition(status: MarieJobStatus, kind: JobCondition) -> Condition | None:
+    """A condition of a status, if it has it."""
+    return next((condition for condition in status.conditions if condition.type == kind), None)
+
+
+def is_true(status: MarieJobStatus, kind: JobCondition) -> bool:
+    """Whether a condition of a status is true."""
+    found = condition(status, kind)
+    return found is not None and found.status == "True"
+
+
+def is_finished(status: MarieJobStatus) -> bool:
+    """Whether the job has come to its end, from which nothing brings it back."""
+    return is_true(status, JobCondition.COMPLETE) or is_true(status, JobCondition.FAILED)

@@ -1,0 +1,144 @@
+"""The decision about a job: a pure function of the job and of what was seen."""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from marie_operator.api.conditions import JobCondition
+from marie_operator.api.mariecluster import MarieCluster
+from marie_operator.api.mariejob import JobDocuments, MarieJob
+from marie_operator.controllers.mariejob import batch, obstacles, submission, summary
+from marie_operator.controllers.mariejob.course import Course, condition, is_finished, is_true
+from marie_operator.controllers.mariejob.deadlines import Deadlines, Overrun
+from marie_operator.controllers.mariejob.decision import Decision
+from marie_operator.controllers.mariejob.observation import Observation, Obstacle
+from marie_operator.controllers.mariejob.plan import FlawError, Plan
+from marie_operator.controllers.mariejob.source import Prefix
+from marie_operator.controllers.mariejob.store import ListRequest, Page
+from marie_operator.marie.gateways import Ticket
+
+_LEAST_WAIT = timedelta(seconds=5)
+_MOST_WAIT = timedelta(seconds=30)
+
+
+def decide(job: MarieJob, seen: Observation) -> Decision:
+    """What to do about ``job``.
+
+    Pure, and idempotent: once its status is written, deciding again on the same observation changes nothing.
+    """
+    now = seen.now.replace(microsecond=0)
+    if is_finished(job.status):
+        return retire(job, seen.now)
+    try:
+        plan = Plan.of(job)
+    except FlawError as flaw:
+        return summary.flawed(job, flaw, now)
+    start = _start(job, now)
+    deadlines = Deadlines.of(plan, None if job.spec.suspend else start)
+    overrun = deadlines.overrun(now, job.spec)
+    course = _course(job, seen, plan, start=start, deadlines=deadlines, now=now, overrun=overrun)
+    if course.documents.total == 0:
+        return summary.empty(course)
+    if batch.is_done(course.documents):
+        return summary.done(course)
+    if overrun is not None:
+        return summary.overdue(course, overrun)
+    status = summary.going(course)
+    return Decision(
+        status=status,
+        tickets=_tickets(course),
+        listing=_listing(course),
+        failures=tuple(course.settled.failed),
+        events=summary.events(course, status),
+        requeue_after=_requeue_after(course),
+    )
+
+
+def retire(job: MarieJob, now: datetime) -> Decision:
+    """What to do about a finished job: let it rest until its time to live is over. Changes of its spec do nothing."""
+    ttl, end = job.spec.ttl_seconds_after_finished, job.status.completion_time
+    if ttl is None or end is None:
+        return Decision(job.status)
+    left = (end + timedelta(seconds=ttl) - now).total_seconds()
+    return Decision(job.status, expired=True) if left <= 0 else Decision(job.status, requeue_after=left)
+
+
+def _start(job: MarieJob, now: datetime) -> datetime | None:
+    """When the deadlines begin to count: at first sight, and again at each resumption, as for a batch/v1 Job."""
+    resumed = not job.spec.suspend and is_true(job.status, JobCondition.SUSPENDED)
+    if job.status.start_time is None or resumed:
+        return None if job.spec.suspend else now
+    return job.status.start_time
+
+
+def _course(
+    job: MarieJob,
+    seen: Observation,
+    plan: Plan,
+    *,
+    start: datetime | None,
+    deadlines: Deadlines,
+    now: datetime,
+    overrun: Overrun | None,
+) -> Course:
+    """Take in what Marie says of the documents in flight and, unless the job is halted, put more in flight."""
+    halted = job.spec.suspend or overrun is not None
+    settled = batch.settle(_rehomed(job, seen), seen.documents, now)
+    documents = settled.documents
+    unreachable = obstacles.of_cluster(seen)
+    blocked = unreachable or obstacles.of_submission(job, seen)
+    if not halted and blocked is None:
+        page = seen.listing if isinstance(seen.listing, Page) else None
+        documents = batch.admit(job, batch.release(documents, now), plan.source, page)
+    course = Course(job, seen, plan, now, start, deadlines, settled, documents, unreachable)
+    if unreachable is not None or not course.needs_submission:
+        return course
+    listing = obstacles.of_listing(seen) if isinstance(plan.source, Prefix) and not batch.is_listed(documents) else None
+    return replace(course, obstacle=blocked or listing)
+
+
+def _rehomed(job: MarieJob, seen: Observation) -> MarieJob:
+    """A job whose cluster was replaced by another that it selects: the new one knows none of its DAGs."""
+    old = job.status.cluster_name
+    if not old or isinstance(seen.cluster, Obstacle) or seen.cluster.metadata.name == old:
+        return job
+    documents = job.status.documents or JobDocuments()
+    in_flight = tuple(document.model_copy(update={"dag_id": ""}) for document in documents.in_flight)
+    status = job.status.model_copy(update={"documents": documents.model_copy(update={"in_flight": in_flight})})
+    return job.model_copy(update={"status": status})
+
+
+def _tickets(course: Course) -> tuple[Ticket, ...]:
+    """The documents to follow: fresh where this decision puts them in flight."""
+    if not isinstance(course.seen.cluster, MarieCluster):
+        return ()
+    before = course.job.status.documents or JobDocuments()
+    sent = {document.ref_id for document in before.in_flight if document.not_before is None}
+    return tuple(
+        submission.ticket(
+            course.job, course.plan, document, start=course.start or course.now, fresh=document.ref_id not in sent
+        )
+        for document in course.at_marie
+    )
+
+
+def _listing(course: Course) -> ListRequest | None:
+    source, seen = course.plan.source, course.seen
+    if not isinstance(source, Prefix) or course.suspended or isinstance(seen.credentials, Obstacle):
+        return None
+    if obstacles.of_cluster(seen) or obstacles.of_submission(course.job, seen):
+        return None
+    page = seen.listing if isinstance(seen.listing, Page) else None
+    return batch.wanted_page(course.documents, ListRequest(source, "", seen.credentials), page)
+
+
+def _requeue_after(course: Course) -> float | None:
+    """Seconds until a deadline, another attempt, or another look at an obstacle that does not announce its end."""
+    times = [course.deadlines.next(course.now)]
+    if course.obstacle is not None:
+        since = condition(course.job.status, JobCondition.SUBMITTED)
+        waited = course.now - since.last_transition_time if since is not None else timedelta(0)
+        times.append(course.now + min(max(waited, _LEAST_WAIT), _MOST_WAIT))
+    elif not course.suspended:
+        times.extend(document.not_before for document in course.documents.in_flight)
+    wake = min((time for time in times if time is not None), default=None)
+    return None if wake is None else max(0.0, (wake - course.seen.now).total_seconds())

@@ -1,0 +1,41 @@
+"""What to do about a job: the value that ``decide`` returns and the reconciler carries out."""
+
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
+
+from marie_operator.api.mariejob import DocumentFailure, MarieJobStatus
+from marie_operator.controllers.mariejob.store import ListRequest
+from marie_operator.marie.gateways import Ticket
+
+
+class Occurrence(NamedTuple):
+    """An event to record about the job once its status is written."""
+
+    type: Literal["Normal", "Warning"]
+    reason: str
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What to do about a job.
+
+    Attributes:
+        status: the status it shall have.
+        tickets: the documents that the monitor shall follow, all of them. Those marked fresh are in flight only
+            once the status is written.
+        listing: the page of keys it works from; ``None`` when it needs none.
+        failures: documents that failed for good, to be recorded before the status is written.
+        events: what to tell the user once the status is written.
+        requeue_after: seconds after which time alone changes the decision, or a look at what does not announce
+            itself is due; ``None`` when neither.
+        expired: whether the job itself is to be deleted.
+    """
+
+    status: MarieJobStatus
+    tickets: tuple[Ticket, ...] = ()
+    listing: ListRequest | None = None
+    failures: tuple[DocumentFailure, ...] = ()
+    events: tuple[Occurrence, ...] = field(default=())
+    requeue_after: float | None = None
+    expired: bool = False

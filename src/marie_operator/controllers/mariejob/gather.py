@@ -1,0 +1,127 @@
+"""Everything a decision about a job depends on, read from caches, from the monitor, and from Secrets by name."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from marie_operator.api.conditions import JobReason
+from marie_operator.api.mariecluster import MarieCluster
+from marie_operator.api.mariejob import MarieJob
+from marie_operator.controllers.mariejob import batch, choice, obstacles
+from marie_operator.controllers.mariejob.choice import Clusters
+from marie_operator.controllers.mariejob.credentials import Credentials, CredentialsError
+from marie_operator.controllers.mariejob.listing import Listings
+from marie_operator.controllers.mariejob.observation import Observation, Obstacle
+from marie_operator.controllers.mariejob.secrets import Secrets
+from marie_operator.marie.gateways import DocumentView, GatewayView, Ticket
+from marie_operator.runtime import Clock, Forbidden
+from marie_operator.runtime.resource import ObjectKey
+
+
+class Monitors(Protocol):
+    """What reconciling a job asks of the gateways' monitors; see ``Gateways``."""
+
+    def view(self, cluster: ObjectKey) -> GatewayView | None:
+        """What is known of a cluster's gateway."""
+        ...
+
+    def documents(self, cluster: ObjectKey, job: ObjectKey) -> Mapping[str, DocumentView]:
+        """What is known of a job's documents."""
+        ...
+
+    def follow(self, cluster: ObjectKey, job: ObjectKey, tickets: Sequence[Ticket], *, api_key: str) -> None:
+        """Have exactly these documents brought to Marie and followed to their end."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Where observations come from.
+
+    Attributes:
+        clusters: the cached clusters.
+        secrets: API keys and S3 credentials.
+        gateways: what Marie knows.
+        listings: pages of keys.
+        clock: for deadlines.
+    """
+
+    clusters: Clusters
+    secrets: Secrets
+    gateways: Monitors
+    listings: Listings
+    clock: Clock
+
+    async def observe(self, job: MarieJob) -> Observation:
+        """What is known now.
+
+        Raises:
+            ApiError: a Secret could not be read, for a reason other than lacking permission.
+            Unreachable: the API server did not answer.
+        """
+        cluster = choice.choose(job, self.clusters)
+        key = ObjectKey(job.metadata.namespace, job.metadata.name)
+        if isinstance(cluster, Obstacle):
+            return Observation(now=self.clock.now(), cluster=cluster, listing=self.listings.outcome(key))
+        api_key = await self._api_key(cluster)
+        credentials = await self._credentials(job)
+        cluster_key = ObjectKey(cluster.metadata.namespace, cluster.metadata.name)
+        return Observation(
+            now=self.clock.now(),
+            cluster=cluster,
+            gateway=self.gateways.view(cluster_key),
+            api_key=api_key,
+            documents=self.gateways.documents(cluster_key, key),
+            credentials=credentials,
+            listing=self.listings.outcome(key),
+        )
+
+    async def _api_key(self, cluster: MarieCluster) -> str | Obstacle:
+        namespace, name = cluster.metadata.namespace, cluster.metadata.name
+        reference = obstacles.reference(cluster)
+        try:
+            data = await self.secrets.get(ObjectKey(namespace, reference.name))
+        except Forbidden as error:
+            return _forbidden(reference.name, namespace, error)
+        if data is not None and data.get(reference.key):
+            return data[reference.key]
+        what = (
+            f"There is no Secret {reference.name} in namespace {namespace}"
+            if data is None
+            else f"Secret {reference.name} in namespace {namespace} has no text under the key {reference.key}"
+        )
+        return Obstacle(
+            JobReason.API_KEY_MISSING,
+            f"{what}. Put a key of the gateway's configuration there (kubectl create secret generic {reference.name} "
+            f"-n {namespace} --from-literal={reference.key}=...), or name another Secret in "
+            f"spec.auth.apiKeySecretRef of MarieCluster {name}.",
+        )
+
+    async def _credentials(self, job: MarieJob) -> Credentials | Obstacle | None:
+        """How to list the job's prefix; not looked up any more once it is listed."""
+        reference = job.spec.input.credentials_secret_ref
+        if reference is None or (job.status.documents is not None and batch.is_listed(job.status.documents)):
+            return None
+        namespace = job.metadata.namespace
+        try:
+            data = await self.secrets.get(ObjectKey(namespace, reference.name))
+        except Forbidden as error:
+            return _forbidden(reference.name, namespace, error)
+        if data is None:
+            return Obstacle(
+                JobReason.CREDENTIALS_MISSING,
+                f"There is no Secret {reference.name} in namespace {namespace}, which spec.input.credentialsSecretRef "
+                "names. Create it with the keys AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.",
+            )
+        try:
+            return Credentials.from_secret(reference.name, data)
+        except CredentialsError as error:
+            return Obstacle(JobReason.CREDENTIALS_MISSING, f"{error}.")
+
+
+def _forbidden(secret: str, namespace: str, error: Forbidden) -> Obstacle:
+    return Obstacle(
+        JobReason.PERMISSION_DENIED,
+        f"The operator may not get Secret {secret} in namespace {namespace}: {error.message.rstrip('.')}. "
+        "Apply config/rbac of the operator's version again, or bind its role in this namespace.",
+    )

@@ -1,0 +1,43 @@
+"""What a decision about a job is made from."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import NamedTuple
+
+from marie_operator.api.conditions import JobReason
+from marie_operator.api.mariecluster import MarieCluster
+from marie_operator.controllers.mariejob.credentials import Credentials
+from marie_operator.controllers.mariejob.listing import ListingFailure
+from marie_operator.controllers.mariejob.store import Page
+from marie_operator.marie.gateways import DocumentView, GatewayView
+
+
+class Obstacle(NamedTuple):
+    """What keeps a job from going on, though it may pass: the operator waits and looks again."""
+
+    reason: JobReason
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """Everything outside the job itself that a decision depends on.
+
+    Attributes:
+        now: the wall clock.
+        cluster: the cluster the job runs on, or why there is none.
+        gateway: what the monitor knows of that cluster's gateway; ``None`` before it looked.
+        api_key: the key for submissions, or why there is none.
+        documents: what the monitor knows of the job's documents, by reference id.
+        credentials: how to reach the object store, ``None`` for the operator's own way, or why it is unknown.
+        listing: the page of keys the job works from, or why it cannot be had.
+    """
+
+    now: datetime
+    cluster: MarieCluster | Obstacle
+    gateway: GatewayView | None = None
+    api_key: str | Obstacle = ""
+    documents: Mapping[str, DocumentView] = field(default_factory=dict)
+    credentials: Credentials | Obstacle | None = None
+    listing: Page | ListingFailure | None = None

@@ -1,0 +1,94 @@
+"""What keeps a job's documents from being submitted: checks in the order in which they matter."""
+
+from marie_operator.api.conditions import ClusterCondition, ClusterReason, JobReason
+from marie_operator.api.mariecluster import MarieCluster
+from marie_operator.api.mariejob import MarieJob
+from marie_operator.api.meta import Condition, SecretKeyReference
+from marie_operator.controllers.mariejob import submission
+from marie_operator.controllers.mariejob.listing import ListingFailure
+from marie_operator.controllers.mariejob.observation import Observation, Obstacle
+from marie_operator.marie.gateways import DocumentState, GatewayView
+
+
+def of_cluster(seen: Observation) -> Obstacle | None:
+    """Why Marie cannot be asked anything at the moment."""
+    cluster = seen.cluster
+    if isinstance(cluster, Obstacle):
+        return cluster
+    name = cluster.metadata.name
+    if cluster.spec.suspend:
+        return Obstacle(
+            JobReason.CLUSTER_SUSPENDED,
+            f"MarieCluster {name} is suspended. Set its spec.suspend to false; the job then goes on by itself.",
+        )
+    if seen.gateway is not None and seen.gateway.running:
+        return None
+    return _of_gateway(cluster, seen.gateway)
+
+
+def _of_gateway(cluster: MarieCluster, gateway: GatewayView | None) -> Obstacle:
+    """Why a gateway that should run does not."""
+    name, server = cluster.metadata.name, _server(cluster)
+    if server is not None and server.status != "True" and server.reason != ClusterReason.GATEWAY_UNREACHABLE:
+        return Obstacle(JobReason.CLUSTER_NOT_READY, f"MarieCluster {name} is not ready: {server.message}")
+    if gateway is None or not gateway.problem:
+        return Obstacle(
+            JobReason.CLUSTER_NOT_READY, f"MarieCluster {name} is starting. The job goes on when its scheduler runs."
+        )
+    reason = JobReason.CLUSTER_NOT_READY if gateway.reachable else JobReason.GATEWAY_UNREACHABLE
+    return Obstacle(reason, f"MarieCluster {name}: {gateway.problem} The operator goes on asking.")
+
+
+def of_submission(job: MarieJob, seen: Observation) -> Obstacle | None:
+    """Why nothing can be submitted, although Marie can be asked."""
+    if isinstance(seen.api_key, Obstacle):
+        return seen.api_key
+    planners = seen.gateway.planners if seen.gateway is not None else None
+    planner = submission.planner(job.spec)
+    if planners is not None and planner not in planners:
+        known = ", ".join(sorted(planners)) or "none"
+        return Obstacle(
+            JobReason.UNKNOWN_PLANNER,
+            f"The gateway has no planner {planner!r}; it has: {known}. "
+            "Set spec.planner to one of these, or register the planner; the job then goes on by itself.",
+        )
+    return _of_key(job, seen)
+
+
+def _of_key(job: MarieJob, seen: Observation) -> Obstacle | None:
+    """Why the gateway does not accept the key; another one is tried as soon as the Secret has it."""
+    documents = job.status.documents.in_flight if job.status.documents else ()
+    views = (seen.documents.get(document.ref_id) for document in documents)
+    refused = next((view for view in views if view and view.state is DocumentState.KEY_REFUSED), None)
+    if refused is None or not isinstance(seen.cluster, MarieCluster):
+        return None
+    secret = reference(seen.cluster)
+    return Obstacle(
+        JobReason.API_KEY_REFUSED,
+        f"The gateway of MarieCluster {seen.cluster.metadata.name} does not accept the key {secret.key} of Secret "
+        f"{secret.name}: {refused.message.rstrip('.')}. Put a key of the gateway's configuration there; "
+        "the job then goes on by itself.",
+    )
+
+
+def reference(cluster: MarieCluster) -> SecretKeyReference:
+    """Where a cluster's API key is."""
+    auth = cluster.spec.auth
+    return (auth.api_key_secret_ref if auth else None) or SecretKeyReference(name=f"{cluster.metadata.name}-api-key")
+
+
+def of_listing(seen: Observation) -> Obstacle | None:
+    """Why the documents under the prefix cannot be listed."""
+    if isinstance(seen.credentials, Obstacle):
+        return seen.credentials
+    if isinstance(seen.listing, ListingFailure):
+        reason = JobReason.STORAGE_REFUSED if seen.listing.answered else JobReason.STORAGE_UNREACHABLE
+        return Obstacle(reason, seen.listing.message)
+    return None
+
+
+def _server(cluster: MarieCluster) -> Condition | None:
+    return next(
+        (condition for condition in cluster.status.conditions if condition.type == ClusterCondition.SERVER_POD_READY),
+        None,
+    )

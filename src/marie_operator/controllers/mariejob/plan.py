@@ -1,0 +1,105 @@
+"""What a job's spec says, read once: its documents and its deadlines. A spec that says nothing usable is a flaw."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from marie_operator.api import duration, validation
+from marie_operator.api.conditions import JobReason
+from marie_operator.api.mariejob import JobSLA, MarieJob, MarieJobSpec
+from marie_operator.controllers.mariejob import source
+from marie_operator.controllers.mariejob.source import Prefix, Source, SourceError
+
+_LEAST_HARD = timedelta(hours=4)
+_AGAIN = "A failed job is not taken up again: correct it, delete this job and make it anew."
+
+
+class FlawError(Exception):
+    """The spec cannot be carried out as it is, whatever happens around it; the job fails.
+
+    Attributes:
+        reason: what kind of flaw.
+    """
+
+    def __init__(self, reason: JobReason, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A spec that can be carried out.
+
+    Attributes:
+        source: where the documents are.
+        soft: how long after its start the job should be done.
+        hard: how long after its start the job is given up, by ``spec.sla``.
+        active: how long after its start the job is given up, by ``spec.activeDeadlineSeconds``.
+    """
+
+    source: Source
+    soft: timedelta | None = None
+    hard: timedelta | None = None
+    active: timedelta | None = None
+
+    @classmethod
+    def of(cls, job: MarieJob) -> "Plan":
+        """Read a job's spec.
+
+        Raises:
+            FlawError: it contradicts itself, or asks for what this version cannot do.
+        """
+        spec = job.spec
+        _check_support(spec)
+        if problems := validation.problems(job):
+            raise FlawError(JobReason.INVALID_SPEC, f"{'; '.join(map(str, problems))}. {_AGAIN}")
+        if not spec.input.uri:
+            raise FlawError(JobReason.NO_INPUT, f"spec.input.uri is empty: give it, like {source.EXAMPLES}. {_AGAIN}")
+        try:
+            documents = source.parse(spec.input.uri)
+        except SourceError as error:
+            raise FlawError(JobReason.INVALID_URI, f"{error}. {_AGAIN}") from error
+        cursor = job.status.documents.cursor if job.status.documents else ""
+        if isinstance(documents, Prefix) and not cursor.startswith(documents.prefix if cursor else ""):
+            raise FlawError(
+                JobReason.INVALID_SPEC,
+                f"spec.input.uri was changed after documents up to {cursor} had been taken. {_AGAIN}",
+            )
+        sla, seconds = spec.sla or JobSLA(), spec.active_deadline_seconds
+        return cls(
+            source=documents,
+            soft=duration.parse(sla.soft_deadline) if sla.soft_deadline else None,
+            hard=duration.parse(sla.hard_deadline) if sla.hard_deadline else None,
+            active=None if seconds is None else timedelta(seconds=seconds),
+        )
+
+    def marie_deadlines(self, start: datetime) -> tuple[datetime, datetime] | None:
+        """The absolute times that go into every submission; ``None`` leaves them to Marie.
+
+        Marie ignores a hard time without a soft one, so it always gets both.
+        """
+        soft = self.soft if self.soft is not None else self.hard
+        if soft is None:
+            return None
+        hard = self.hard if self.hard is not None else max(_LEAST_HARD, 2 * soft)
+        return start + soft, start + hard
+
+
+def _check_support(spec: MarieJobSpec) -> None:
+    if spec.submission_mode != "HTTPSubmission":
+        raise FlawError(
+            JobReason.UNSUPPORTED,
+            f"spec.submissionMode {spec.submission_mode} is not supported by this version. "
+            f"HTTPSubmission, which needs no submitter pod, is. {_AGAIN}",
+        )
+    given = {
+        "data": spec.input.data,
+        "configMapRef": spec.input.config_map_ref,
+        "secretRef": spec.input.secret_ref,
+    }
+    for name, value in given.items():
+        if value:
+            raise FlawError(
+                JobReason.UNSUPPORTED,
+                f"spec.input.{name} is not supported by this version, for Marie reads documents from S3: "
+                f"upload the document and give its address in spec.input.uri. {_AGAIN}",
+            )

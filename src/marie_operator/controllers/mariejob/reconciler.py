@@ -1,0 +1,213 @@
+"""The MarieJob reconciler: gather, decide, apply."""
+
+import contextlib
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from marie_operator.api.conditions import EventReason, JobCondition, JobReason
+from marie_operator.api.mariecluster import MarieCluster
+from marie_operator.api.mariejob import MarieJob, MarieJobStatus
+from marie_operator.controllers import kinds
+from marie_operator.controllers.mariejob import failures
+from marie_operator.controllers.mariejob.course import is_finished
+from marie_operator.controllers.mariejob.decide import decide, retire
+from marie_operator.controllers.mariejob.decision import Decision, Occurrence
+from marie_operator.controllers.mariejob.failures import ApiClient, RecordTakenError
+from marie_operator.controllers.mariejob.gather import Sources
+from marie_operator.controllers.mariejob.observation import Observation
+from marie_operator.controllers.status import StatusWriter, write_status
+from marie_operator.runtime import (
+    Conflict,
+    EventRecorder,
+    Informer,
+    NotFound,
+    ObjectReference,
+    Result,
+    Typed,
+    Unparsable,
+    is_true,
+    with_condition,
+)
+from marie_operator.runtime.resource import Object, ObjectKey, Resource
+
+
+class Api(ApiClient, StatusWriter, Protocol):
+    """The verbs that reconciling a job needs."""
+
+    async def delete(self, resource: Resource, key: ObjectKey, *, uid: str = "") -> None:
+        """Delete an object, if it is still the one of this uid."""
+        ...
+
+
+class MarieJobReconciler:
+    """Brings a MarieJob's documents to their end, and its status to what became of them.
+
+    Args:
+        informer: the MarieJobs, as the API server has them.
+        jobs: the same, as models.
+        sources: what else a decision depends on.
+        client: writes; what it writes is in the cache at once.
+        events: where events go.
+    """
+
+    def __init__(
+        self,
+        *,
+        informer: Informer,
+        jobs: Typed[MarieJob],
+        sources: Sources,
+        client: Api,
+        events: EventRecorder,
+    ) -> None:
+        self._informer = informer
+        self._jobs = jobs
+        self._sources = sources
+        self._client = client
+        self._events = events
+
+    async def reconcile(self, key: ObjectKey) -> Result:
+        """Bring one job closer to its end."""
+        live, job = self._informer.get(key), self._jobs.get(key)
+        if isinstance(job, Unparsable):
+            return await self._report_unreadable(job)
+        if live is None or job is None or job.metadata.deletion_timestamp is not None:
+            self._abandon(key)
+            return Result()
+        if is_finished(job.status):
+            return await self._rest(job)
+        seen = await self._sources.observe(job)
+        return await self._apply(live, job, seen, decide(job, seen))
+
+    async def _apply(self, live: Object, job: MarieJob, seen: Observation, decision: Decision) -> Result:
+        """Carry out a decision; the order makes a crash between any two steps harmless.
+
+        Documents enter the status before the monitor may submit them, and leave it together with their
+        outcome; failures are recorded before the documents leave; events are told once all that is true.
+
+        Raises:
+            Conflict: the decision was made on an outdated job; nothing was done.
+        """
+        key = ObjectKey.of(live)
+        await self._record(job, decision)
+        try:
+            written = await write_status(self._client, kinds.MARIE_JOBS, live, wire(decision.status))
+        except NotFound:
+            self._abandon(key)
+            return Result()
+        self._follow(job, seen, decision)
+        self._sources.listings.want(key, decision.listing)
+        if written:
+            self._announce(job, decision.events)
+        return Result(requeue_after=decision.requeue_after, changes=_changes(job.status, decision.status))
+
+    def _follow(self, job: MarieJob, seen: Observation, decision: Decision) -> None:
+        """Tell the monitor which documents to bring to Marie and to their end."""
+        if not isinstance(seen.cluster, MarieCluster):
+            return
+        key, namespace = _key(job), job.metadata.namespace
+        api_key = seen.api_key if isinstance(seen.api_key, str) else ""
+        cluster = seen.cluster.metadata.name
+        if job.status.cluster_name not in {"", cluster}:
+            self._sources.gateways.follow(ObjectKey(namespace, job.status.cluster_name), key, (), api_key="")
+        self._sources.gateways.follow(ObjectKey(namespace, cluster), key, decision.tickets, api_key=api_key)
+
+    async def _record(self, job: MarieJob, decision: Decision) -> None:
+        """Keep the complete list of a batch's failures beside the job, whose status has room for the first only."""
+        documents = decision.status.documents
+        if not decision.failures or documents is None or documents.listed == documents.total == 1:
+            return
+        try:
+            await failures.record(self._client, job, decision.failures, total=documents.failed)
+        except RecordTakenError as error:
+            self._announce(job, [Occurrence("Warning", EventReason.RECONCILE_FAILED, str(error))])
+
+    async def _rest(self, job: MarieJob) -> Result:
+        """A finished job needs no cluster, no Secret and no gateway."""
+        decision = retire(job, self._sources.clock.now())
+        return await self._expire(job) if decision.expired else Result(requeue_after=decision.requeue_after)
+
+    async def _expire(self, job: MarieJob) -> Result:
+        """Delete a finished job whose time to live is over, but not one of the same name made since."""
+        with contextlib.suppress(NotFound, Conflict):
+            await self._client.delete(kinds.MARIE_JOBS, _key(job), uid=job.metadata.uid)
+        note = f"Deleted {job.spec.ttl_seconds_after_finished} s after its end, as spec.ttlSecondsAfterFinished says."
+        self._announce(job, [Occurrence("Normal", EventReason.EXPIRED, note)])
+        return Result(changes=(f"deleted MarieJob {job.metadata.name}",))
+
+    def _abandon(self, key: ObjectKey) -> None:
+        """Forget a job that is gone. Documents that Marie has run on: it cannot stop them over HTTP."""
+        self._sources.listings.want(key, None)
+        for cluster in self._sources.clusters.list(key.namespace):
+            self._sources.gateways.follow(ObjectKey(key.namespace, cluster.metadata.name), key, (), api_key="")
+
+    async def _report_unreadable(self, job: Unparsable) -> Result:
+        """Say on the object what keeps it from being read; its documents stay as they are."""
+        live = job.object
+        before = live.get("status") or {}
+        conditions = before.get("conditions") or ()
+        if is_true(conditions, JobCondition.COMPLETE) or is_true(conditions, JobCondition.FAILED):
+            return Result()
+        message = f"The job cannot be read: {job.error}. Apply it again with these fields corrected."
+        told = with_condition(
+            conditions,
+            type=JobCondition.SUBMITTED,
+            status="False",
+            reason=JobReason.UNREADABLE,
+            message=message,
+            generation=live["metadata"].get("generation", 0),
+            now=self._sources.clock.now(),
+        )
+        status = {**before, "message": message, "conditions": told}
+        with contextlib.suppress(NotFound):
+            await write_status(self._client, kinds.MARIE_JOBS, live, status)
+        return Result()
+
+    def _announce(self, job: MarieJob, occurrences: Sequence[Occurrence]) -> None:
+        for occurrence in occurrences:
+            self._events.record(
+                ObjectReference(
+                    api_version=job.api_version,
+                    kind=job.kind,
+                    namespace=job.metadata.namespace,
+                    name=job.metadata.name,
+                    uid=job.metadata.uid,
+                ),
+                type=occurrence.type,
+                reason=occurrence.reason,
+                action="Reconcile",
+                note=occurrence.note,
+            )
+
+
+def wire(status: MarieJobStatus) -> dict[str, Any]:
+    """A status as it is written: what is empty is left out, what is zero is not."""
+    return _without_empty(status.model_dump(mode="json", by_alias=True, exclude_none=True))
+
+
+def _without_empty(content: dict[str, Any]) -> dict[str, Any]:
+    kept: dict[str, Any] = {}
+    for name, value in content.items():
+        if isinstance(value, dict):
+            kept[name] = _without_empty(value)
+        elif isinstance(value, list):
+            kept[name] = [_without_empty(item) if isinstance(item, dict) else item for item in value]
+        else:
+            kept[name] = value
+    return {name: value for name, value in kept.items() if value not in ("", {}, [])}
+
+
+def _changes(old: MarieJobStatus, new: MarieJobStatus) -> tuple[str, ...]:
+    """What a log line tells of a step."""
+    changes = []
+    if old.phase != new.phase:
+        changes.append(f"{old.phase or 'New'} -> {new.phase}")
+    before, after = old.documents, new.documents
+    for name in ("listed", "succeeded", "failed"):
+        number = getattr(after, name, 0) - getattr(before, name, 0)
+        if number > 0:
+            changes.append(f"{number} {name}")
+    return tuple(changes)
+
+
+def _key(job: MarieJob) -> ObjectKey:
+    return ObjectKey(job.metadata.namespace, job.metadata.name)

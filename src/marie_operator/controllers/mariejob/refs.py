@@ -1,0 +1,73 @@
+"""Reference ids: the name under which Marie knows a document, and files its results.
+
+Marie stores the results of a document under ``s3://marie/<ref_type>/<stem>``, where the stem is what
+precedes the first dot of the last path segment of ``ref_id``, in lower case. Two documents whose ids
+differ only elsewhere overwrite each other. Its result table holds 64 characters of the id. So an id here
+is one segment, in lower case, at most 64 characters long, and unique before its only dot::
+
+    <job>-<digest of the job's uid>-<ordinal>[r<attempt>]-<document>.<extension>
+    ocr-batch-job-3tqkzbz0d1rmk-17-invoice-0017.pdf
+
+The digest makes ids of different jobs differ (also of a job deleted and made again), the ordinal those of
+one job's documents, the attempt those of one document. The names are there for people.
+"""
+
+import base64
+import hashlib
+import re
+
+_LONGEST = 64
+_LONGEST_JOB = 20
+_LONGEST_EXTENSION = 5
+_EXTENSIONS = {
+    "application/pdf": "pdf",
+    "image/tiff": "tif",
+    "image/png": "png",
+    "image/jpeg": "jpg",
+}
+_NOT_PLAIN = re.compile(r"[^a-z0-9]+")
+
+
+def ref_id(*, job: str, uid: str, ordinal: int, key: str, attempt: int, content_type: str) -> str:
+    """The reference id of one attempt at one document.
+
+    Args:
+        job: name of the MarieJob.
+        uid: its ``metadata.uid``.
+        ordinal: which of the job's documents it is, in the order of their listing, from 1.
+        key: the document's key in its bucket.
+        attempt: 0 for the first.
+        content_type: says the extension when the key has none.
+    """
+    name, _, suffix = key.rsplit("/", 1)[-1].rpartition(".")
+    extension = _plain(suffix)[:_LONGEST_EXTENSION] if name else _EXTENSIONS.get(content_type, "bin")
+    head = f"{_stem(job, uid)}-{ordinal}" + (f"r{attempt}" if attempt else "")
+    tail = f".{extension or 'bin'}"
+    document = _plain(name or suffix)[: max(0, _LONGEST - len(head) - len("-") - len(tail))].strip("-")
+    return f"{head}-{document}{tail}" if document else f"{head}{tail}"
+
+
+def ordinal(ref_id: str, *, job: str, uid: str) -> int:
+    """Which of the job's documents ``ref_id`` names.
+
+    Raises:
+        ValueError: it names none of this job's.
+    """
+    digits = re.match(r"\d+", ref_id.removeprefix(f"{_stem(job, uid)}-"))
+    if digits is None:
+        raise ValueError(f"{ref_id!r} is no reference id of job {job} with uid {uid}")
+    return int(digits.group())
+
+
+def results_uri(*, job: str, uid: str, ref_type: str) -> str:
+    """The S3 prefix under which Marie, with its default bucket, stores the results of all the job's documents."""
+    return f"s3://marie/{ref_type.lower()}/{_stem(job, uid)}-"
+
+
+def _stem(job: str, uid: str) -> str:
+    digest = base64.b32hexencode(hashlib.sha256(uid.encode()).digest()).decode().lower()[:13]
+    return f"{_plain(job)[:_LONGEST_JOB].strip('-')}-{digest}"
+
+
+def _plain(text: str) -> str:
+    return _NOT_PLAIN.sub("-", text.lower()).strip("-")

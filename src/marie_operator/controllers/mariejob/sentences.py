@@ -1,0 +1,125 @@
+"""What a job's status says to people."""
+
+from datetime import datetime
+
+from marie_operator.api.mariejob import JobDocuments, MarieJob
+from marie_operator.controllers.mariejob import refs
+from marie_operator.controllers.mariejob.course import Course
+from marie_operator.controllers.mariejob.source import SingleDocument
+from marie_operator.marie.gateways import DocumentState
+
+NO_SHUTDOWN = (
+    "spec.shutdownAfterJobFinishes has no effect in this version, in which clusters are shared: "
+    "the cluster keeps running. Set spec.suspend of the MarieCluster when it should stop."
+)
+
+
+def count(number: int, what: str = "document") -> str:
+    """A number with its noun: "1 document", "3 documents"."""
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
+def time(at: datetime) -> str:
+    """A time as status has it."""
+    return at.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def progress(course: Course) -> str:
+    """How far the job is."""
+    if course.suspended:
+        return paused(course)
+    if course.obstacle is not None:
+        return _stuck(course)
+    if isinstance(course.plan.source, SingleDocument):
+        return _one(course, course.plan.source)
+    return _many(course)
+
+
+def paused(course: Course) -> str:
+    """What suspension means for the job right now."""
+    resume = "Set spec.suspend to false to go on."
+    if at_marie := len(course.at_marie):
+        return (
+            f"The job is suspended: nothing more is submitted; {count(at_marie)} at Marie go on to their end. {resume}"
+        )
+    return f"The job is suspended: nothing is submitted. {resume}"
+
+
+def _stuck(course: Course) -> str:
+    assert course.obstacle is not None  # noqa: S101 - the caller looked
+    if not course.documents.listed:
+        return course.obstacle.message
+    return f"{course.obstacle.message} {_counts(course.documents)}"
+
+
+def _one(course: Course, source: SingleDocument) -> str:
+    document = course.documents.in_flight[0]
+    if document.not_before is not None:
+        attempts = course.job.spec.backoff_limit + 1
+        return (
+            f"{source.uri} failed; it is submitted again at {time(document.not_before)} "
+            f"(attempt {document.attempt + 1} of {attempts})."
+        )
+    if any(view.state is DocumentState.RUNNING for view in course.views):
+        return f"An executor of MarieCluster {course.cluster_name} works on {source.uri}."
+    if document.dag_id:
+        return f"MarieCluster {course.cluster_name} has {source.uri} in its queue."
+    if told := _told(course):
+        return told.lstrip()
+    return f"{source.uri} is being submitted to MarieCluster {course.cluster_name}."
+
+
+def _many(course: Course) -> str:
+    if not course.documents.listed:
+        return f"Listing {course.job.spec.input.uri}."
+    return f"{_counts(course.documents)}{_told(course)}"
+
+
+def _told(course: Course) -> str:
+    """What the monitor has to say of a document that is not confirmed yet."""
+    known = course.seen.documents
+    for document in course.at_marie:
+        view = known.get(document.ref_id)
+        if view is not None and view.message and not view.dag_id:
+            return f" {document.uri}: {view.message.rstrip('.')}."
+    return ""
+
+
+def _counts(documents: JobDocuments) -> str:
+    ended = documents.succeeded + documents.failed
+    of = f"{ended} of {count(documents.total)}" if documents.total is not None else count(ended)
+    parts = [f"{of} done", f"{len(documents.in_flight)} in flight"]
+    if documents.failed:
+        parts.insert(1, f"{documents.failed} of them failed")
+    return f"{', '.join(parts)}."
+
+
+def results(job: MarieJob) -> str:
+    """Where the results are."""
+    stored = results_uri(job)
+    asked = job.spec.output.uri
+    place = f"Marie stored the results in its own bucket, which is by default under {stored}"
+    return f"{place}; this version does not copy them to {asked}." if asked and asked != stored else f"{place}."
+
+
+def results_uri(job: MarieJob) -> str:
+    """The prefix under which Marie stores the results."""
+    return refs.results_uri(job=job.metadata.name, uid=job.metadata.uid, ref_type=job.spec.job_type)
+
+
+def standing(course: Course) -> str:
+    """What had become of its documents when the job was given up."""
+    documents = course.documents
+    if not documents.listed:
+        return "nothing was submitted" + (
+            f", because: {course.obstacle.message.rstrip('.')}" if course.obstacle else ""
+        )
+    return _counts(documents).rstrip(".")
+
+
+def running_on(course: Course) -> str:
+    """What goes on at Marie after the job was given up; empty when nothing does."""
+    if not (number := len(course.at_marie)):
+        return ""
+    run = "runs" if number == 1 else "run"
+    return f"{count(number)} at Marie {run} on: a gateway cannot stop what it has taken. Results may still appear."

@@ -1,0 +1,53 @@
+"""From a document of a job to what Marie is asked to do with it."""
+
+from datetime import datetime
+
+from marie_operator.api.mariejob import DocumentInFlight, MarieJob, MarieJobSpec
+from marie_operator.controllers.mariejob.plan import Plan
+from marie_operator.marie.gateways import Submission, Ticket
+
+# Marie's only built-in planner does what users of the upstream operator call ocr.
+_PLANNERS = {"ocr": "extract"}
+_OWN_OPTIONS = frozenset({"planner", "queue"})
+
+
+def planner(spec: MarieJobSpec) -> str:
+    """The planner that expands the job's documents into tasks."""
+    return spec.planner or spec.options.get("planner", "") or _PLANNERS.get(spec.job_type, spec.job_type)
+
+
+def ticket(job: MarieJob, plan: Plan, document: DocumentInFlight, *, start: datetime, fresh: bool) -> Ticket:
+    """What the monitor needs to submit and follow one attempt at one document.
+
+    Args:
+        job: the job.
+        plan: its spec, read.
+        document: its entry in status.
+        start: when the job started, from which deadlines count.
+        fresh: whether the entry was written by this very reconcile, so that Marie cannot know the document.
+    """
+    soft, hard = plan.marie_deadlines(start) or (None, None)
+    return Ticket(
+        ref_id=document.ref_id,
+        attempt=document.attempt,
+        dag_id=document.dag_id,
+        fresh=fresh,
+        submission=Submission(
+            uri=document.uri,
+            queue=job.spec.options.get("queue", "") or job.spec.job_type,
+            planner=planner(job.spec),
+            ref_type=job.spec.job_type,
+            soft_sla=soft,
+            hard_sla=hard,
+            options=_options(job.spec),
+        ),
+    )
+
+
+def _options(spec: MarieJobSpec) -> dict[str, str]:
+    options = {name: value for name, value in spec.options.items() if name not in _OWN_OPTIONS}
+    if spec.entrypoint:
+        options["entrypoint"] = spec.entrypoint
+    if spec.input.content_type:
+        options["content_type"] = spec.input.content_type
+    return options

@@ -1,0 +1,274 @@
+"""The status that describes where a job stands, and the events that tell of its changes."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from marie_operator.api import duration
+from marie_operator.api.conditions import EventReason, JobCondition, JobReason
+from marie_operator.api.mariejob import JobDocuments, JobError, JobPhase, JobResult, MarieJob, MarieJobStatus
+from marie_operator.api.meta import Condition
+from marie_operator.controllers.mariejob import failures, sentences
+from marie_operator.controllers.mariejob.course import Course, condition
+from marie_operator.controllers.mariejob.deadlines import Overrun
+from marie_operator.controllers.mariejob.decision import Decision, Occurrence
+from marie_operator.controllers.mariejob.plan import FlawError
+from marie_operator.controllers.mariejob.source import SingleDocument
+from marie_operator.runtime.conditions import with_condition
+
+
+class Verdict(NamedTuple):
+    """A condition's status with its reason and sentence."""
+
+    status: bool
+    reason: JobReason
+    message: str
+
+
+# Conditions whose reasons tell of nothing going wrong, and need no event of type Warning.
+_CALM = frozenset(
+    {
+        JobReason.SUBMITTING,
+        JobReason.SUBMITTED,
+        JobReason.SUCCEEDED,
+        JobReason.SUSPENDING,
+        JobReason.SUSPENDED,
+        JobReason.NOT_SUSPENDED,
+        JobReason.WITHIN_DEADLINE,
+    }
+)
+# Of these, the ones a user need not be told.
+_SILENT = frozenset({JobReason.SUBMITTING, JobReason.WITHIN_DEADLINE})
+# Where an event has a word of its own for the turn that a condition took.
+_EVENTS: Mapping[str, str] = {JobReason.NOT_SUSPENDED: EventReason.RESUMED}
+
+
+def going(course: Course) -> MarieJobStatus:
+    """The status of a job that is not at its end."""
+    return _status(course, _phase(course), sentences.progress(course), _verdicts(course))
+
+
+def done(course: Course) -> Decision:
+    """Every document has come to its end."""
+    documents = course.documents
+    if not documents.failed:
+        message = f"{_all(documents)} succeeded. {sentences.results(course.job)}"
+        verdict = Verdict(True, JobReason.SUCCEEDED, message)
+        return _end(course, "Succeeded", JobCondition.COMPLETE, verdict)
+    if isinstance(course.plan.source, SingleDocument):
+        return _failed(course)
+    message = (
+        f"{documents.failed} of {sentences.count(documents.total or documents.listed)} failed, for example "
+        f"{documents.failures[0].uri}: {documents.failures[0].message} "
+        f"All are in ConfigMap {failures.name(course.job.metadata.name)}. Correct them, and make a new job for them. "
+        f"{sentences.results(course.job)}"
+    )
+    return _end(course, "Failed", JobCondition.FAILED, Verdict(True, JobReason.DOCUMENTS_FAILED, message))
+
+
+def _failed(course: Course) -> Decision:
+    """The only document has failed for good."""
+    failure, settled = course.documents.failures[-1], course.settled
+    phase: JobPhase = "Failed"
+    reason, advice = JobReason.DOCUMENTS_FAILED, "Correct the cause, and make a new job."
+    if settled.cancelled:
+        phase, reason, advice = "Cancelled", JobReason.CANCELLED, "Make a new job to process it."
+    elif settled.refused:
+        reason = JobReason.SUBMISSION_REFUSED
+    verdict = Verdict(True, reason, f"{failure.uri} has no result: {failure.message} {advice}")
+    return _end(course, phase, JobCondition.FAILED, verdict)
+
+
+def empty(course: Course) -> Decision:
+    """There is nothing under the prefix."""
+    message = (
+        f"There are no documents under {course.job.spec.input.uri}. "
+        "Upload them and make the job again, or make one with another spec.input.uri."
+    )
+    return _end(course, "Failed", JobCondition.FAILED, Verdict(True, JobReason.NO_DOCUMENTS, message))
+
+
+def overdue(course: Course, overrun: Overrun) -> Decision:
+    """A deadline has passed that ends the job."""
+    message = f"The job did not end within {overrun.what}: {sentences.standing(course)}."
+    running = sentences.running_on(course)
+    verdict = Verdict(True, overrun.reason, f"{message} {running}" if running else message)
+    more = (Occurrence("Warning", EventReason.STILL_RUNNING, running),) if running else ()
+    return _end(course, "Failed", JobCondition.FAILED, verdict, more)
+
+
+def flawed(job: MarieJob, flaw: FlawError, now: datetime) -> Decision:
+    """The spec cannot be carried out."""
+    verdict = Verdict(True, flaw.reason, str(flaw))
+    status = job.status.model_copy(
+        update={
+            "phase": "Failed",
+            "message": verdict.message,
+            "observed_generation": job.metadata.generation,
+            "start_time": job.status.start_time or now,
+            "completion_time": now,
+            "error": JobError(code=flaw.reason, message=verdict.message),
+            "conditions": _conditions(job, {JobCondition.FAILED: verdict}, now),
+        }
+    )
+    return Decision(status, events=_transitions(job, status))
+
+
+def events(course: Course, status: MarieJobStatus) -> tuple[Occurrence, ...]:
+    """What to tell the user of the step from the job's old status to the new one."""
+    told: list[Occurrence] = []
+    settled = course.settled
+    if settled.retried:
+        document, why = settled.retried[0]
+        again = sentences.time(document.not_before or course.now)
+        note = f"{document.uri} failed: {why} It is submitted again at {again}."
+        told.append(Occurrence("Warning", EventReason.DOCUMENT_RETRIED, note + _and_more(len(settled.retried))))
+    if settled.failed and not isinstance(course.plan.source, SingleDocument):
+        note = f"{settled.failed[0].uri} failed for good: {settled.failed[0].message}"
+        told.append(Occurrence("Warning", EventReason.DOCUMENT_FAILED, note + _and_more(len(settled.failed))))
+    new_spec = course.job.status.observed_generation != status.observed_generation
+    if new_spec and course.job.spec.shutdown_after_job_finishes:
+        told.append(Occurrence("Warning", JobReason.UNSUPPORTED, sentences.NO_SHUTDOWN))
+    return (*told, *_transitions(course.job, status))
+
+
+def _and_more(total: int) -> str:
+    return f" So did {sentences.count(total - 1, 'other')}." if total > 1 else ""
+
+
+def _transitions(job: MarieJob, status: MarieJobStatus) -> tuple[Occurrence, ...]:
+    """One event for each condition whose status or reason changed."""
+    before = {old.type: (old.status, old.reason) for old in job.status.conditions}
+    told = (
+        Occurrence("Normal" if new.reason in _CALM else "Warning", _EVENTS.get(new.reason, new.reason), new.message)
+        for new in status.conditions
+        if before.get(new.type) != (new.status, new.reason) and new.reason not in _SILENT
+    )
+    return tuple(dict.fromkeys(told))
+
+
+def _end(
+    course: Course, phase: JobPhase, kind: JobCondition, verdict: Verdict, more: tuple[Occurrence, ...] = ()
+) -> Decision:
+    """The last decision: the status gets its result and its times, nothing is followed any more."""
+    ended = _status(course, phase, verdict.message, {**_at_end(course, verdict), kind: verdict})
+    start = course.start or course.now
+    failed = kind == JobCondition.FAILED
+    status = ended.model_copy(
+        update={
+            "completion_time": course.now,
+            "duration": duration.text(course.now - start),
+            "start_time": start,
+            "result": JobResult(
+                document_count=course.documents.succeeded,
+                output_uri=sentences.results_uri(course.job) if course.documents.succeeded else "",
+            ),
+            "error": JobError(code=verdict.reason, message=verdict.message) if failed else None,
+        }
+    )
+    return Decision(status, failures=tuple(course.settled.failed), events=(*events(course, status), *more))
+
+
+def _status(course: Course, phase: JobPhase, message: str, verdicts: Mapping[JobCondition, Verdict]) -> MarieJobStatus:
+    documents, old = course.documents, course.job.status
+    single = isinstance(course.plan.source, SingleDocument)
+    dag_id = documents.in_flight[0].dag_id if single and documents.in_flight else ""
+    return old.model_copy(
+        update={
+            "phase": phase,
+            "message": message,
+            "observed_generation": course.job.metadata.generation,
+            "cluster_name": course.cluster_name,
+            "job_id": dag_id or old.job_id,
+            "dag_id": dag_id or old.dag_id,
+            "progress": _percent(documents),
+            "documents": documents,
+            "retry_count": (old.retry_count or 0) + len(course.settled.retried),
+            "start_time": course.start,
+            "conditions": _conditions(course.job, verdicts, course.now),
+        }
+    )
+
+
+def _percent(documents: JobDocuments) -> int | None:
+    """Documents that ended, in hundredths of all; unknown while the prefix is not listed to its end."""
+    if not documents.total:
+        return None
+    return 100 * (documents.succeeded + documents.failed) // documents.total
+
+
+def _phase(course: Course) -> JobPhase:
+    if course.suspended and not course.at_marie:
+        return "Pending"
+    if course.running:
+        return "Running"
+    return "Initializing" if course.documents.listed or course.obstacle is None else "Pending"
+
+
+def _verdicts(course: Course) -> dict[JobCondition, Verdict]:
+    verdicts = {JobCondition.SUBMITTED: _submitted(course)}
+    if course.suspended:
+        reason = JobReason.SUSPENDING if course.at_marie else JobReason.SUSPENDED
+        verdicts[JobCondition.SUSPENDED] = Verdict(True, reason, sentences.paused(course))
+    elif condition(course.job.status, JobCondition.SUSPENDED) is not None:
+        verdicts[JobCondition.SUSPENDED] = Verdict(
+            False, JobReason.NOT_SUSPENDED, "The job is not suspended; it goes on."
+        )
+    if (late := _late(course)) is not None:
+        verdicts[JobCondition.SLA_MISSED] = late
+    return verdicts
+
+
+def _submitted(course: Course) -> Verdict:
+    if course.obstacle is not None and course.needs_submission and not course.suspended:
+        return Verdict(False, course.obstacle.reason, course.obstacle.message)
+    if course.confirmed:
+        return Verdict(True, JobReason.SUBMITTED, f"MarieCluster {course.cluster_name} takes the job's documents.")
+    if course.suspended:
+        return Verdict(False, JobReason.SUSPENDED, sentences.paused(course))
+    return Verdict(False, JobReason.SUBMITTING, f"Documents are on their way to MarieCluster {course.cluster_name}.")
+
+
+def _late(course: Course) -> Verdict | None:
+    """Whether the soft deadline has passed. Once missed it stays so; while suspended nothing is judged."""
+    old, soft = condition(course.job.status, JobCondition.SLA_MISSED), course.deadlines.soft
+    if soft is None or (old is not None and old.status == "True"):
+        return None
+    at = sentences.time(soft)
+    if soft <= course.now:
+        message = f"The soft deadline {at} passed before the job ended. Add executors if this should not happen again."
+        return Verdict(True, JobReason.SOFT_DEADLINE_EXCEEDED, message)
+    return Verdict(False, JobReason.WITHIN_DEADLINE, f"The soft deadline is {at}.")
+
+
+def _at_end(course: Course, verdict: Verdict) -> dict[JobCondition, Verdict]:
+    """How the other conditions stand when the job ends."""
+    verdicts = {}
+    if verdict.reason == JobReason.HARD_DEADLINE_EXCEEDED:
+        verdicts[JobCondition.SLA_MISSED] = verdict
+    elif (late := _late(course)) is not None:
+        verdicts[JobCondition.SLA_MISSED] = late
+    if course.confirmed and not course.needs_submission:
+        verdicts[JobCondition.SUBMITTED] = _submitted(course)
+    return verdicts
+
+
+def _all(documents: JobDocuments) -> str:
+    return "The document" if documents.total == 1 else f"All {documents.total} documents"
+
+
+def _conditions(job: MarieJob, verdicts: Mapping[JobCondition, Verdict], now: datetime) -> tuple[Condition, ...]:
+    conditions: list[dict[str, Any]] = [
+        old.model_dump(mode="json", by_alias=True, exclude_none=True) for old in job.status.conditions
+    ]
+    for kind, verdict in verdicts.items():
+        conditions = with_condition(
+            conditions,
+            type=kind,
+            status="True" if verdict.status else "False",
+            reason=verdict.reason,
+            message=verdict.message,
+            generation=job.metadata.generation,
+            now=now,
+        )
+    return tuple(Condition.model_validate(one) for one in conditions)

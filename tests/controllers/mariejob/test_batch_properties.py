@@ -1,0 +1,131 @@
+"""Whatever happens in whatever order: no document is lost, none is in flight twice, and every step can be repeated."""
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from marie_operator.marie.gateways import DocumentState
+from tests.controllers.mariejob.world import World
+
+from marie_operator.api.mariejob import JobDocuments
+from marie_operator.controllers.mariejob import refs
+from marie_operator.controllers.mariejob.decide import decide
+
+NAMES = st.lists(
+    st.text(alphabet="abcAB/._-1é ", min_size=1, max_size=5).map(lambda name: f"invoices/{name}.pdf"),
+    unique=True,
+    max_size=9,
+)
+
+
+class Batch(RuleBasedStateMachine):
+    """A job over a prefix, with crashes, conflicts, pauses, failures and time."""
+
+    @initialize(keys=NAMES, bound=st.integers(1, 4), retries=st.integers(0, 2), most=st.none() | st.integers(1, 12))
+    def begin(self, keys: list[str], bound: int, retries: int, most: int | None) -> None:
+        limits = {"maxInFlight": bound, "maxDocuments": most}
+        self.world = World(keys, batch={name: value for name, value in limits.items() if value}, backoffLimit=retries)
+        self.expected = self.world.keys if most is None else self.world.keys[:most]
+        self.bound = bound
+        self.seen = JobDocuments()
+        self.retries = 0
+
+    @rule(conflict=st.booleans(), crash=st.booleans())
+    def reconcile(self, conflict: bool, crash: bool) -> None:
+        self.world.reconcile(conflict=conflict, crash_before_follow=crash)
+
+    @rule()
+    def decide_twice(self) -> None:
+        job, observation = self.world.job, self.world.observe()
+        once = decide(job, observation)
+        twice = decide(job.model_copy(update={"status": once.status}), observation)
+        assert twice.status == once.status
+        assert not any(ticket.fresh for ticket in twice.tickets)
+        assert not twice.events
+
+    @precondition(lambda self: self.world.process.followed)
+    @rule(data=st.data(), crash=st.booleans())
+    def submit(self, data: st.DataObject, crash: bool) -> None:
+        self.world.submit(data.draw(st.sampled_from(sorted(self.world.process.followed))), crash=crash)
+
+    @precondition(lambda self: self.world.marie.unfinished())
+    @rule(
+        data=st.data(),
+        state=st.sampled_from(
+            [DocumentState.RUNNING, DocumentState.SUCCEEDED, DocumentState.FAILED, DocumentState.CANCELLED]
+        ),
+    )
+    def marie_works(self, data: st.DataObject, state: DocumentState) -> None:
+        ref_id = data.draw(st.sampled_from(self.world.marie.unfinished()))
+        self.world.marie.move(ref_id, state)
+        self.world.look(ref_id)
+
+    @rule()
+    def crash(self) -> None:
+        self.world.crash()
+
+    @rule(seconds=st.sampled_from([0.25, 1, 15, 400]))
+    def wait(self, seconds: float) -> None:
+        self.world.wait(seconds)
+
+    @rule(suspended=st.booleans())
+    def suspend(self, suspended: bool) -> None:
+        self.world.suspend(suspended)
+
+    @rule(up=st.booleans())
+    def gateway(self, up: bool) -> None:
+        self.world.gateway_up = up
+
+    @invariant()
+    def counts_add_up(self) -> None:
+        documents = self.world.status.documents or JobDocuments()
+        assert len(documents.in_flight) <= self.bound
+        assert documents.succeeded + documents.failed + len(documents.in_flight) == documents.listed
+        assert documents.listed <= len(self.expected)
+        assert documents.total in {None, len(self.expected)}
+
+    @invariant()
+    def nothing_goes_back(self) -> None:
+        documents, status = self.world.status.documents or JobDocuments(), self.world.status
+        assert documents.succeeded >= self.seen.succeeded
+        assert documents.failed >= self.seen.failed
+        assert documents.listed >= self.seen.listed
+        assert documents.cursor >= self.seen.cursor
+        assert (status.retry_count or 0) >= self.retries
+        self.seen, self.retries = documents, status.retry_count or 0
+
+    @invariant()
+    def every_document_has_one_live_intent(self) -> None:
+        documents = self.world.status.documents or JobDocuments()
+        uris = [entry.uri for entry in documents.in_flight]
+        assert len(set(uris)) == len(uris)
+        refs_in_flight = {entry.ref_id for entry in documents.in_flight}
+        assert len(refs_in_flight) == len(uris)
+        assert self.world.finished or set(self.world.marie.unfinished()) <= refs_in_flight
+
+    @invariant()
+    def marie_gets_no_document_twice(self) -> None:
+        for ref_id, dags in self.world.marie.dags.items():
+            assert len(dags) == 1, ref_id
+
+    def teardown(self) -> None:
+        if not hasattr(self, "world"):
+            return
+        before = (self.world.status.documents or JobDocuments()).failed
+        self.world.settle()
+        if not self.expected:
+            assert self.world.status.phase == "Failed"
+            return
+        documents = self.world.status.documents
+        assert documents is not None
+        assert documents.listed == documents.total == len(self.expected)
+        assert documents.succeeded + documents.failed == len(self.expected)
+        assert documents.in_flight == ()
+        ordinals = {
+            refs.ordinal(ref_id, job="scan", uid=self.world.job.metadata.uid) for ref_id in self.world.marie.dags
+        }
+        assert ordinals == set(range(1, len(self.expected) + 1))
+        assert documents.failed >= before
+
+
+Batch.TestCase.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+TestBatch = Batch.TestCase

@@ -1,0 +1,117 @@
+"""Listings in the background, in virtual time."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+
+from marie_operator.controllers.mariejob.listing import ListingFailure, Listings
+from marie_operator.controllers.mariejob.source import Prefix
+from marie_operator.controllers.mariejob.store import ListingError, ListRequest, Page
+from marie_operator.runtime.resource import ObjectKey
+
+pytestmark = pytest.mark.looptime
+
+JOB = ObjectKey("docs", "scan")
+REQUEST = ListRequest(Prefix("bucket", "a/"))
+NEXT = ListRequest(Prefix("bucket", "a/"), "a/1")
+
+
+class Store:
+    """An object store that takes a second for each page."""
+
+    def __init__(self, fail: Callable[[int], bool] = lambda _: False) -> None:
+        self.fail = fail
+        self.asked: list[ListRequest] = []
+        self.at_once = self.most_at_once = 0
+
+    async def page(self, request: ListRequest) -> Page:
+        self.asked.append(request)
+        self.at_once += 1
+        self.most_at_once = max(self.most_at_once, self.at_once)
+        try:
+            await asyncio.sleep(1)
+        finally:
+            self.at_once -= 1
+        if self.fail(len(self.asked)):
+            raise ListingError("No.", answered=False)
+        return Page(request, ("a/1",), "a/1", last=True)
+
+
+@asynccontextmanager
+async def listings(store: Store) -> AsyncIterator[tuple[Listings, list[ObjectKey]]]:
+    changed: list[ObjectKey] = []
+    under_test = Listings(store, on_change=changed.append, concurrency=2)
+    running = asyncio.create_task(under_test.run())
+    yield under_test, changed
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+
+
+async def test_a_page_is_listed_once_and_announced():
+    store = Store()
+    async with listings(store) as (under_test, changed):
+        for _ in range(3):
+            under_test.want(JOB, REQUEST)
+            await asyncio.sleep(2)
+        assert under_test.outcome(JOB) == Page(REQUEST, ("a/1",), "a/1", last=True)
+    assert (store.asked, changed) == ([REQUEST], [JOB])
+
+
+async def test_what_was_wanted_before_it_ran_is_listed():
+    store, changed = Store(), []
+    under_test = Listings(store, on_change=changed.append)
+    under_test.want(JOB, REQUEST)
+    running = asyncio.create_task(under_test.run())
+    await asyncio.sleep(2)
+    running.cancel()
+    assert changed == [JOB]
+
+
+async def test_a_failure_is_announced_once_and_tried_again_with_back_off():
+    store = Store(fail=lambda attempt: attempt < 4)
+    async with listings(store) as (under_test, changed):
+        under_test.want(JOB, REQUEST)
+        await asyncio.sleep(1.5)
+        assert under_test.outcome(JOB) == ListingFailure("No.", answered=False)
+        # 1 s each, with 2, 4 and 8 s between.
+        await asyncio.sleep(15.6)
+        assert len(store.asked) == 4
+        await asyncio.sleep(1)
+        assert isinstance(under_test.outcome(JOB), Page)
+    assert changed == [JOB, JOB]
+
+
+async def test_another_request_replaces_the_one_before():
+    store = Store()
+    async with listings(store) as (under_test, changed):
+        under_test.want(JOB, REQUEST)
+        await asyncio.sleep(0.5)
+        under_test.want(JOB, NEXT)
+        assert under_test.outcome(JOB) is None
+        await asyncio.sleep(2)
+        assert under_test.outcome(JOB).request == NEXT
+    assert changed == [JOB]
+
+
+async def test_what_nobody_wants_is_forgotten():
+    store = Store(fail=lambda _: True)
+    async with listings(store) as (under_test, changed):
+        under_test.want(JOB, REQUEST)
+        await asyncio.sleep(0.5)
+        under_test.want(JOB, None)
+        await asyncio.sleep(100)
+        assert under_test.outcome(JOB) is None
+    assert (len(store.asked), changed) == (1, [])
+
+
+async def test_few_pages_are_read_at_a_time():
+    store = Store()
+    async with listings(store) as (under_test, changed):
+        for number in range(10):
+            under_test.want(ObjectKey("docs", str(number)), REQUEST)
+        await asyncio.sleep(10)
+    assert store.most_at_once == 2
+    assert len(changed) == 10

@@ -1,0 +1,244 @@
+"""What a job says to its user in each situation, as one golden file to read and judge.
+
+``UPDATE_GOLDENS=1`` writes the file anew.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from tests.controllers.mariejob.clusters import Clusters
+from tests.controllers.mariejob.samples import NOW, SINGLE, cluster, job, later, page, seen
+
+from marie_operator.api.conditions import JobReason
+from marie_operator.api.mariejob import MarieJob
+from marie_operator.api.meta import Condition
+from marie_operator.controllers.mariejob.choice import choose
+from marie_operator.controllers.mariejob.decide import decide
+from marie_operator.controllers.mariejob.decision import Decision
+from marie_operator.controllers.mariejob.listing import ListingFailure
+from marie_operator.controllers.mariejob.observation import Observation, Obstacle
+from marie_operator.controllers.mariejob.source import Prefix
+from marie_operator.controllers.mariejob.store import ListRequest, explained
+from marie_operator.marie.gateways import DocumentState, DocumentView, GatewayView
+from marie_operator.runtime import Unparsable
+
+GOLDEN = Path(__file__).with_name("sentences.txt")
+REQUEST = ListRequest(Prefix("bucket", "invoices/"))
+DENIED = (
+    "Generic S3 error: Error performing list request: Error performing GET https://s3/bucket in 1ms - "
+    "Server returned non-2xx status code: 403 Forbidden: <Error><Code>AccessDenied</Code></Error>"
+)
+NO_BUCKET = DENIED.replace("403 Forbidden", "404 Not Found").replace("AccessDenied", "NoSuchBucket")
+REFUSED = DENIED.replace("AccessDenied", "SignatureDoesNotMatch")
+BROKEN = DENIED.replace("403 Forbidden", "503 Service Unavailable").replace("AccessDenied", "SlowDown")
+UNREACHABLE = (
+    "Generic S3 error: Error performing GET http://s3/b in 1ms, after 2 retries - HTTP error: error sending request"
+)
+NO_CREDENTIALS = "Generic S3 error: Error performing PUT http://169.254.169.254/latest/api/token in 1ms - nothing there"
+
+
+def listing_failed(error: str) -> Observation:
+    told = explained(error, REQUEST, "https://minio.storage.svc:9000")
+    return seen(listing=ListingFailure(str(told), told.answered))
+
+
+def server(reason: str, message: str) -> Condition:
+    return Condition(type="ServerPodReady", status="False", reason=reason, message=message, last_transition_time=NOW)
+
+
+def starting(reason: str, message: str, gateway: GatewayView | None) -> Observation:
+    base = cluster()
+    conditions = (server(reason, message),)
+    return seen(
+        cluster=base.model_copy(update={"status": base.status.model_copy(update={"conditions": conditions})}),
+        gateway=gateway,
+    )
+
+
+def missing(subject: MarieJob, *clusters: object) -> Observation:
+    found = choose(subject, Clusters(*clusters))
+    assert isinstance(found, Obstacle)
+    return seen(cluster=found)
+
+
+def begun(subject: MarieJob, *keys: str) -> MarieJob:
+    """The job with its first documents in flight."""
+    status = decide(subject, seen(listing=page(*keys) if keys else None)).status
+    return subject.model_copy(update={"status": status})
+
+
+def ended(subject: MarieJob, *states: DocumentState, message: str = "Page 3 is not an image.") -> Observation:
+    entries = subject.status.documents.in_flight if subject.status.documents else ()
+    views = {
+        entry.ref_id: DocumentView(state, f"dag-{number}", message)
+        for number, (entry, state) in enumerate(zip(entries, states, strict=False))
+    }
+    return seen(documents=views, now=later(minutes=3))
+
+
+def looked_up(subject: MarieJob) -> Observation:
+    entry = subject.status.documents.in_flight[0]
+    message = "It may have been submitted before; Marie is searched."
+    return seen(documents={entry.ref_id: DocumentView(DocumentState.LOOKING_UP, "", message)})
+
+
+def key_refused(subject: MarieJob) -> Observation:
+    entry = subject.status.documents.in_flight[0]
+    view = DocumentView(DocumentState.KEY_REFUSED, message="Invalid token or expired token.")
+    return seen(documents={entry.ref_id: view})
+
+
+def after(subject: MarieJob, observation: Observation) -> MarieJob:
+    return subject.model_copy(update={"status": decide(subject, observation).status})
+
+
+SELECTOR = {"clusterRef": None, "clusterSelector": {"tier": "gpu", "env": "prod"}}
+DOWN = GatewayView(
+    reachable=False,
+    running=False,
+    problem="The gateway does not answer as it should: connection refused.",
+    planners=None,
+    executors={},
+)
+STOPPED = GatewayView(
+    reachable=True,
+    running=False,
+    problem="The gateway answers, but its scheduler does not run yet.",
+    planners=None,
+    executors={},
+)
+OTHER = GatewayView(reachable=True, running=True, problem="", planners=frozenset({"extract", "mock"}), executors={})
+S, F, R, C = DocumentState.SUCCEEDED, DocumentState.FAILED, DocumentState.RUNNING, DocumentState.CANCELLED
+
+SITUATIONS: dict[str, Callable[[], Decision]] = {
+    "cluster missing": lambda: decide(job(), missing(job())),
+    "cluster being deleted": lambda: decide(job(), missing(job(), cluster(deleting=True))),
+    "cluster unreadable": lambda: decide(job(), missing(job(), Unparsable({}, "spec.serverSpec: Field required"))),
+    "no cluster matches": lambda: decide(job(**SELECTOR), missing(job(**SELECTOR))),
+    "cluster deleted under the job": lambda: decide(begun(job(), "a", "b"), missing(begun(job(), "a", "b"))),
+    "cluster suspended": lambda: decide(job(), seen(cluster=cluster(suspend=True))),
+    "cluster starting": lambda: decide(job(), seen(gateway=None)),
+    "server failing": lambda: decide(
+        job(), starting("ServerFailing", "pod c-server-0 cannot be scheduled: 0/3 nodes fit.", None)
+    ),
+    "scheduler not running": lambda: decide(job(), seen(gateway=STOPPED)),
+    "gateway unreachable": lambda: decide(job(), seen(gateway=DOWN)),
+    "gateway unreachable, its pod ready": lambda: decide(job(), starting("GatewayUnreachable", "?", DOWN)),
+    "gateway unreachable in mid-batch": lambda: decide(begun(job(), "a", "b"), seen(gateway=DOWN)),
+    "unknown planner": lambda: decide(job(planner="receipts"), seen(gateway=OTHER)),
+    "no planners": lambda: decide(job(), seen(gateway=GatewayView(True, True, "", frozenset(), {}))),
+    "key refused": lambda: decide(begun(job(), "a"), key_refused(begun(job(), "a"))),
+    "listing denied": lambda: decide(job(), listing_failed(DENIED)),
+    "bucket missing": lambda: decide(job(), listing_failed(NO_BUCKET)),
+    "credentials refused": lambda: decide(job(), listing_failed(REFUSED)),
+    "object store broken": lambda: decide(job(), listing_failed(BROKEN)),
+    "object store unreachable": lambda: decide(job(), listing_failed(UNREACHABLE)),
+    "no credentials": lambda: decide(job(), listing_failed(NO_CREDENTIALS)),
+    "no documents": lambda: decide(job(), seen(listing=page())),
+    "uri empty": lambda: decide(job(""), seen()),
+    "uri without scheme": lambda: decide(job("bucket/invoices/"), seen()),
+    "uri of another scheme": lambda: decide(job("https://example.org/a.pdf"), seen()),
+    "uri without bucket": lambda: decide(job("s3:///invoices/"), seen()),
+    "uri of an impossible bucket": lambda: decide(job("s3://my bucket/invoices/"), seen()),
+    "uri of a bucket alone": lambda: decide(job("s3://bucket"), seen()),
+    "uri with an empty part": lambda: decide(job("s3://bucket//invoices/"), seen()),
+    "uri changed": lambda: decide(job("s3://bucket/receipts/", status=begun(job(), "a").status), seen()),
+    "no cluster named": lambda: decide(job(clusterRef=None), seen()),
+    "two clusters named": lambda: decide(job(clusterSelector={"a": "b"}), seen()),
+    "deadlines reversed": lambda: decide(job(sla={"softDeadline": "2h", "hardDeadline": "1h"}), seen()),
+    "submitter job": lambda: decide(job(SINGLE, submissionMode="K8sJobSubmission"), seen()),
+    "inline data": lambda: decide(job("", input={"data": "aGVsbG8="}), seen()),
+    "config map": lambda: decide(job("", input={"configMapRef": {"name": "x"}}), seen()),
+    "secret": lambda: decide(job("", input={"secretRef": {"name": "x"}}), seen()),
+    "listing": lambda: decide(job(), seen()),
+    "single: submitting": lambda: decide(job(SINGLE), seen()),
+    "single: queued": lambda: decide(begun(job(SINGLE)), ended(begun(job(SINGLE)), DocumentState.SUBMITTED)),
+    "single: running": lambda: decide(begun(job(SINGLE)), ended(begun(job(SINGLE)), R)),
+    "single: failed once": lambda: decide(begun(job(SINGLE)), ended(begun(job(SINGLE)), F)),
+    "single: succeeded": lambda: decide(begun(job(SINGLE)), ended(begun(job(SINGLE)), S)),
+    "single: succeeded, output wanted": lambda: decide(
+        begun(job(SINGLE, output={"uri": "s3://bucket/results/"})), ended(begun(job(SINGLE)), S)
+    ),
+    "single: failed": lambda: decide(begun(job(SINGLE, backoffLimit=0)), ended(begun(job(SINGLE)), F)),
+    "single: failed without a reason": lambda: decide(
+        begun(job(SINGLE, backoffLimit=0)), ended(begun(job(SINGLE)), F, message="")
+    ),
+    "single: cancelled": lambda: decide(
+        begun(job(SINGLE)), ended(begun(job(SINGLE)), C, message="DAG 1 was cancelled in Marie.")
+    ),
+    "single: refused": lambda: decide(
+        begun(job(SINGLE, backoffLimit=0)),
+        ended(begun(job(SINGLE)), DocumentState.REFUSED, message="Marie accepted the document 3 times and dropped it."),
+    ),
+    "single: looked up": lambda: decide(begun(job(SINGLE)), looked_up(begun(job(SINGLE)))),
+    "batch: looked up": lambda: decide(begun(job(), "a", "b"), looked_up(begun(job(), "a", "b"))),
+    "batch: begun": lambda: decide(job(), seen(listing=page("a", "b", "c"))),
+    "batch: more than a page": lambda: decide(job(), seen(listing=page("a", "b", last=False))),
+    "batch: under way": lambda: decide(begun(job(), "a", "b", "c"), ended(begun(job(), "a", "b", "c"), S, R)),
+    "batch: some failed once": lambda: decide(begun(job(), "a", "b", "c"), ended(begun(job(), "a", "b", "c"), F, F, S)),
+    "batch: some failed": lambda: decide(
+        begun(job(backoffLimit=0), "a", "b", "c"), ended(begun(job(), "a", "b", "c"), F, S)
+    ),
+    "batch: succeeded": lambda: decide(begun(job(), "a", "b"), ended(begun(job(), "a", "b"), S, S)),
+    "batch: ended with failures": lambda: decide(
+        begun(job(backoffLimit=0), "a", "b", "c"), ended(begun(job(), "a", "b", "c"), F, S, S)
+    ),
+    "suspended from the start": lambda: decide(job(suspend=True), seen()),
+    "suspended in mid-batch": lambda: decide(
+        job(suspend=True, status=begun(job(), "a", "b").status), ended(begun(job(), "a", "b"), R)
+    ),
+    "resumed": lambda: decide(job(status=after(job(suspend=True), seen()).status), seen()),
+    "soft deadline ahead": lambda: decide(job(SINGLE, sla={"softDeadline": "30m"}), seen()),
+    "soft deadline missed": lambda: decide(
+        begun(job(SINGLE, sla={"softDeadline": "30m"})), seen(now=later(minutes=31))
+    ),
+    "hard deadline exceeded": lambda: decide(
+        begun(job(sla={"softDeadline": "30m", "hardDeadline": "1h"}), "a", "b"), seen(now=later(minutes=61))
+    ),
+    "active deadline exceeded before anything was submitted": lambda: decide(
+        after(job(activeDeadlineSeconds=60), seen(gateway=DOWN)), seen(gateway=DOWN, now=later(seconds=60))
+    ),
+    "cluster to be shut down": lambda: decide(job(SINGLE, shutdownAfterJobFinishes=True), seen()),
+}
+
+
+def told(name: str, decision: Decision) -> Iterator[str]:
+    status = decision.status
+    yield f"# {name}"
+    yield f"{status.phase}: {status.message}"
+    for condition in status.conditions:
+        message = "(as above)" if condition.message == status.message else condition.message
+        yield f"  {condition.type}={condition.status} {condition.reason}: {message}"
+    for event in decision.events:
+        note = "(as above)" if event.note == status.message else event.note
+        yield f"  event {event.type} {event.reason}: {note}"
+    yield ""
+
+
+def test_every_situation_says_what_is_wrong_and_what_to_do():
+    text = "\n".join(line for name, situation in SITUATIONS.items() for line in told(name, situation()))
+    if os.environ.get("UPDATE_GOLDENS"):
+        GOLDEN.write_text(text)
+    assert text == GOLDEN.read_text()
+
+
+@pytest.mark.parametrize("name", SITUATIONS)
+def test_a_sentence_ends_and_is_not_cut(name):
+    message = SITUATIONS[name]().status.message
+    assert not message[0].islower() or message.startswith(("s3://", "https://", "spec."))
+    assert message.endswith(".")
+    assert ".. " not in message
+    assert "None" not in message
+
+
+def test_every_reason_of_a_waiting_job_is_shown():
+    shown = {condition.reason for situation in SITUATIONS.values() for condition in situation().status.conditions}
+    from_secrets = {
+        JobReason.API_KEY_MISSING,
+        JobReason.CREDENTIALS_MISSING,
+        JobReason.PERMISSION_DENIED,
+        JobReason.UNREADABLE,
+    }
+    assert set(JobReason) - from_secrets - shown == {JobReason.NAME_TAKEN, JobReason.GATEWAY_FAILING}
