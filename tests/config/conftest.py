@@ -32,7 +32,7 @@ def bare(
     binaries: Path, loop: asyncio.AbstractEventLoop, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Kubectl]:
     """An API server with nothing installed."""
-    server = ControlPlane(binaries, tmp_path_factory.mktemp("server"), controllers=False, audit=False)
+    server = ControlPlane(binaries, tmp_path_factory.mktemp("server"), controllers=False)
     asyncio.run_coroutine_threadsafe(server.__aenter__(), loop).result()
     yield Kubectl(binaries / "kubectl", server.kubeconfig("admin"))
     asyncio.run_coroutine_threadsafe(server.__aexit__(None, None, None), loop).result()

@@ -37,19 +37,19 @@ CLUSTER_PERMISSIONS = (
     Permission(
         "",
         ("services",),
-        ("list", "watch", "create", "patch", "delete"),
+        ("get", "list", "watch", "create", "patch", "delete"),
         "The Services of servers and executor groups.",
     ),
     Permission(
         "apps",
         ("deployments",),
-        ("list", "watch", "create", "patch", "delete"),
+        ("get", "list", "watch", "create", "patch", "delete"),
         "The pods of servers and executor groups.",
     ),
     Permission(
         "networking.k8s.io",
         ("ingresses",),
-        ("list", "watch", "create", "patch", "delete"),
+        ("get", "list", "watch", "create", "patch", "delete"),
         "The Ingress of clusters with enableIngress.",
     ),
     Permission("", ("pods",), ("list", "watch"), "Why a pod does not start is told in the cluster's conditions."),

@@ -20,8 +20,22 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-LogLevel = StrEnum("LogLevel", {level: level for level in logs.LEVELS})
-LogFormat = StrEnum("LogFormat", {style: style for style in logs.FORMATS})
+
+class LogLevel(StrEnum):
+    """Least severe lines that are logged."""
+
+    debug = "debug"
+    info = "info"
+    warning = "warning"
+    error = "error"
+
+
+class LogFormat(StrEnum):
+    """How lines are written."""
+
+    auto = "auto"
+    json = "json"
+    console = "console"
 
 
 def _names(value: str) -> tuple[str, ...]:
@@ -35,7 +49,9 @@ def run(
         Path | None,
         typer.Option(help="Kubeconfig file. Default: $KUBECONFIG, the pod's service account, ~/.kube/config."),
     ] = None,
-    context: Annotated[str | None, typer.Option(help="Context within the kubeconfig. Default: its current one.")] = None,
+    context: Annotated[
+        str | None, typer.Option(help="Context within the kubeconfig. Default: its current one.")
+    ] = None,
     namespaces: Annotated[
         str,
         typer.Option(envvar="WATCH_NAMESPACE", metavar="A,B", help="Namespaces to look after. Default: all."),
@@ -73,10 +89,10 @@ def run(
             " MarieCluster's. Default: the Service of each cluster.",
         ),
     ] = "",
-    log_level: Annotated[LogLevel, typer.Option(envvar="LOG_LEVEL", help="Least severe lines to log.")] = LogLevel("info"),
+    log_level: Annotated[LogLevel, typer.Option(envvar="LOG_LEVEL", help="Least severe lines to log.")] = LogLevel.info,
     log_format: Annotated[
         LogFormat, typer.Option(envvar="LOG_FORMAT", help="auto: console on a terminal, json elsewhere.")
-    ] = LogFormat("auto"),
+    ] = LogFormat.auto,
 ) -> None:
     """Run the operator against a Kubernetes cluster (the default command)."""
     from marie_operator.cli import run as running  # noqa: PLC0415 - --help answers without loading the operator

@@ -7,16 +7,13 @@ from typing import TextIO
 import structlog
 from structlog.typing import Processor
 
-LEVELS = ("debug", "info", "warning", "error")
-FORMATS = ("auto", "json", "console")
-
 
 def configure(*, level: str, style: str, stream: TextIO = sys.stderr) -> None:
     """Send every log line of the process, the libraries' included, to ``stream``.
 
     Args:
-        level: One of LEVELS; lines below it are dropped.
-        style: One of FORMATS; ``auto`` is ``console`` on a terminal and ``json`` elsewhere.
+        level: debug, info, warning or error; lines below it are dropped.
+        style: json, console, or auto, which is ``console`` on a terminal and ``json`` elsewhere.
         stream: Where the lines go.
     """
     columns = style == "console" or (style == "auto" and stream.isatty())

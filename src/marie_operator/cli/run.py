@@ -5,11 +5,11 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import Callable
 
 import aiohttp
 import structlog
-from prometheus_client import CollectorRegistry
+from prometheus_client import GC_COLLECTOR, PLATFORM_COLLECTOR, PROCESS_COLLECTOR, CollectorRegistry
 
 from marie_operator import __version__
 from marie_operator.api.mariecluster import MarieCluster
@@ -19,6 +19,7 @@ from marie_operator.controllers import kinds, mariecluster, mariejob
 from marie_operator.marie.gateways import Gateways
 from marie_operator.runtime import (
     ApiError,
+    BindError,
     Cache,
     Client,
     ConfigError,
@@ -26,13 +27,23 @@ from marie_operator.runtime import (
     Elector,
     EventRecorder,
     Forbidden,
+    LeadershipLost,
     LoopClock,
+    LoopLag,
     Manager,
     Metrics,
     NotFound,
+    ObjectKey,
+    Server,
     Typed,
+    Unauthorized,
     Unreachable,
+    metrics_page,
+    probes,
 )
+
+CONTROLLER = "marie.ai/operator"
+USER_AGENT = f"marie-operator/{__version__}"
 
 log = structlog.get_logger("marie_operator")
 
@@ -42,12 +53,214 @@ class StartError(Exception):
 
 
 def main(settings: Settings) -> int:
-    """Run until a signal; the exit code is 0 after a clean stop, 1 after an error, which has been logged."""
-    runner = asyncio.Runner(loop_factory=_loop_factory())
-    try:
-        with runner:
+    """Run until a signal; 0 after a clean stop, 1 after an error, which has been told."""
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        try:
             runner.run(serve(settings))
-    except (ConfigError, SettingsError, StartError) as error:
-        print(f"error: {error}", file=sys.stderr)  # noqa: T201 - the command line's answer
-        return 1
+        except (ConfigError, SettingsError, StartError, BindError) as error:
+            print(f"error: {error}", file=sys.stderr)
+            return 1
+        except LeadershipLost as error:
+            # Another process may lead by now: this one ends, and is started again as a standby.
+            log.error("leadership lost", problem=str(error))  # noqa: TRY400 - the message says it all
+            return 1
     return 0
+
+
+async def serve(settings: Settings) -> None:
+    """Run the operator with these settings until SIGTERM or SIGINT.
+
+    Raises:
+        ConfigError: no usable kubeconfig.
+        SettingsError: a setting cannot work.
+        StartError: the API server cannot be used.
+        BindError: an address is taken.
+        LeadershipLost: the lease could not be kept.
+    """
+    clock, registry = LoopClock(), CollectorRegistry()
+    for collector in (PROCESS_COLLECTOR, PLATFORM_COLLECTOR, GC_COLLECTOR):
+        registry.register(collector)
+    metrics = Metrics(registry)
+    stop = _stop_on_signals()
+    async with contextlib.AsyncExitStack() as stack:
+
+        async def connected(agent: str) -> Client:
+            client = await Client.connect(
+                kubeconfig=settings.kubeconfig,
+                context=settings.context,
+                user_agent=agent,
+                clock=clock,
+                metrics=metrics,
+            )
+            return await stack.enter_async_context(client)
+
+        gateway_url = GatewayUrl(settings.marie_url_template)
+        client = await connected(USER_AGENT)
+        await _check(client, settings)
+        session = await stack.enter_async_context(aiohttp.ClientSession(trust_env=False))
+        # The lease has a connection of its own: nothing else may delay a renewal.
+        lease = await connected(f"{USER_AGENT} leader-election") if settings.leader_election else None
+        log.info("starting", version=__version__, server=client.url, namespaces=list(settings.namespaces) or "all")
+        await _manager(settings, client, lease, session, gateway_url, clock, metrics).run(stop)
+        log.info("stopped")
+
+
+def _manager(
+    settings: Settings,
+    client: Client,
+    lease: Client | None,
+    session: aiohttp.ClientSession,
+    gateway_url: GatewayUrl,
+    clock: LoopClock,
+    metrics: Metrics,
+) -> Manager:
+    name = identity()
+    elector = None
+    if lease is not None:
+        elector = Elector(
+            lease,
+            namespace=settings.own_namespace(),
+            name=settings.lease_name,
+            identity=name,
+            clock=clock,
+            metrics=metrics,
+        )
+    cache = Cache(client, namespaces=settings.namespaces, clock=clock)
+    cache.add(kinds.MARIE_CLUSTERS)
+    cache.add(kinds.MARIE_JOBS, indexes={mariejob.CLUSTER_INDEX: mariejob.by_cluster})
+    mariecluster.add_informers(cache)
+    fenced = client if elector is None else client.fenced(elector.check)
+    events = EventRecorder(fenced, controller=CONTROLLER, instance=name, clock=clock, metrics=metrics)
+    controllers: dict[str, Controller] = {}
+
+    def on_cluster(cluster: ObjectKey) -> None:
+        controllers["cluster"].enqueue(cluster)
+        for job in mariejob.of_cluster(cache[kinds.MARIE_JOBS], cluster):
+            controllers["job"].enqueue(job)
+
+    def on_job(job: ObjectKey) -> None:
+        controllers["job"].enqueue(job)
+
+    gateways = Gateways(session, clock=clock, on_cluster=on_cluster, on_job=on_job)
+    listings = mariejob.Listings(mariejob.S3Lister(os.environ), on_change=on_job)
+    writer = cache.writer(fenced)
+    clusters = Typed(cache[kinds.MARIE_CLUSTERS], MarieCluster.model_validate)
+    controllers["cluster"] = mariecluster.controller(
+        mariecluster.MarieClusterReconciler(
+            clusters=clusters,
+            cache=cache,
+            client=writer,
+            gateways=gateways,
+            gateway_url=gateway_url.of,
+            events=events,
+            clock=clock,
+        ),
+        cache,
+        concurrency=settings.concurrency,
+        clock=clock,
+        metrics=metrics,
+    )
+    controllers["job"] = mariejob.controller(
+        mariejob.MarieJobReconciler(
+            informer=cache[kinds.MARIE_JOBS],
+            jobs=Typed(cache[kinds.MARIE_JOBS], MarieJob.model_validate),
+            sources=mariejob.Sources(
+                clusters=clusters,
+                secrets=mariejob.Secrets(client, clock=clock),
+                gateways=gateways,
+                listings=listings,
+                clock=clock,
+            ),
+            client=writer,
+            events=events,
+        ),
+        cache,
+        concurrency=settings.concurrency,
+        clock=clock,
+        metrics=metrics,
+    )
+    lag = LoopLag(clock=clock, metrics=metrics)
+    return Manager(
+        cache=cache,
+        controllers=list(controllers.values()),
+        standing=[lag.run],
+        leading=[gateways.run, listings.run, events.run],
+        servers=_servers(settings, cache, list(controllers.values()), elector, lag, metrics),
+        elector=elector,
+    )
+
+
+def _servers(
+    settings: Settings,
+    cache: Cache,
+    controllers: list[Controller],
+    elector: Elector | None,
+    lag: LoopLag,
+    metrics: Metrics,
+) -> list[Server]:
+    def synced() -> str:
+        waiting = [informer for informer in cache.informers() if not informer.synced]
+        return "; ".join(informer.last_error or f"{informer.resource} is being read" for informer in waiting)
+
+    def measure() -> None:
+        for controller in controllers:
+            controller.measure()
+
+    live = {"event-loop": lag.problem} | ({} if elector is None else {"leader-election": elector.problem})
+    return [
+        Server(
+            settings.health_probe_bind_address,
+            setting="HEALTH_PROBE_BIND_ADDRESS",
+            app=probes(live=live, ready={"caches": synced}),
+        ),
+        Server(settings.metrics_bind_address, setting="METRICS_BIND_ADDRESS", app=metrics_page(metrics, measure)),
+    ]
+
+
+async def _check(client: Client, settings: Settings) -> None:
+    """Find out at once what would otherwise show as endless retries.
+
+    Raises:
+        StartError: what is missing, and where to get it.
+    """
+    try:
+        await client.version()
+        for resource in (kinds.MARIE_CLUSTERS, kinds.MARIE_JOBS):
+            for namespace in settings.namespaces or ("",):
+                await anext(client.pages(resource, namespace, limit=1))
+    except Unreachable as error:
+        raise StartError(f"the API server at {client.url} does not answer: {error}") from error
+    except NotFound as error:
+        raise StartError(
+            f"the CustomResourceDefinitions of marie.ai are not installed on {client.url};"
+            " run 'make install', or 'kubectl apply -k config/crd'"
+        ) from error
+    except Unauthorized as error:
+        raise StartError(f"the API server at {client.url} does not accept the credentials: {error.message}") from error
+    except Forbidden as error:
+        raise StartError(f"{error.message}; apply config/rbac and bind it to this account") from error
+    except ApiError as error:
+        raise StartError(f"the API server at {client.url} cannot be used: {error}") from error
+
+
+def _stop_on_signals() -> asyncio.Event:
+    """An event for the first signal; the second one ends the process where it stands (M-11)."""
+    stop, loop = asyncio.Event(), asyncio.get_running_loop()
+
+    def on_signal() -> None:
+        if stop.is_set():
+            os._exit(1)
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, on_signal)
+    return stop
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """The loop of uvloop, where that is installed."""
+    try:
+        import uvloop  # noqa: PLC0415 - an optional extra
+    except ImportError:
+        return None
+    return uvloop.new_event_loop

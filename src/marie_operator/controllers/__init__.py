@@ -1,0 +1,1 @@
+"""Reconcilers: gather from caches, decide without I/O, write what differs."""

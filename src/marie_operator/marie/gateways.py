@@ -1,6 +1,7 @@
 """Every gateway the operator deals with: what reconcilers ask, and how they hear that something moved."""
 
 import asyncio
+import contextvars
 from collections.abc import Callable, Mapping, Sequence
 
 import aiohttp
@@ -23,7 +24,7 @@ class Gateways:
     Args:
         session: Makes the requests to all gateways.
         clock: For the monitors.
-        on_cluster: Called with a cluster when the view of its gateway has changed.
+        on_cluster: Called with a cluster when the view of its gateway has changed, or began anew.
         on_job: Called with a job when one of its documents has moved.
     """
 
@@ -41,7 +42,6 @@ class Gateways:
         self._on_job = on_job
         self._monitors: dict[ObjectKey, Monitor] = {}
         self._tasks: dict[ObjectKey, asyncio.Task[None]] = {}
-        self._followers: dict[ObjectKey, set[ObjectKey]] = {}
 
     def ensure(self, cluster: ObjectKey, url: str) -> None:
         """Watch a cluster's gateway at ``url``; again, with another URL, from there on."""
@@ -52,14 +52,18 @@ class Gateways:
         monitor = Monitor(
             Gateway(self._session, url),
             clock=self._clock,
-            on_gateway=lambda: self._gateway_changed(cluster),
+            on_gateway=lambda: self._on_cluster(cluster),
             on_job=self._on_job,
         )
         self._monitors[cluster] = monitor
-        self._tasks[cluster] = asyncio.create_task(monitor.run(), name=f"monitor {cluster}")
-        # Jobs that were following hear of the new monitor, which knows nothing of their documents yet.
-        for job in self._followers.get(cluster, ()):
-            self._on_job(job)
+        self._tasks[cluster] = asyncio.create_task(
+            monitor.run(),
+            name=f"monitor {cluster}",
+            # Not a child of the reconcile that happened to start it: its log lines are its own.
+            context=contextvars.Context(),
+        )
+        # A new monitor knows no documents until its jobs say again which are theirs.
+        self._on_cluster(cluster)
 
     def forget(self, cluster: ObjectKey) -> None:
         """Stop watching: the cluster is gone, or meant to be off."""
@@ -80,10 +84,6 @@ class Gateways:
             tickets: All of its documents in flight; one that was followed and is not among them is forgotten.
             api_key: For submitting; without one, documents that Marie already has are followed all the same.
         """
-        if tickets:
-            self._followers.setdefault(cluster, set()).add(job)
-        elif cluster in self._followers:
-            self._followers[cluster].discard(job)
         monitor = self._monitors.get(cluster)
         if monitor is not None:
             monitor.follow(job, tickets, api_key)
@@ -104,8 +104,3 @@ class Gateways:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-
-    def _gateway_changed(self, cluster: ObjectKey) -> None:
-        self._on_cluster(cluster)
-        for job in self._followers.get(cluster, ()):
-            self._on_job(job)

@@ -55,9 +55,13 @@ class ControlPlane:
         binaries: Folder with etcd, kube-apiserver, kube-controller-manager, kube-scheduler and kubectl.
         directory: For its data, keys, logs and kubeconfigs; empty, and the caller's to delete.
         controllers: Whether controller manager and scheduler run.
+        guard_owners: Whether an owner reference that blocks deletion needs permission on the owner, as some
+            distributions ask for. The API server then learns of a new CustomResourceDefinition half a minute late.
     """
 
-    def __init__(self, binaries: Path, directory: Path, *, controllers: bool = True) -> None:
+    def __init__(
+        self, binaries: Path, directory: Path, *, controllers: bool = True, guard_owners: bool = False
+    ) -> None:
         self.binaries = binaries
         self.directory = directory
         self._tokens = {user: secrets.token_hex(16) for user in _USERS}
@@ -83,7 +87,7 @@ class ControlPlane:
             f"--cert-dir={directory}/pki",
             f"--token-auth-file={directory}/tokens.csv",
             "--authorization-mode=Node,RBAC",
-            "--enable-admission-plugins=OwnerReferencesPermissionEnforcement",
+            *(["--enable-admission-plugins=OwnerReferencesPermissionEnforcement"] if guard_owners else []),
             "--service-cluster-ip-range=10.0.0.0/16",
             "--service-account-issuer=https://kubernetes.default.svc",
             f"--service-account-key-file={directory}/sa.pub",

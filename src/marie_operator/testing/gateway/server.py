@@ -141,7 +141,11 @@ class SimulatedMarie:
                 return self._check(query)
             case ["api", "v1", "invoke"]:
                 return Reply(405, {"detail": "Method Not Allowed"})
-        page = self._pages().get("/".join(parts))
+            case _:
+                return self._page("/".join(parts))
+
+    def _page(self, path: str) -> Reply:
+        page = self._pages().get(path)
         return Reply(404, {"detail": "Not Found"}) if page is None else Reply(200, page())
 
     def _pages(self) -> Mapping[str, Callable[[], Any]]:

@@ -1,0 +1,255 @@
+"""The status of a cluster, computed from what was seen: no I/O, no clock of its own."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+from marie_operator.api.conditions import ClusterCondition, ClusterReason
+from marie_operator.api.mariecluster import (
+    ClusterPhase,
+    ExecutorGroupSpec,
+    ExecutorGroupStatus,
+    MarieCluster,
+    MarieClusterStatus,
+    ServerInfo,
+)
+from marie_operator.builders import association, endpoints, totals
+from marie_operator.controllers.mariecluster import trouble
+from marie_operator.controllers.mariecluster.plan import Children
+from marie_operator.marie.gateways import GatewayView
+from marie_operator.runtime.conditions import is_true, with_condition
+from marie_operator.runtime.resource import DEPLOYMENTS, Object
+
+DETAIL_INTERVAL = timedelta(seconds=10)
+"""Least time between status writes that only move counts and wording; a change of phase or condition never waits."""
+
+
+class Refusal(NamedTuple):
+    """A child the API server did not take, or that belongs to someone else."""
+
+    reason: ClusterReason
+    message: str
+
+
+@dataclass(frozen=True)
+class Observation:
+    """Everything the status depends on."""
+
+    cluster: MarieCluster
+    children: Children
+    pods: Sequence[Object]
+    gateway: GatewayView | None
+    now: datetime
+    refusals: Sequence[Refusal] = field(default=())
+
+
+class Verdict(NamedTuple):
+    """One condition's status with its reason and sentence."""
+
+    status: bool
+    reason: ClusterReason
+    message: str
+
+
+def of(seen: Observation) -> MarieClusterStatus:
+    """The status that describes an observation."""
+    cluster, old = seen.cluster, seen.cluster.status
+    groups = {group.group_name: _group_status(seen, group) for group in cluster.spec.executor_group_specs}
+    server, executors = _server(seen), _executors(seen, groups)
+    suspended = _suspended(seen, groups)
+    ready = _ready(seen, server, executors, suspended)
+    provisioned = _is_true(old, ClusterCondition.PROVISIONED) or ready.status
+    sums = totals.of(cluster)
+    server_pod = _server_pod(seen)
+    return MarieClusterStatus(
+        phase=_phase(seen, server, provisioned=provisioned),
+        observed_generation=cluster.metadata.generation,
+        server_ready=server.status,
+        ready_executor_replicas=sum(group.ready_replicas for group in groups.values()),
+        available_executor_replicas=sum(group.available_replicas for group in groups.values()),
+        desired_executor_replicas=sum(
+            association.replicas(cluster, group) for group in cluster.spec.executor_group_specs
+        ),
+        desired_cpu=sums.cpu,
+        desired_memory=sums.memory,
+        desired_gpu=sums.gpu,
+        endpoints=endpoints.of(cluster),
+        executor_group_statuses=groups,
+        server_info=ServerInfo(
+            pod_ip=server_pod.get("status", {}).get("podIP", ""),
+            pod_name=server_pod.get("metadata", {}).get("name", ""),
+            service_name=association.server_service_name(cluster.metadata.name),
+        ),
+        last_update_time=old.last_update_time,
+        conditions=_conditions(
+            seen,
+            {
+                ClusterCondition.READY: ready,
+                ClusterCondition.PROVISIONED: _provisioned(ready, provisioned=provisioned),
+                ClusterCondition.SERVER_POD_READY: server,
+                ClusterCondition.ALL_EXECUTORS_READY: executors,
+                ClusterCondition.SUSPENDED: suspended,
+            },
+        ),
+    )
+
+
+def due(
+    new: MarieClusterStatus, old: MarieClusterStatus, now: datetime
+) -> tuple[MarieClusterStatus | None, timedelta | None]:
+    """What to write now, and how long to wait when the rest can wait.
+
+    A pod more or less is worth a write, but not one for each pod of a rollout: changes that move
+    no phase, readiness or condition are gathered for DETAIL_INTERVAL.
+
+    Returns:
+        The status to write with its time, or None; and the time until the gathered rest is due, or None.
+    """
+    if new == old:
+        return None, None
+    if _outline(new) == _outline(old) and old.last_update_time is not None:
+        waited = now - old.last_update_time
+        if timedelta(0) <= waited < DETAIL_INTERVAL:
+            return None, DETAIL_INTERVAL - waited
+    return new.model_copy(update={"last_update_time": now.replace(microsecond=0)}), None
+
+
+def _outline(status: MarieClusterStatus) -> tuple[Any, ...]:
+    conditions = tuple((condition.type, condition.status) for condition in status.conditions)
+    return status.phase, status.observed_generation, status.server_ready, conditions
+
+
+def _deployment(seen: Observation, name: str) -> Object:
+    return seen.children.get((DEPLOYMENTS, name), {})
+
+
+def _group_status(seen: Observation, group: ExecutorGroupSpec) -> ExecutorGroupStatus:
+    name = association.executor_deployment_name(seen.cluster.metadata.name, group.group_name)
+    return ExecutorGroupStatus.model_validate(_deployment(seen, name).get("status", {}))
+
+
+def _pods(seen: Observation, node_type: str, group: str | None = None) -> list[Object]:
+    wanted = {association.NODE_TYPE_LABEL: node_type} | ({} if group is None else {association.GROUP_LABEL: group})
+    return [pod for pod in seen.pods if wanted.items() <= pod["metadata"].get("labels", {}).items()]
+
+
+def _server_pod(seen: Observation) -> Object:
+    """The server's newest pod: during a restart the old one may still be going."""
+    pods = _pods(seen, association.SERVER)
+    return max(pods, key=lambda pod: str(pod["metadata"].get("creationTimestamp", "")), default={})
+
+
+def _server(seen: Observation) -> Verdict:
+    """The server is ready when its pod is, and the scheduler inside answers that it runs.
+
+    The pod's own probe is green seconds before the scheduler takes work, and stays green when it
+    never will (no database); only the gateway's debug page tells.
+    """
+    cluster = seen.cluster
+    if cluster.spec.suspend:
+        return Verdict(
+            False, ClusterReason.SUSPENDED, "The cluster is suspended; set spec.suspend to false to start the server."
+        )
+    live = _deployment(seen, association.server_deployment_name(cluster.metadata.name)).get("status", {})
+    if not live.get("readyReplicas"):
+        pods = _pods(seen, association.SERVER)
+        if found := trouble.first(pods):
+            return Verdict(False, ClusterReason.SERVER_FAILING, f"The server does not start: {found}.")
+        return Verdict(False, ClusterReason.SERVER_STARTING, "The server's pod is starting.")
+    if seen.gateway is None or not seen.gateway.reachable:
+        problem = seen.gateway.problem if seen.gateway else ""
+        return Verdict(False, ClusterReason.GATEWAY_UNREACHABLE, problem or "The gateway has not been asked yet.")
+    if not seen.gateway.running:
+        problem = seen.gateway.problem or "The gateway answers, but its scheduler is not running yet."
+        return Verdict(False, ClusterReason.SCHEDULER_STOPPED, problem)
+    return Verdict(True, ClusterReason.SERVER_READY, "The server's pod is ready and its scheduler is running.")
+
+
+def _executors(seen: Observation, groups: Mapping[str, ExecutorGroupStatus]) -> Verdict:
+    if seen.cluster.spec.suspend:
+        return Verdict(
+            False,
+            ClusterReason.SUSPENDED,
+            "The cluster is suspended; set spec.suspend to false to start its executors.",
+        )
+    waiting: list[str] = []
+    failing = False
+    for group in seen.cluster.spec.executor_group_specs:
+        wanted, ready = association.replicas(seen.cluster, group), groups[group.group_name].ready_replicas
+        if ready >= wanted:
+            continue
+        found = trouble.first(_pods(seen, association.EXECUTOR, group.group_name))
+        failing = failing or bool(found)
+        waiting.append(f"{group.group_name}: {ready} of {wanted} ready{f' ({found})' if found else ''}")
+    if waiting:
+        reason = ClusterReason.EXECUTORS_FAILING if failing else ClusterReason.EXECUTORS_STARTING
+        return Verdict(False, reason, f"Waiting for executors: {'; '.join(waiting)}.")
+    if not any(association.replicas(seen.cluster, group) for group in seen.cluster.spec.executor_group_specs):
+        return Verdict(
+            True, ClusterReason.NO_EXECUTORS, "No group wants a pod; raise replicas of a group when jobs should run."
+        )
+    return Verdict(True, ClusterReason.EXECUTORS_READY, "Every wanted executor is ready.")
+
+
+def _suspended(seen: Observation, groups: Mapping[str, ExecutorGroupStatus]) -> Verdict:
+    if not seen.cluster.spec.suspend:
+        if off := [group.group_name for group in seen.cluster.spec.executor_group_specs if group.suspend]:
+            return Verdict(False, ClusterReason.GROUPS_SUSPENDED, f"Suspended groups: {', '.join(off)}.")
+        return Verdict(False, ClusterReason.NOT_SUSPENDED, "Nothing is suspended.")
+    server = _deployment(seen, association.server_deployment_name(seen.cluster.metadata.name)).get("status", {})
+    left = int(server.get("replicas", 0)) + sum(group.replicas for group in groups.values())
+    if left:
+        return Verdict(False, ClusterReason.SUSPENDING, f"Waiting for {left} pods to end.")
+    return Verdict(
+        True, ClusterReason.SUSPENDED, "No pod of the cluster runs; set spec.suspend to false to start it again."
+    )
+
+
+def _ready(seen: Observation, server: Verdict, executors: Verdict, suspended: Verdict) -> Verdict:
+    if seen.refusals:
+        first, *rest = seen.refusals
+        return Verdict(False, first.reason, first.message + (f" ({len(rest)} more like this.)" if rest else ""))
+    if seen.cluster.spec.suspend:
+        return Verdict(False, suspended.reason, suspended.message)
+    for verdict in (server, executors):
+        if not verdict.status:
+            return verdict
+    return Verdict(True, ClusterReason.READY, "The server and every wanted executor are ready.")
+
+
+def _provisioned(ready: Verdict, *, provisioned: bool) -> Verdict:
+    if provisioned:
+        return Verdict(True, ClusterReason.PROVISIONED, "Every pod of the cluster has been ready at least once.")
+    return Verdict(False, ready.reason, ready.message)
+
+
+def _phase(seen: Observation, server: Verdict, *, provisioned: bool) -> ClusterPhase:
+    if seen.cluster.metadata.deletion_timestamp:
+        return "Terminating"
+    if seen.refusals:
+        return "Failed"
+    if seen.cluster.spec.suspend:
+        return "Suspended"
+    return "Running" if server.status and provisioned else "Creating"
+
+
+def _is_true(status: MarieClusterStatus, condition: ClusterCondition) -> bool:
+    return is_true([item.model_dump(by_alias=True) for item in status.conditions], condition)
+
+
+def _conditions(seen: Observation, verdicts: Mapping[ClusterCondition, Verdict]) -> Any:
+    conditions: Sequence[Mapping[str, Any]] = [
+        item.model_dump(mode="json", by_alias=True, exclude_none=True) for item in seen.cluster.status.conditions
+    ]
+    for kind, verdict in verdicts.items():
+        conditions = with_condition(
+            conditions,
+            type=kind,
+            status="True" if verdict.status else "False",
+            reason=verdict.reason,
+            message=verdict.message,
+            generation=seen.cluster.metadata.generation,
+            now=seen.now,
+        )
+    return conditions

@@ -1,0 +1,53 @@
+"""What the MarieCluster controller watches, and which cluster each change concerns."""
+
+from collections.abc import Iterable
+
+from marie_operator.builders import association, chain
+from marie_operator.controllers import kinds
+from marie_operator.controllers.mariecluster.reconciler import CLUSTER_INDEX, OWNER_INDEX, MarieClusterReconciler
+from marie_operator.runtime import Cache, Clock, Controller, Event, Metrics, owner
+from marie_operator.runtime.resource import PODS, Object, ObjectKey
+
+
+def add_informers(cache: Cache) -> None:
+    """Have ``cache`` keep what the reconciler reads: the chain's kinds and the clusters' pods, nothing else of them."""
+    for resource in dict.fromkeys(link.resource for link in chain.CHAIN):
+        cache.add(resource, label_selector=association.MANAGED_SELECTOR, indexes={OWNER_INDEX: _owner_uid})
+    cache.add(PODS, label_selector=association.CLUSTER_LABEL, indexes={CLUSTER_INDEX: _cluster}, transform=_trimmed)
+
+
+def controller(
+    reconciler: MarieClusterReconciler, cache: Cache, *, concurrency: int, clock: Clock, metrics: Metrics
+) -> Controller:
+    """The controller that runs ``reconciler`` for each change of a cluster, its children, or its pods."""
+    result = Controller(
+        "mariecluster", reconciler.reconcile, concurrency=concurrency, clock=clock, metrics=metrics
+    ).watch(cache[kinds.MARIE_CLUSTERS])
+    for resource in dict.fromkeys(link.resource for link in chain.CHAIN):
+        result.watch(cache[resource], map=owner(kinds.MARIE_CLUSTERS.kind, kinds.MARIE_CLUSTERS.group))
+    return result.watch(cache[PODS], map=_cluster_of_pod)
+
+
+def _owner_uid(obj: Object) -> Iterable[str]:
+    uid = association.owner_uid(obj)
+    return (uid,) if uid else ()
+
+
+def _cluster(pod: Object) -> Iterable[str]:
+    return (str(ObjectKey(pod["metadata"]["namespace"], pod["metadata"]["labels"][association.CLUSTER_LABEL])),)
+
+
+def _cluster_of_pod(event: Event) -> Iterable[ObjectKey]:
+    metadata = event.object["metadata"]
+    return (ObjectKey(metadata["namespace"], metadata["labels"][association.CLUSTER_LABEL]),)
+
+
+def _trimmed(pod: Object) -> Object:
+    """The part of a pod that a status tells of; the rest would only take memory."""
+    metadata, status = pod["metadata"], pod.get("status", {})
+    kept = ("name", "namespace", "uid", "resourceVersion", "labels", "creationTimestamp", "deletionTimestamp")
+    told = ("phase", "podIP", "reason", "message", "conditions", "initContainerStatuses", "containerStatuses")
+    return {
+        "metadata": {key: metadata[key] for key in kept if key in metadata},
+        "status": {key: status[key] for key in told if key in status},
+    }
