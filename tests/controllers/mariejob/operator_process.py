@@ -7,7 +7,7 @@ import asyncio
 import base64
 import contextlib
 from collections.abc import Mapping, Sequence
-from typing import Self
+from typing import Literal, Self
 
 from tests.controllers.mariejob.apiserver import ApiServer
 from tests.controllers.mariejob.clock import TurnedClock
@@ -31,7 +31,15 @@ class Events:
     def __init__(self) -> None:
         self.recorded: list[tuple[str, str, str]] = []
 
-    def record(self, regarding: ObjectReference, *, type: str, reason: str, action: str, note: str) -> None:  # noqa: A002
+    def record(
+        self,
+        regarding: ObjectReference,
+        *,
+        type: Literal["Normal", "Warning"],  # noqa: A002 - the field's own name
+        reason: str,
+        action: str,
+        note: str,
+    ) -> None:
         assert (regarding.name, action) == ("scan", "Reconcile")
         self.recorded.append((type, reason, note))
 

@@ -1,31 +1,52 @@
 """What is decided about a job, as examples."""
 
+from typing import Any
+
 from tests.controllers.mariejob.samples import PREFIX, SINGLE, UP, cluster, job, later, page, seen
 
 from marie_operator.api.conditions import JobCondition, JobReason
+from marie_operator.api.mariejob import JobDocuments, MarieJobStatus
+from marie_operator.api.meta import Condition
 from marie_operator.controllers.mariejob.course import condition, is_true
 from marie_operator.controllers.mariejob.decide import decide
+from marie_operator.controllers.mariejob.decision import Decision
 from marie_operator.controllers.mariejob.observation import Obstacle
 from marie_operator.controllers.mariejob.store import Page
 from marie_operator.marie.gateways import DocumentState, DocumentView
 
 
-def test_a_single_document_is_put_in_flight_before_it_may_be_submitted():
+def documents(decision: Decision) -> JobDocuments:
+    assert decision.status.documents is not None
+    return decision.status.documents
+
+
+def shown(status: MarieJobStatus, kind: JobCondition) -> Condition:
+    found = condition(status, kind)
+    assert found is not None
+    return found
+
+
+def code(decision: Decision) -> str:
+    assert decision.status.error is not None
+    return decision.status.error.code
+
+
+def test_a_single_document_is_put_in_flight_before_it_may_be_submitted() -> None:
     decision = decide(job(SINGLE), seen())
-    [entry] = decision.status.documents.in_flight
+    [entry] = documents(decision).in_flight
     [ticket] = decision.tickets
     assert (entry.uri, entry.dag_id, entry.attempt) == (SINGLE, "", 0)
     assert (ticket.ref_id, ticket.fresh) == (entry.ref_id, True)
 
 
-def test_a_document_already_in_status_is_not_fresh_again():
+def test_a_document_already_in_status_is_not_fresh_again() -> None:
     first = decide(job(SINGLE), seen())
     second = decide(job(SINGLE, status=first.status), seen())
     assert second.status == first.status
     assert [ticket.fresh for ticket in second.tickets] == [False]
 
 
-def test_a_prefix_is_listed_first():
+def test_a_prefix_is_listed_first() -> None:
     decision = decide(job(), seen())
     assert decision.listing is not None
     assert decision.listing.after == ""
@@ -33,45 +54,48 @@ def test_a_prefix_is_listed_first():
     assert not decision.tickets
 
 
-def test_no_more_are_in_flight_than_asked_for():
+def test_no_more_are_in_flight_than_asked_for() -> None:
     decision = decide(job(batch={"maxInFlight": 2}), seen(listing=page("a", "b", "c")))
-    documents = decision.status.documents
-    assert [entry.uri for entry in documents.in_flight] == [f"{PREFIX}a.pdf", f"{PREFIX}b.pdf"]
-    assert (documents.total, documents.listed, documents.cursor) == (3, 2, "invoices/b.pdf")
+    taken = documents(decision)
+    assert [entry.uri for entry in taken.in_flight] == [f"{PREFIX}a.pdf", f"{PREFIX}b.pdf"]
+    assert (taken.total, taken.listed, taken.cursor) == (3, 2, "invoices/b.pdf")
 
 
-def test_a_document_that_ended_makes_room_for_the_next():
-    spec = {"batch": {"maxInFlight": 1}}
+def test_a_document_that_ended_makes_room_for_the_next() -> None:
+    spec: dict[str, Any] = {"batch": {"maxInFlight": 1}}
     first = decide(job(**spec), seen(listing=page("a", "b")))
     done = {first.tickets[0].ref_id: DocumentView(DocumentState.SUCCEEDED, "dag", "")}
     second = decide(job(**spec, status=first.status), seen(listing=page("a", "b"), documents=done))
-    assert [entry.uri for entry in second.status.documents.in_flight] == [f"{PREFIX}b.pdf"]
-    assert second.status.documents.succeeded == 1
+    assert [entry.uri for entry in documents(second).in_flight] == [f"{PREFIX}b.pdf"]
+    assert documents(second).succeeded == 1
     assert second.status.progress == 50
 
 
-def test_the_next_page_is_asked_for_when_one_is_used_up():
+def test_the_next_page_is_asked_for_when_one_is_used_up() -> None:
     decision = decide(job(), seen(listing=page("a", "b", last=False)))
+    assert decision.listing is not None
     assert decision.listing.after == "invoices/b.pdf"
-    assert decision.status.documents.total is None
+    assert documents(decision).total is None
 
 
-def test_a_page_of_directory_markers_alone_is_passed_over():
+def test_a_page_of_directory_markers_alone_is_passed_over() -> None:
     markers = Page(page().request, (), "invoices/sub", last=False)
-    assert decide(job(), seen(listing=markers)).listing.after == "invoices/sub"
+    listing = decide(job(), seen(listing=markers)).listing
+    assert listing is not None
+    assert listing.after == "invoices/sub"
 
 
-def test_no_more_documents_are_taken_than_asked_for():
+def test_no_more_documents_are_taken_than_asked_for() -> None:
     decision = decide(job(batch={"maxDocuments": 2}), seen(listing=page("a", "b", "c", last=False)))
-    assert (decision.status.documents.total, decision.status.documents.listed) == (2, 2)
+    assert (documents(decision).total, documents(decision).listed) == (2, 2)
     assert decision.listing is None
 
 
-def test_a_failed_document_waits_before_it_is_submitted_again():
+def test_a_failed_document_waits_before_it_is_submitted_again() -> None:
     first = decide(job(SINGLE), seen())
     failed = {first.tickets[0].ref_id: DocumentView(DocumentState.FAILED, "dag", "boom")}
     second = decide(job(SINGLE, status=first.status), seen(documents=failed))
-    [entry] = second.status.documents.in_flight
+    [entry] = documents(second).in_flight
     assert (entry.attempt, entry.dag_id, entry.not_before) == (1, "", later(seconds=10))
     assert entry.ref_id != first.tickets[0].ref_id
     assert (second.tickets, second.requeue_after, second.status.retry_count) == ((), 10, 1)
@@ -80,17 +104,17 @@ def test_a_failed_document_waits_before_it_is_submitted_again():
     assert [(ticket.ref_id, ticket.fresh) for ticket in third.tickets] == [(entry.ref_id, True)]
 
 
-def test_a_document_fails_for_good_after_the_last_attempt():
+def test_a_document_fails_for_good_after_the_last_attempt() -> None:
     first = decide(job(SINGLE, backoffLimit=0), seen())
     failed = {first.tickets[0].ref_id: DocumentView(DocumentState.FAILED, "dag", "boom")}
     second = decide(job(SINGLE, backoffLimit=0, status=first.status), seen(documents=failed))
     assert second.status.phase == "Failed"
-    assert second.status.error.code == JobReason.DOCUMENTS_FAILED
-    assert condition(second.status, JobCondition.FAILED).status == "True"
+    assert code(second) == JobReason.DOCUMENTS_FAILED
+    assert shown(second.status, JobCondition.FAILED).status == "True"
 
 
-def test_a_failed_document_among_others_fails_the_job_once_all_have_ended():
-    spec = {"backoffLimit": 0}
+def test_a_failed_document_among_others_fails_the_job_once_all_have_ended() -> None:
+    spec: dict[str, Any] = {"backoffLimit": 0}
     first = decide(job(**spec), seen(listing=page("a", "b")))
     a, b = (ticket.ref_id for ticket in first.tickets)
     half = {a: DocumentView(DocumentState.FAILED, "dag", "boom")}
@@ -99,17 +123,18 @@ def test_a_failed_document_among_others_fails_the_job_once_all_have_ended():
     assert [failure.message for failure in second.failures] == ["boom"]
     rest = {b: DocumentView(DocumentState.SUCCEEDED, "dag", "")}
     third = decide(job(**spec, status=second.status), seen(documents=rest))
+    assert third.status.result is not None
     assert (third.status.phase, third.status.result.document_count) == ("Failed", 1)
 
 
-def test_a_cancelled_document_is_not_submitted_again():
+def test_a_cancelled_document_is_not_submitted_again() -> None:
     first = decide(job(SINGLE), seen())
     cancelled = {first.tickets[0].ref_id: DocumentView(DocumentState.CANCELLED, "dag", "")}
     second = decide(job(SINGLE, status=first.status), seen(documents=cancelled))
-    assert (second.status.phase, second.status.error.code) == ("Cancelled", JobReason.CANCELLED)
+    assert (second.status.phase, code(second)) == ("Cancelled", JobReason.CANCELLED)
 
 
-def test_suspension_submits_nothing_and_follows_what_is_in_flight():
+def test_suspension_submits_nothing_and_follows_what_is_in_flight() -> None:
     first = decide(job(), seen(listing=page("a", last=False)))
     paused = decide(job(suspend=True, status=first.status), seen(listing=page("b", after="invoices/a.pdf")))
     assert [ticket.fresh for ticket in paused.tickets] == [False]
@@ -117,24 +142,24 @@ def test_suspension_submits_nothing_and_follows_what_is_in_flight():
     assert is_true(paused.status, JobCondition.SUSPENDED)
 
 
-def test_resumption_starts_the_clock_anew():
+def test_resumption_starts_the_clock_anew() -> None:
     first = decide(job(SINGLE, activeDeadlineSeconds=60), seen())
     paused = decide(job(SINGLE, activeDeadlineSeconds=60, suspend=True, status=first.status), seen(now=later(hours=2)))
     resumed = decide(job(SINGLE, activeDeadlineSeconds=60, status=paused.status), seen(now=later(hours=3)))
     assert resumed.status.start_time == later(hours=3)
-    assert condition(resumed.status, JobCondition.SUSPENDED).status == "False"
+    assert shown(resumed.status, JobCondition.SUSPENDED).status == "False"
     assert resumed.requeue_after == 60
 
 
-def test_a_deadline_ends_the_job_and_says_what_runs_on():
+def test_a_deadline_ends_the_job_and_says_what_runs_on() -> None:
     first = decide(job(SINGLE, activeDeadlineSeconds=60), seen())
     late = decide(job(SINGLE, activeDeadlineSeconds=60, status=first.status), seen(now=later(seconds=61)))
-    assert (late.status.phase, late.status.error.code) == ("Failed", JobReason.DEADLINE_EXCEEDED)
+    assert (late.status.phase, code(late)) == ("Failed", JobReason.DEADLINE_EXCEEDED)
     assert "runs on" in late.status.message
     assert late.tickets == ()
 
 
-def test_a_job_that_ends_at_its_deadline_is_complete():
+def test_a_job_that_ends_at_its_deadline_is_complete() -> None:
     first = decide(job(SINGLE, activeDeadlineSeconds=60), seen())
     done = {first.tickets[0].ref_id: DocumentView(DocumentState.SUCCEEDED, "dag", "")}
     second = decide(
@@ -143,22 +168,22 @@ def test_a_job_that_ends_at_its_deadline_is_complete():
     assert second.status.phase == "Succeeded"
 
 
-def test_a_soft_deadline_is_missed_and_the_job_goes_on():
+def test_a_soft_deadline_is_missed_and_the_job_goes_on() -> None:
     sla = {"softDeadline": "30m"}
     first = decide(job(SINGLE, sla=sla), seen())
     assert first.requeue_after == 1800
-    assert condition(first.status, JobCondition.SLA_MISSED).status == "False"
+    assert shown(first.status, JobCondition.SLA_MISSED).status == "False"
     late = decide(job(SINGLE, sla=sla, status=first.status), seen(now=later(minutes=30)))
     assert is_true(late.status, JobCondition.SLA_MISSED)
     assert late.tickets
 
 
-def test_marie_is_told_both_deadlines():
+def test_marie_is_told_both_deadlines() -> None:
     [ticket] = decide(job(SINGLE, sla={"softDeadline": "30m"}), seen()).tickets
     assert (ticket.submission.soft_sla, ticket.submission.hard_sla) == (later(minutes=30), later(hours=4))
 
 
-def test_a_finished_job_rests_and_is_deleted_in_time():
+def test_a_finished_job_rests_and_is_deleted_in_time() -> None:
     first = decide(job(SINGLE, ttlSecondsAfterFinished=10), seen())
     done = {first.tickets[0].ref_id: DocumentView(DocumentState.SUCCEEDED, "dag", "")}
     end = decide(job(SINGLE, status=first.status), seen(documents=done)).status
@@ -168,12 +193,12 @@ def test_a_finished_job_rests_and_is_deleted_in_time():
     assert decide(job(SINGLE, ttlSecondsAfterFinished=10, status=end), seen(now=later(seconds=10))).expired
 
 
-def test_a_spec_that_changes_after_the_end_changes_nothing():
+def test_a_spec_that_changes_after_the_end_changes_nothing() -> None:
     end = decide(job("file:///x"), seen()).status
     assert decide(job(SINGLE, status=end), seen()).status == end
 
 
-def test_without_a_key_documents_are_followed_and_none_is_put_in_flight():
+def test_without_a_key_documents_are_followed_and_none_is_put_in_flight() -> None:
     first = decide(job(batch={"maxInFlight": 1}), seen(listing=page("a", "b")))
     views = {first.tickets[0].ref_id: DocumentView(DocumentState.SUCCEEDED, "dag-a", "")}
     missing = Obstacle(JobReason.API_KEY_MISSING, "No key.")
@@ -181,21 +206,21 @@ def test_without_a_key_documents_are_followed_and_none_is_put_in_flight():
         job(batch={"maxInFlight": 1}, status=first.status),
         seen(listing=page("a", "b"), documents=views, api_key=missing),
     )
-    assert (second.tickets, second.status.documents.succeeded, second.listing) == ((), 1, None)
+    assert (second.tickets, documents(second).succeeded, second.listing) == ((), 1, None)
 
 
-def test_a_refused_key_stops_the_batch_without_failing_a_document():
+def test_a_refused_key_stops_the_batch_without_failing_a_document() -> None:
     first = decide(job(backoffLimit=0, batch={"maxInFlight": 1}), seen(listing=page("a", "b")))
     refused = {first.tickets[0].ref_id: DocumentView(DocumentState.KEY_REFUSED, "", "Invalid token")}
     second = decide(job(backoffLimit=0, status=first.status), seen(listing=page("a", "b"), documents=refused))
-    assert condition(second.status, JobCondition.SUBMITTED).reason == JobReason.API_KEY_REFUSED
-    assert second.status.documents == first.status.documents
+    assert shown(second.status, JobCondition.SUBMITTED).reason == JobReason.API_KEY_REFUSED
+    assert documents(second) == documents(first)
     assert [ticket.ref_id for ticket in second.tickets] == [first.tickets[0].ref_id]
     assert second.requeue_after == 5
 
 
-def test_a_cluster_chosen_anew_is_asked_for_every_document():
-    spec = {"clusterRef": None, "clusterSelector": {"env": "prod"}}
+def test_a_cluster_chosen_anew_is_asked_for_every_document() -> None:
+    spec: dict[str, Any] = {"clusterRef": None, "clusterSelector": {"env": "prod"}}
     first = decide(job(SINGLE, **spec), seen())
     views = {first.tickets[0].ref_id: DocumentView(DocumentState.RUNNING, "dag", "")}
     second = decide(job(SINGLE, **spec, status=first.status), seen(documents=views))

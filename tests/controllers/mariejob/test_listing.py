@@ -50,7 +50,7 @@ async def listings(store: Store) -> AsyncIterator[tuple[Listings, list[ObjectKey
         await running
 
 
-async def test_a_page_is_listed_once_and_announced():
+async def test_a_page_is_listed_once_and_announced() -> None:
     store = Store()
     async with listings(store) as (under_test, changed):
         for _ in range(3):
@@ -60,8 +60,8 @@ async def test_a_page_is_listed_once_and_announced():
     assert (store.asked, changed) == ([REQUEST], [JOB])
 
 
-async def test_what_was_wanted_before_it_ran_is_listed():
-    store, changed = Store(), []
+async def test_what_was_wanted_before_it_ran_is_listed() -> None:
+    store, changed = Store(), list[ObjectKey]()
     under_test = Listings(store, on_change=changed.append)
     under_test.want(JOB, REQUEST)
     running = asyncio.create_task(under_test.run())
@@ -70,7 +70,7 @@ async def test_what_was_wanted_before_it_ran_is_listed():
     assert changed == [JOB]
 
 
-async def test_a_failure_is_announced_once_and_tried_again_with_back_off():
+async def test_a_failure_is_announced_once_and_tried_again_with_back_off() -> None:
     store = Store(fail=lambda attempt: attempt < 4)
     async with listings(store) as (under_test, changed):
         under_test.want(JOB, REQUEST)
@@ -84,7 +84,7 @@ async def test_a_failure_is_announced_once_and_tried_again_with_back_off():
     assert changed == [JOB, JOB]
 
 
-async def test_another_request_replaces_the_one_before():
+async def test_another_request_replaces_the_one_before() -> None:
     store = Store()
     async with listings(store) as (under_test, changed):
         under_test.want(JOB, REQUEST)
@@ -92,11 +92,13 @@ async def test_another_request_replaces_the_one_before():
         under_test.want(JOB, NEXT)
         assert under_test.outcome(JOB) is None
         await asyncio.sleep(2)
-        assert under_test.outcome(JOB).request == NEXT
+        outcome = under_test.outcome(JOB)
+        assert isinstance(outcome, Page)
+        assert outcome.request == NEXT
     assert changed == [JOB]
 
 
-async def test_what_nobody_wants_is_forgotten():
+async def test_what_nobody_wants_is_forgotten() -> None:
     store = Store(fail=lambda _: True)
     async with listings(store) as (under_test, changed):
         under_test.want(JOB, REQUEST)
@@ -107,7 +109,7 @@ async def test_what_nobody_wants_is_forgotten():
     assert (len(store.asked), changed) == (1, [])
 
 
-async def test_few_pages_are_read_at_a_time():
+async def test_few_pages_are_read_at_a_time() -> None:
     store = Store()
     async with listings(store) as (under_test, changed):
         for number in range(10):

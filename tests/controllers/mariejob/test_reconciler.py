@@ -61,7 +61,7 @@ async def run(stage: Stage, process: Process, turns: int = 80) -> None:
     raise AssertionError(process.status)
 
 
-async def test_a_batch_runs_to_its_end(stage, process):
+async def test_a_batch_runs_to_its_end(stage: Stage, process: Process) -> None:
     await run(stage, process)
     assert process.status["phase"] == "Succeeded"
     assert process.status["result"]["documentCount"] == 7
@@ -70,7 +70,7 @@ async def test_a_batch_runs_to_its_end(stage, process):
     assert {reason for _, reason, _ in process.events.recorded} == {"Submitted", "Succeeded"}
 
 
-async def test_at_rest_nothing_is_written_read_or_asked(stage, process):
+async def test_at_rest_nothing_is_written_read_or_asked(stage: Stage, process: Process) -> None:
     await run(stage, process)
     stage.api.requests.clear()
     process.monitors.gateway = None
@@ -83,7 +83,7 @@ async def test_at_rest_nothing_is_written_read_or_asked(stage, process):
     assert stage.api.requests == []
 
 
-async def test_while_documents_run_nothing_is_written(stage, process):
+async def test_while_documents_run_nothing_is_written(stage: Stage, process: Process) -> None:
     for _ in range(6):
         await process.turn()
     stage.api.requests.clear()
@@ -93,7 +93,7 @@ async def test_while_documents_run_nothing_is_written(stage, process):
     assert [request for request in stage.api.requests if request != "get Secret"] == []
 
 
-async def test_failures_are_recorded_completely(stage, process):
+async def test_failures_are_recorded_completely(stage: Stage, process: Process) -> None:
     stage.api.put(kinds.MARIE_JOBS, wired(job(backoffLimit=0, batch={"maxInFlight": 2})))
     stage.marie.outcome = DocumentState.FAILED
     await run(stage, process)
@@ -102,7 +102,7 @@ async def test_failures_are_recorded_completely(stage, process):
     assert record["data"]["failures.jsonl"].count("\n") == 7
 
 
-async def test_failures_that_cannot_be_recorded_do_not_stop_the_job(stage, process):
+async def test_failures_that_cannot_be_recorded_do_not_stop_the_job(stage: Stage, process: Process) -> None:
     stage.api.put(kinds.MARIE_JOBS, wired(job(backoffLimit=0)))
     stage.api.put(CONFIG_MAPS, {"metadata": {"namespace": "docs", "name": "scan-failures"}})
     stage.marie.outcome = DocumentState.FAILED
@@ -111,7 +111,7 @@ async def test_failures_that_cannot_be_recorded_do_not_stop_the_job(stage, proce
     assert any("Rename or delete" in note for _, _, note in process.events.recorded)
 
 
-async def test_a_single_failure_is_told_by_the_status_alone(stage, process):
+async def test_a_single_failure_is_told_by_the_status_alone(stage: Stage, process: Process) -> None:
     stage.api.put(kinds.MARIE_JOBS, wired(job(SINGLE, backoffLimit=0)))
     stage.marie.outcome = DocumentState.FAILED
     await run(stage, process)
@@ -119,7 +119,7 @@ async def test_a_single_failure_is_told_by_the_status_alone(stage, process):
     assert (CONFIG_MAPS, ObjectKey("docs", "scan-failures")) not in stage.api.objects
 
 
-async def test_failed_attempts_are_repeated_under_ids_of_their_own(stage, process):
+async def test_failed_attempts_are_repeated_under_ids_of_their_own(stage: Stage, process: Process) -> None:
     stage.api.put(kinds.MARIE_JOBS, wired(job(SINGLE, backoffLimit=2)))
     stage.marie.outcome = DocumentState.FAILED
     await run(stage, process, turns=60)
@@ -128,7 +128,7 @@ async def test_failed_attempts_are_repeated_under_ids_of_their_own(stage, proces
     assert [reason for _, reason, _ in process.events.recorded].count("DocumentRetried") == 2
 
 
-async def test_without_a_key_the_job_waits_and_says_so(stage, process):
+async def test_without_a_key_the_job_waits_and_says_so(stage: Stage, process: Process) -> None:
     secret = ObjectKey("docs", "c-api-key")
     stage.api.remove(SECRETS, secret)
     result = await process.turn()
@@ -141,14 +141,14 @@ async def test_without_a_key_the_job_waits_and_says_so(stage, process):
     assert stage.marie.dags == {}
 
 
-async def test_a_key_that_may_not_be_read_is_named(stage, process):
+async def test_a_key_that_may_not_be_read_is_named(stage: Stage, process: Process) -> None:
     stage.api.forbidden.add(("get", SECRETS))
     await process.turn()
     assert 'cannot get resource "secrets"' in process.status["message"]
     assert process.status["conditions"][0]["reason"] == "PermissionDenied"
 
 
-async def test_the_key_that_the_cluster_names_is_used(stage, process):
+async def test_the_key_that_the_cluster_names_is_used(stage: Stage, process: Process) -> None:
     auth = {"apiKeySecretRef": {"name": "other", "key": "token"}}
     stage.api.put(kinds.MARIE_CLUSTERS, wired(cluster(auth=auth)))
     stage.api.put(SECRETS, {"metadata": {"namespace": "docs", "name": "other"}, "data": {"token": "bWFzX290aGVy"}})
@@ -167,7 +167,9 @@ async def test_the_key_that_the_cluster_names_is_used(stage, process):
         ),
     ],
 )
-async def test_credentials_that_are_missing_are_named(stage, process, data, sentence):
+async def test_credentials_that_are_missing_are_named(
+    stage: Stage, process: Process, data: dict[str, str] | None, sentence: str
+) -> None:
     stage.api.put(kinds.MARIE_JOBS, wired(job(input={"credentialsSecretRef": {"name": "s3"}})))
     if data is not None:
         stage.api.put(SECRETS, {"metadata": {"namespace": "docs", "name": "s3"}, "data": data})
@@ -176,7 +178,7 @@ async def test_credentials_that_are_missing_are_named(stage, process, data, sent
     assert process.status["conditions"][0]["reason"] == "CredentialsMissing"
 
 
-async def test_a_job_that_cannot_be_read_says_so_and_recovers(stage, process):
+async def test_a_job_that_cannot_be_read_says_so_and_recovers(stage: Stage, process: Process) -> None:
     broken = wired(job())
     broken["spec"]["backoffLimit"] = "three"
     stage.api.put(kinds.MARIE_JOBS, broken)
@@ -188,7 +190,7 @@ async def test_a_job_that_cannot_be_read_says_so_and_recovers(stage, process):
     assert process.status["phase"] == "Succeeded"
 
 
-async def test_a_deleted_job_is_forgotten(stage, process):
+async def test_a_deleted_job_is_forgotten(stage: Stage, process: Process) -> None:
     await process.turn()
     await process.turn()
     assert process.monitors.followed
@@ -198,7 +200,7 @@ async def test_a_deleted_job_is_forgotten(stage, process):
     assert process.listings.outcome(KEY) is None
 
 
-async def test_an_expired_job_is_deleted_but_not_its_successor(stage, process):
+async def test_an_expired_job_is_deleted_but_not_its_successor(stage: Stage, process: Process) -> None:
     stage.api.put(kinds.MARIE_JOBS, wired(job(SINGLE, ttlSecondsAfterFinished=100)))
     await run(stage, process)
     assert (await process.turn()).requeue_after == pytest.approx(99)
@@ -209,7 +211,7 @@ async def test_an_expired_job_is_deleted_but_not_its_successor(stage, process):
     assert process.events.recorded[-1][1] == "Expired"
 
 
-async def test_events_are_told_only_of_what_is_written(stage, process):
+async def test_events_are_told_only_of_what_is_written(stage: Stage, process: Process) -> None:
     live = stage.api.objects[kinds.MARIE_JOBS, KEY]
     stage.api.informers.pop(kinds.MARIE_JOBS)
     stage.api.put(kinds.MARIE_JOBS, live)
@@ -253,7 +255,9 @@ async def interrupted_at(write: int, *, restart: bool, outcome: DocumentState) -
 
 @pytest.mark.parametrize("outcome", [DocumentState.SUCCEEDED, DocumentState.FAILED])
 @pytest.mark.parametrize("restart", [False, True])
-async def test_a_lost_reply_or_a_death_after_any_write_loses_and_doubles_nothing(restart, outcome):
+async def test_a_lost_reply_or_a_death_after_any_write_loses_and_doubles_nothing(
+    restart: bool, outcome: DocumentState
+) -> None:
     write = 1
     while await interrupted_at(write, restart=restart, outcome=outcome):
         write += 1

@@ -19,7 +19,7 @@ def ref_of(uid: str, ordinal: int, attempt: int, key: str, job: str = "scan") ->
     return refs.ref_id(job=job, uid=uid, ordinal=ordinal, key=key, attempt=attempt, content_type="application/pdf")
 
 
-def test_an_id_reads_like_a_file_name():
+def test_an_id_reads_like_a_file_name() -> None:
     uid = "6e5c9f0a-2f6e-4a44-8c8e-0a1c2b3d4e5f"
     assert ref_of(uid, 17, 0, "in/Invoice 0017.PDF") == "scan-7b6vmh3ns9tng-17-invoice-0017.pdf"
     assert ref_of(uid, 17, 2, "in/Invoice 0017.PDF") == "scan-7b6vmh3ns9tng-17r2-invoice-0017.pdf"
@@ -28,7 +28,7 @@ def test_an_id_reads_like_a_file_name():
 
 
 @given(DOCUMENTS, KEYS, st.from_regex(r"[a-z0-9]([-a-z0-9.]{0,250}[a-z0-9])?", fullmatch=True))
-def test_an_id_fits_where_marie_puts_it(document, key, job):
+def test_an_id_fits_where_marie_puts_it(document: tuple[str, int, int], key: str, job: str) -> None:
     ref_id = ref_of(*document, key, job)
     assert len(ref_id) <= 64
     assert ref_id == ref_id.lower()
@@ -37,7 +37,9 @@ def test_an_id_fits_where_marie_puts_it(document, key, job):
 
 
 @given(DOCUMENTS, DOCUMENTS, KEYS, KEYS)
-def test_different_documents_and_attempts_have_results_in_different_places(one, other, key, other_key):
+def test_different_documents_and_attempts_have_results_in_different_places(
+    one: tuple[str, int, int], other: tuple[str, int, int], key: str, other_key: str
+) -> None:
     if one[:2] == other[:2]:
         other_key = key
     same = place(ref_of(*one, key)) == place(ref_of(*other, other_key))
@@ -45,17 +47,17 @@ def test_different_documents_and_attempts_have_results_in_different_places(one, 
 
 
 @given(DOCUMENTS, KEYS)
-def test_attempts_of_one_document_differ_wherever_its_name_is_cut(document, key):
+def test_attempts_of_one_document_differ_wherever_its_name_is_cut(document: tuple[str, int, int], key: str) -> None:
     uid, ordinal, attempt = document
     assert place(ref_of(uid, ordinal, attempt, key)) != place(ref_of(uid, ordinal, attempt + 1, key))
 
 
 @given(DOCUMENTS, KEYS)
-def test_an_id_tells_its_ordinal(document, key):
+def test_an_id_tells_its_ordinal(document: tuple[str, int, int], key: str) -> None:
     uid, ordinal, _ = document
     assert refs.ordinal(ref_of(*document, key), job="scan", uid=uid) == ordinal
 
 
 @given(DOCUMENTS, KEYS)
-def test_results_are_under_the_prefix_that_is_reported(document, key):
+def test_results_are_under_the_prefix_that_is_reported(document: tuple[str, int, int], key: str) -> None:
     assert place(ref_of(*document, key)).startswith(refs.results_uri(job="scan", uid=document[0], ref_type="OCR"))

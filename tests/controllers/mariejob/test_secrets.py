@@ -28,7 +28,7 @@ def put(api: ApiServer, **data: bytes) -> None:
     api.put(SECRETS, {"metadata": {"namespace": "docs", "name": "c-api-key"}, "data": encoded})
 
 
-async def test_a_secret_is_read_once_in_half_a_minute(api, clock):
+async def test_a_secret_is_read_once_in_half_a_minute(api: ApiServer, clock: TurnedClock) -> None:
     put(api, apiKey=b"one")
     secrets = Secrets(api, clock=clock)
     assert await secrets.get(KEY) == {"apiKey": "one"}
@@ -40,7 +40,7 @@ async def test_a_secret_is_read_once_in_half_a_minute(api, clock):
     assert len(api.requests) == 2
 
 
-async def test_an_absent_secret_is_looked_for_sooner(api, clock):
+async def test_an_absent_secret_is_looked_for_sooner(api: ApiServer, clock: TurnedClock) -> None:
     secrets = Secrets(api, clock=clock)
     assert await secrets.get(KEY) is None
     put(api, apiKey=b"one")
@@ -48,12 +48,12 @@ async def test_an_absent_secret_is_looked_for_sooner(api, clock):
     assert await secrets.get(KEY) == {"apiKey": "one"}
 
 
-async def test_a_line_break_at_the_end_is_no_part_of_a_key(api, clock):
+async def test_a_line_break_at_the_end_is_no_part_of_a_key(api: ApiServer, clock: TurnedClock) -> None:
     put(api, apiKey=b"mas_key\n", blank=b" \n", binary=b"\xff\xfe")
     assert await Secrets(api, clock=clock).get(KEY) == {"apiKey": "mas_key"}
 
 
-async def test_what_is_not_permitted_is_not_remembered(api, clock):
+async def test_what_is_not_permitted_is_not_remembered(api: ApiServer, clock: TurnedClock) -> None:
     put(api, apiKey=b"one")
     secrets = Secrets(api, clock=clock)
     api.forbidden.add(("get", SECRETS))

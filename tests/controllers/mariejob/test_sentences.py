@@ -4,15 +4,17 @@
 """
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.controllers.mariejob.clusters import Clusters
 from tests.controllers.mariejob.samples import NOW, SINGLE, cluster, job, later, page, seen
 
 from marie_operator.api.conditions import JobReason
-from marie_operator.api.mariejob import MarieJob
+from marie_operator.api.mariecluster import MarieCluster
+from marie_operator.api.mariejob import DocumentInFlight, MarieJob
 from marie_operator.api.meta import Condition
 from marie_operator.controllers.mariejob.choice import choose
 from marie_operator.controllers.mariejob.decide import decide
@@ -57,7 +59,7 @@ def starting(reason: str, message: str, gateway: GatewayView | None) -> Observat
     )
 
 
-def missing(subject: MarieJob, *clusters: object) -> Observation:
+def missing(subject: MarieJob, *clusters: MarieCluster | Unparsable) -> Observation:
     found = choose(subject, Clusters(*clusters))
     assert isinstance(found, Obstacle)
     return seen(cluster=found)
@@ -69,23 +71,26 @@ def begun(subject: MarieJob, *keys: str) -> MarieJob:
     return subject.model_copy(update={"status": status})
 
 
+def entries(subject: MarieJob) -> Sequence[DocumentInFlight]:
+    return subject.status.documents.in_flight if subject.status.documents else ()
+
+
 def ended(subject: MarieJob, *states: DocumentState, message: str = "Page 3 is not an image.") -> Observation:
-    entries = subject.status.documents.in_flight if subject.status.documents else ()
     views = {
         entry.ref_id: DocumentView(state, f"dag-{number}", message)
-        for number, (entry, state) in enumerate(zip(entries, states, strict=False))
+        for number, (entry, state) in enumerate(zip(entries(subject), states, strict=False))
     }
     return seen(documents=views, now=later(minutes=3))
 
 
 def looked_up(subject: MarieJob) -> Observation:
-    entry = subject.status.documents.in_flight[0]
+    entry = entries(subject)[0]
     message = "It may have been submitted before; Marie is searched."
     return seen(documents={entry.ref_id: DocumentView(DocumentState.LOOKING_UP, "", message)})
 
 
 def key_refused(subject: MarieJob) -> Observation:
-    entry = subject.status.documents.in_flight[0]
+    entry = entries(subject)[0]
     view = DocumentView(DocumentState.KEY_REFUSED, message="Invalid token or expired token.")
     return seen(documents={entry.ref_id: view})
 
@@ -94,7 +99,7 @@ def after(subject: MarieJob, observation: Observation) -> MarieJob:
     return subject.model_copy(update={"status": decide(subject, observation).status})
 
 
-SELECTOR = {"clusterRef": None, "clusterSelector": {"tier": "gpu", "env": "prod"}}
+SELECTOR: dict[str, Any] = {"clusterRef": None, "clusterSelector": {"tier": "gpu", "env": "prod"}}
 DOWN = GatewayView(
     reachable=False,
     running=False,
@@ -217,7 +222,7 @@ def told(name: str, decision: Decision) -> Iterator[str]:
     yield ""
 
 
-def test_every_situation_says_what_is_wrong_and_what_to_do():
+def test_every_situation_says_what_is_wrong_and_what_to_do() -> None:
     text = "\n".join(line for name, situation in SITUATIONS.items() for line in told(name, situation()))
     if os.environ.get("UPDATE_GOLDENS"):
         GOLDEN.write_text(text)
@@ -225,7 +230,7 @@ def test_every_situation_says_what_is_wrong_and_what_to_do():
 
 
 @pytest.mark.parametrize("name", SITUATIONS)
-def test_a_sentence_ends_and_is_not_cut(name):
+def test_a_sentence_ends_and_is_not_cut(name: str) -> None:
     message = SITUATIONS[name]().status.message
     assert not message[0].islower() or message.startswith(("s3://", "https://", "spec."))
     assert message.endswith(".")
@@ -233,7 +238,7 @@ def test_a_sentence_ends_and_is_not_cut(name):
     assert "None" not in message
 
 
-def test_every_reason_of_a_waiting_job_is_shown():
+def test_every_reason_of_a_waiting_job_is_shown() -> None:
     shown = {condition.reason for situation in SITUATIONS.values() for condition in situation().status.conditions}
     from_secrets = {
         JobReason.API_KEY_MISSING,

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from marie_operator.controllers.mariejob.source import Prefix, SingleDocument, SourceError, parse
+from marie_operator.controllers.mariejob.source import Prefix, SingleDocument, Source, SourceError, parse
 
 
 @pytest.mark.parametrize(
@@ -16,11 +16,11 @@ from marie_operator.controllers.mariejob.source import Prefix, SingleDocument, S
         ("s3://bucket/", Prefix("bucket", "")),
     ],
 )
-def test_an_object_is_one_document_and_a_slash_at_the_end_makes_a_prefix(uri, source):
+def test_an_object_is_one_document_and_a_slash_at_the_end_makes_a_prefix(uri: str, source: Source) -> None:
     assert parse(uri) == source
 
 
-def test_documents_under_a_prefix_keep_their_keys_verbatim():
+def test_documents_under_a_prefix_keep_their_keys_verbatim() -> None:
     assert Prefix("bucket", "a/").document("a/ü #?.pdf") == "s3://bucket/a/ü #?.pdf"
     assert SingleDocument("s3://bucket/a/ü #?.pdf").key == "a/ü #?.pdf"
 
@@ -29,13 +29,13 @@ def test_documents_under_a_prefix_keep_their_keys_verbatim():
     "uri", ["", "bucket/a.pdf", "http://bucket/a.pdf", "s3://", "s3:///a.pdf", "s3://bucket", "s3://../a.pdf",
             "s3://a..b/", "s3://bucket/a\n.pdf", "s3://bucket/a//b/", "s3://bucket/../", "s3://bucket/./a/"],
 )  # fmt: skip
-def test_what_names_no_documents_is_refused(uri):
+def test_what_names_no_documents_is_refused(uri: str) -> None:
     with pytest.raises(SourceError):
         parse(uri)
 
 
 @given(st.text(max_size=30).map(lambda rest: f"s3://{rest}") | st.text(max_size=30))
-def test_any_text_names_documents_or_is_refused(uri):
+def test_any_text_names_documents_or_is_refused(uri: str) -> None:
     try:
         source = parse(uri)
     except SourceError as error:

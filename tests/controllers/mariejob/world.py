@@ -5,8 +5,8 @@ It has its own idea of exactly once: Marie remembers every submission it ever to
 
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Any
 
-from marie_operator.marie.gateways import DocumentState, DocumentView, Ticket
 from tests.controllers.mariejob.samples import NOW, UP, cluster, job
 
 from marie_operator.api.mariejob import MarieJob, MarieJobStatus
@@ -16,6 +16,7 @@ from marie_operator.controllers.mariejob.decision import Decision
 from marie_operator.controllers.mariejob.observation import Observation
 from marie_operator.controllers.mariejob.source import Prefix
 from marie_operator.controllers.mariejob.store import ListRequest, Page
+from marie_operator.marie.gateways import DocumentState, DocumentView, Ticket
 
 PAGE = 3
 
@@ -49,7 +50,7 @@ class Process:
 class World:
     """One job over a prefix, or over a single document."""
 
-    def __init__(self, keys: list[str], *, uri: str = "s3://bucket/invoices/", **spec: object) -> None:
+    def __init__(self, keys: list[str], *, uri: str = "s3://bucket/invoices/", **spec: Any) -> None:
         self.job: MarieJob = job(uri, **spec)
         self.keys = sorted(keys)
         self.marie = Marie()

@@ -6,13 +6,14 @@ from datetime import datetime
 
 from marie_operator.api.conditions import JobCondition
 from marie_operator.api.mariecluster import MarieCluster
-from marie_operator.api.mariejob import DocumentInFlight, JobDocuments, MarieJob, MarieJobStatus
+from marie_operator.api.mariejob import DocumentFailure, DocumentInFlight, JobDocuments, MarieJob, MarieJobStatus
 from marie_operator.api.meta import Condition
 from marie_operator.controllers.mariejob import batch
 from marie_operator.controllers.mariejob.batch import Settled
 from marie_operator.controllers.mariejob.deadlines import Deadlines
 from marie_operator.controllers.mariejob.observation import Observation, Obstacle
 from marie_operator.controllers.mariejob.plan import Plan
+from marie_operator.controllers.mariejob.source import SingleDocument
 from marie_operator.marie.gateways import DocumentState, DocumentView
 
 
@@ -78,6 +79,11 @@ class Course:
             or bool(self.documents.succeeded or self.documents.failed or self.settled.retried)
             or any(view.state is DocumentState.RUNNING for view in self.views)
         )
+
+    @property
+    def failures(self) -> tuple[DocumentFailure, ...]:
+        """Failures for the batch's complete record; that of a single document has room enough in status."""
+        return () if isinstance(self.plan.source, SingleDocument) else tuple(self.settled.failed)
 
     @property
     def views(self) -> Sequence[DocumentView]:

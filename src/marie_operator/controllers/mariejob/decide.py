@@ -47,7 +47,7 @@ def decide(job: MarieJob, seen: Observation) -> Decision:
         status=status,
         tickets=_tickets(course),
         listing=_listing(course),
-        failures=tuple(course.settled.failed),
+        failures=course.failures,
         events=summary.events(course, status),
         requeue_after=_requeue_after(course),
     )

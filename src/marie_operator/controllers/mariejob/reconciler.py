@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from marie_operator.api.conditions import EventReason, JobCondition, JobReason
 from marie_operator.api.mariecluster import MarieCluster
@@ -18,7 +18,6 @@ from marie_operator.controllers.mariejob.observation import Observation
 from marie_operator.controllers.status import StatusWriter, write_status
 from marie_operator.runtime import (
     Conflict,
-    EventRecorder,
     Informer,
     NotFound,
     ObjectReference,
@@ -34,8 +33,24 @@ from marie_operator.runtime.resource import Object, ObjectKey, Resource
 class Api(ApiClient, StatusWriter, Protocol):
     """The verbs that reconciling a job needs."""
 
-    async def delete(self, resource: Resource, key: ObjectKey, *, uid: str = "") -> None:
+    async def delete(self, resource: Resource, key: ObjectKey, *, uid: str = "") -> object:
         """Delete an object, if it is still the one of this uid."""
+        ...
+
+
+class Recorder(Protocol):
+    """Where events go; see ``EventRecorder``."""
+
+    def record(
+        self,
+        regarding: ObjectReference,
+        *,
+        type: Literal["Normal", "Warning"],  # noqa: A002 - the field's own name
+        reason: str,
+        action: str,
+        note: str,
+    ) -> None:
+        """Tell the user; never waits."""
         ...
 
 
@@ -57,7 +72,7 @@ class MarieJobReconciler:
         jobs: Typed[MarieJob],
         sources: Sources,
         client: Api,
-        events: EventRecorder,
+        events: Recorder,
     ) -> None:
         self._informer = informer
         self._jobs = jobs
@@ -114,7 +129,7 @@ class MarieJobReconciler:
     async def _record(self, job: MarieJob, decision: Decision) -> None:
         """Keep the complete list of a batch's failures beside the job, whose status has room for the first only."""
         documents = decision.status.documents
-        if not decision.failures or documents is None or documents.listed == documents.total == 1:
+        if not decision.failures or documents is None:
             return
         try:
             await failures.record(self._client, job, decision.failures, total=documents.failed)

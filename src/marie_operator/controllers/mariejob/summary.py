@@ -166,7 +166,7 @@ def _end(
             "error": JobError(code=verdict.reason, message=verdict.message) if failed else None,
         }
     )
-    return Decision(status, failures=tuple(course.settled.failed), events=(*events(course, status), *more))
+    return Decision(status, failures=course.failures, events=(*events(course, status), *more))
 
 
 def _status(course: Course, phase: JobPhase, message: str, verdicts: Mapping[JobCondition, Verdict]) -> MarieJobStatus:
