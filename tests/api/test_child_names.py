@@ -2,11 +2,11 @@ import re
 from typing import Any
 
 import pytest
-from tests.api.refused import TEMPLATE
 
 from marie_operator.api.mariecluster import MarieCluster
 from marie_operator.api.validation import problems
 from marie_operator.builders import chain
+from tests.api.refused import TEMPLATE
 
 
 def cluster(name: str, group: str) -> MarieCluster:

@@ -5,10 +5,10 @@ from typing import Any
 
 import kubernetes_validate
 import pytest
-from tests.api.crd_schema import Schema, fields, is_pod_template
 
 from marie_operator.api import crd
 from marie_operator.api.validation import CLUSTER_RULES, JOB_RULES, Rule
+from tests.api.crd_schema import Schema, fields, is_pod_template
 
 ROOT = Path(__file__).parents[2]
 UPSTREAM = json.loads((Path(__file__).parent / "upstream/fields.json").read_text())

@@ -5,13 +5,13 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.api.crd_schema import broken_rules, defaulted
-from tests.api.refused import REFUSED, REFUSED_TWICE, Refused, given_object
 
 from marie_operator.api import crd
 from marie_operator.api.mariecluster import MarieCluster
 from marie_operator.api.mariejob import MarieJob
 from marie_operator.api.validation import CLUSTER_RULES, JOB_RULES, Problem, Rule, problems
+from tests.api.crd_schema import broken_rules, defaulted
+from tests.api.refused import REFUSED, REFUSED_TWICE, Refused, given_object
 
 SCHEMAS = {
     definition["spec"]["names"]["kind"]: definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]

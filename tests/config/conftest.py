@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from marie_operator.testing.controlplane import ControlPlane
 from tests.config.kubectl import ROOT, Kubectl
 

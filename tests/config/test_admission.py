@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 import yaml
-from tests.api.refused import REFUSED, REFUSED_TWICE, TEMPLATE, Refused, given_object
-from tests.config.kubectl import ROOT, Kubectl, RefusedError
 
 from marie_operator.api.mariecluster import MarieCluster
 from marie_operator.api.mariejob import MarieJob
 from marie_operator.api.validation import problems
+from tests.api.refused import REFUSED, REFUSED_TWICE, TEMPLATE, Refused, given_object
+from tests.config.kubectl import ROOT, Kubectl, RefusedError
 
 pytestmark = pytest.mark.controlplane
 

@@ -4,9 +4,9 @@ from typing import Any
 import kubernetes_validate
 import pytest
 import yaml
-from tests.config.kubectl import ROOT, Kubectl, RefusedError
 
 from marie_operator.api.permissions import CLUSTER_PERMISSIONS, LEADER_ELECTION_PERMISSIONS
+from tests.config.kubectl import ROOT, Kubectl, RefusedError
 
 pytestmark = pytest.mark.controlplane
 

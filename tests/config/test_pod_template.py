@@ -2,6 +2,7 @@ import importlib.util
 import json
 
 import pytest
+
 from tests.config.kubectl import ROOT, Kubectl
 
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 import yaml
-from tests.api.refused import REFUSED_TWICE, given_object
-from tests.config.kubectl import ROOT, Kubectl, RefusedError
 
 from marie_operator.api.mariecluster import MarieCluster
 from marie_operator.api.validation import problems
+from tests.api.refused import REFUSED_TWICE, given_object
+from tests.config.kubectl import ROOT, Kubectl, RefusedError
 
 pytestmark = pytest.mark.controlplane
 

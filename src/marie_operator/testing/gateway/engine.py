@@ -1,337 +1,419 @@
-"""Marie's scheduler as a discrete simulation: tasks, slots and executors over time, without I/O.
+"""Marie's scheduler as a discrete simulation: the database, the frontier in memory, and executors, without I/O.
 
-Times are those of the recordings, in seconds before ``speed`` divides them. Nothing happens between two calls of
-``advance``; whoever looks brings the simulation up to the present first.
+All times are seconds of the simulation. Nothing happens between two calls of ``advance``.
 """
 
-import heapq
-import itertools
-import random
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
-INSERTED = 0.3
+from marie_operator.testing.gateway.agenda import Agenda
+from marie_operator.testing.gateway.dag import UNFINISHED, Dag, Ids, Node, NodeState, plan
+from marie_operator.testing.gateway.outcome import Document, Outcome, OutcomePolicy
+from marie_operator.testing.gateway.planner import Planner
+from marie_operator.testing.gateway.pool import Pool, Worker
+
+INSERTED = 0.2
 """From the reply to a submission until its rows appear."""
-DISPATCHED = 0.7
-"""From a task being ready, with a slot free, until it is active."""
-CLOSED = 1.0
-"""From the last task's end until the DAG's END, with a slot free, is completed."""
-RETRY_DELAYS = (4.0, 5.0)
-"""After the first and the second failure of a task: attempts begin at about 1, 6 and 12 s."""
-NOTICED = 0.5
-"""From a busy worker's death until its task is in retry."""
-LEAKED = 30.0
-"""For how long a dead worker's slot stays taken."""
-LEASE = 6.0
-"""For how long a dead worker stays registered."""
+CYCLE = 1.0
+"""Between two rounds of the scheduler that had a slot to give."""
+SETTLED = 0.1
+"""From a task's end until the scheduler sees what it makes possible; it has given the slot away before that."""
+LEASE = 5.5
+"""From a dispatch until a task that failed can be dispatched again; attempts begin at about 1, 6 and 12 s."""
+RETRY_DELAY = 2.0
+"""The same from the failure, for attempts that took longer than the lease."""
 RETRY_LIMIT = 2
+NOTICED = 0.5
+"""From the death of a busy worker until its task is in retry."""
+LAPSE = 6.0
+"""For how long a dead worker stays registered."""
+CANCELLED = 0.6
+"""From the end of a live worker's registration until its call is cancelled."""
+REAPED = 10.0
+"""Between two looks for expired tickets; what they free can go to nobody until the look after."""
+STARTED_IDLE, STARTED = 5.0, 1.1
+"""From the first answer over HTTP until the scheduler runs, without and with an executor there."""
 
-NOOP = "noop"
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What executors make of a document.
-
-    Attributes:
-        seconds: How long the work takes.
-        failures: How many attempts fail before one succeeds.
-    """
-
-    seconds: float = 1.0
-    failures: int = 0
+ACCEPTING_POLICIES = frozenset({"allow_all", "allow_duplicate"})
+SOURCES = frozenset({"uri", "srcUrl", "data", "srcData", "srcBase64", "srcFile"})
 
 
-@dataclass(slots=True)
-class Task:
-    """One node of a DAG; ``held`` while something is under way with it, or for ever once it is lost."""
-
-    id: str
-    dag_id: str
-    name: str
-    on: str
-    level: int
-    data: Mapping[str, Any]
-    state: str = "created"
-    attempts: int = 0
-    address: str = ""
-    held: bool = False
-
-    @property
-    def executor(self) -> str:
-        """Who is to do it."""
-        return self.on.partition("://")[0]
-
-
-@dataclass(slots=True)
-class Dag:
-    """One document in Marie."""
-
-    id: str
-    ref_id: str
-    uri: str
-    tasks: list[Task]
-    state: str = "created"
-    cleared: bool = False
-
-    @property
-    def ended(self) -> bool:
-        """Whether nothing of it will move any more."""
-        return self.state in {"completed", "failed", "cancelled"}
-
-
-@dataclass(slots=True)
-class _Slot:
-    executor: str
-    address: str
-    task: Task
-    leaked: bool = False
-
-
-@dataclass(order=True, slots=True)
-class _Due:
-    at: float
-    order: int
-    act: Callable[[], None] = field(compare=False)
+@dataclass(slots=True, eq=False)
+class _Call:
+    node: Node
+    worker: Worker
+    outcome: Outcome
 
 
 class Engine:
-    """The scheduler of one cluster.
+    """One cluster's Marie.
 
     Args:
-        planners: Executor endpoints by planner name, in the order of their tasks.
-        outcome: What executors make of a document, by its metadata.
-        speed: How much faster than the recordings everything goes.
-        seed: For the ids.
+        planners: By name; may be changed at any time.
+        outcome: What executors make of documents; may be replaced at any time.
+        ids: Of DAGs.
+
+    Attributes:
+        dags: The database: every DAG that ever was, by id.
+        pool: The executors.
+        running: Whether the scheduler has started.
+        started: When the gateway did.
+        memory: The DAGs that the scheduler knows of.
+        ready: Nodes that could be done, by id.
+        queues: Names of queues.
+        submissions: How many the scheduler took since the start.
     """
 
-    def __init__(
-        self,
-        *,
-        planners: Mapping[str, Sequence[str]],
-        outcome: Callable[[Mapping[str, Any]], Outcome],
-        speed: float = 1.0,
-        seed: int = 0,
-    ) -> None:
-        self.planners = dict(planners)
+    def __init__(self, *, planners: Mapping[str, Planner], outcome: OutcomePolicy, ids: Ids) -> None:
+        self.planners = planners
         self.outcome = outcome
-        self.speed = speed
         self.dags: dict[str, Dag] = {}
+        self.pool = Pool()
         self.running = False
-        self.database = True
-        self.known: dict[str, int] = {}
-        self.workers: dict[str, dict[str, int]] = {}
-        self._dead: set[str] = set()
-        self._slots: list[_Slot] = []
-        self._due: list[_Due] = []
-        self._order = itertools.count()
-        self._now = 0.0
-        self._random = random.Random(seed)  # noqa: S311 - ids, not secrets
+        self.started = 0.0
+        self.memory: dict[str, Dag] = {}
+        self.ready: dict[str, Node] = {}
+        self.queues: set[str] = set()
+        self.submissions = 0
+        self._ids = ids
+        self._agenda = Agenda()
+        self._nodes: dict[str, Node] = {}
+        self._database = True
+        self._unwritten: list[Callable[[], None]] = []
+        self._inbox: list[Callable[[], None]] = []
+        self._calls: dict[str, _Call] = {}
+        self._life = 0
+        self._last_round = self._next_round = -math.inf
+        self._reaping = False
 
-    # What happens to it.
+    @property
+    def now(self) -> float:
+        """The present."""
+        return self._agenda.now
 
     def advance(self, now: float) -> None:
         """Let everything happen that is due by ``now``."""
-        self._dispatch()
-        while self._due and self._due[0].at <= now:
-            due = heapq.heappop(self._due)
-            self._now = max(self._now, due.at)
-            due.act()
-            self._dispatch()
-        self._now = max(self._now, now)
+        self._agenda.advance(now)
+
+    # The gateway's life.
 
     def start(self) -> None:
-        """The scheduler starts; tasks that were active before are forgotten, as Marie forgets them."""
-        self.running = True
+        """A new gateway answers; what an old one still had under way is lost, and its scheduler starts later."""
+        self.kill()
+        self.started = self.now
+        self.queues = set(self.planners)
+        self.submissions = 0
+        self.pool.forget_tickets()
+        self._in_this_life(STARTED if any(self.pool.workers()) else STARTED_IDLE, self._run)
 
     def stop(self) -> None:
-        """The gateway ends, or is killed: calls to workers break, and their tasks stay active for ever."""
+        """SIGTERM: the scheduler stops, yet the process stays until it is killed, and records what executors finish."""
         self.running = False
-        for slot in self._slots:
-            slot.task.held = True
-        self._slots.clear()
+        self.memory.clear()
+        self.ready.clear()
 
-    def submit(self, dag_id: str, metadata: Mapping[str, Any], data: Mapping[str, Any], queue: str) -> None:
-        """Take a document; what does not please is dropped without a word."""
-        planner = str(metadata.get("planner") or queue)
-        if not self.database or planner not in self.planners:
-            return
-        if metadata.get("policy") not in {"allow_all", "allow_duplicate"}:
-            return
-        self._after(INSERTED, lambda: self._insert(dag_id, metadata, data, planner))
+    def kill(self) -> None:
+        """SIGKILL: calls to executors are cancelled, and their nodes stay active for ever."""
+        self.stop()
+        self._life += 1
+        self._calls.clear()
+        self._inbox.clear()
+        self._unwritten.clear()
+        self._reaping = False
 
-    def register(self, executor: str, address: str, slots: int = 1) -> None:
-        """A worker appears."""
-        self._dead.discard(address)
-        self.workers.setdefault(executor, {})[address] = slots
-        self.known[executor] = 1
+    def _run(self) -> None:
+        self.running = True
+        self._next_round = -math.inf
+        self._hydrate()
+        for insert in self._inbox:
+            insert()
+        self._inbox.clear()
+        self._wake()
 
-    def unregister(self, executor: str, address: str, *, crash: bool = False) -> None:
-        """A worker goes; with ``crash`` it dies at its work and is noticed late."""
-        if not crash:
-            self.workers.get(executor, {}).pop(address, None)
+    def _hydrate(self) -> None:
+        """Load what is unfinished, but for active nodes; successors of failed ones are loaded too, and will be run."""
+        for dag in self.dags.values():
+            dag.loaded = tuple(node for node in dag.nodes if node.state in {"created", "retry"})
+            if dag.loaded:
+                self.memory[dag.id] = dag
+                self._offer(dag)
+
+    @property
+    def database(self) -> bool:
+        """Whether PostgreSQL answers. While it does not, submissions are lost and nothing moves."""
+        return self._database
+
+    @database.setter
+    def database(self, up: bool) -> None:
+        self._database = up
+        if up:
+            written, self._unwritten = self._unwritten, []
+            for write in written:
+                write()
+            self._wake()
+
+    # Submissions.
+
+    def submit(self, action: Mapping[str, Any]) -> str:
+        """Take an ``invoke_action``; what does not please is dropped later, without a word.
+
+        Returns:
+            The id of the DAG that there may be.
+        """
+        dag_id = self._ids.new(self.now)
+
+        def insert() -> None:
+            self._in_this_life(INSERTED, lambda: self._insert(dag_id, action))
+
+        if self.running:
+            insert()
+        else:
+            self._inbox.append(insert)
+        return dag_id
+
+    def _insert(self, dag_id: str, action: Mapping[str, Any]) -> None:
+        if not self._database:
             return
-        self._dead.add(address)
-        self._after(LEASE, lambda: self._lapse(executor, address))
-        for slot in [each for each in self._slots if each.address == address]:
-            self._after(NOTICED, lambda slot=slot: self._lose(slot))  # type: ignore[misc]
+        self.queues.add(action["name"])
+        metadata = action["metadata"]
+        planner = self.planners.get(metadata.get("planner") or action["name"])
+        if planner is None or metadata.get("policy") not in ACCEPTING_POLICIES:
+            return
+        dag = plan(dag_id, action, planner, self.now)
+        self.submissions += 1
+        self.dags[dag_id] = self.memory[dag_id] = dag
+        self._nodes.update((node.id, node) for node in dag.nodes)
+        self._offer(dag)
+        self._wake()
+
+    def cancel(self, dag_id: str) -> None:
+        """What the SQL does that cancels a DAG: an executor goes on with what it has."""
+        dag = self.dags[dag_id]
+        for node in dag.nodes:
+            if node.state in UNFINISHED:
+                node.state = "cancelled"
+        dag.state = "cancelled"
+        self._forget(dag)
 
     def clear(self) -> list[str]:
-        """Forget the DAGs in memory, as the debug page does; those that were active stay so, unserved."""
-        cleared = [dag.id for dag in self.dags.values() if not dag.ended and not dag.cleared]
-        for dag_id in cleared:
-            self.dags[dag_id].cleared = True
+        """Forget what is in memory, as the debug page does; until a restart nothing more becomes of it."""
+        cleared = [dag.id for dag in self.memory.values() if dag.state == "active"]
+        self.memory.clear()
+        self.ready.clear()
         return cleared
 
-    # What can be seen of it.
+    # Executors.
 
-    def task(self, task_id: str) -> Task | None:
-        """A task by its id."""
-        return next((task for dag in self.dags.values() for task in dag.tasks if task.id == task_id), None)
+    def register(self, executor: str, address: str, slots: int) -> None:
+        """A worker appears."""
+        self.pool.add(Worker(executor, address, slots, self.now))
+        self._wake()
 
-    def tasks(self, state: str) -> list[Task]:
-        """All tasks in a state."""
-        return [task for dag in self.dags.values() for task in dag.tasks if task.state == state]
+    def unregister(self, address: str) -> None:
+        """A worker's registration ends while it lives: harmless when idle; else its node stays active for ever."""
+        for worker in self._at(address):
+            self.pool.remove(worker)
+            self._reap_later()
+            for call in self._calls_of(worker):
+                self._in_this_life(CANCELLED, lambda call=call: self._drop(call))  # type: ignore[misc]
 
-    def capacity(self, executor: str) -> tuple[int, int]:
-        """Slots of an executor and how many are taken; never fewer than are taken, even of the dead."""
-        used = sum(slot.executor == executor for slot in self._slots)
-        return max(sum(self.workers.get(executor, {}).values()), used), used
+    def crash(self, address: str) -> None:
+        """A worker dies; its registration and the tickets of its tasks outlive it."""
+        for worker in self._at(address):
+            worker.alive = False
+            self._agenda.after(LAPSE, lambda worker=worker: self.pool.remove(worker))  # type: ignore[misc]
+            for call in self._calls_of(worker):
+                self.pool.abandon(call.node.id, self.now)
+                self._in_this_life(NOTICED, lambda call=call: self._lose(call))  # type: ignore[misc]
+                self._reap_later()
 
-    def new_id(self) -> str:
-        """A fresh DAG id, whose next few successors are free."""
-        text = f"{0x0690 << 112 | 7 << 76 | 2 << 62 | self._random.getrandbits(48) << 12:032x}"
-        return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+    def _at(self, address: str) -> list[Worker]:
+        found = [worker for worker in self.pool.workers() if worker.address == address and worker.alive]
+        if not found:
+            raise LookupError(f"no executor is registered at {address}; register() it first")
+        return found
 
-    # How it works.
+    def _calls_of(self, worker: Worker) -> list[_Call]:
+        return [call for call in self._calls.values() if call.worker is worker]
 
-    def _after(self, seconds: float, act: Callable[[], None]) -> None:
-        heapq.heappush(self._due, _Due(self._now + seconds / self.speed, next(self._order), act))
+    def _drop(self, call: _Call) -> None:
+        if self._calls.get(call.node.id) is call:
+            del self._calls[call.node.id]
+            self.pool.release(call.node.id)
+            self._wake()
 
-    def _insert(self, dag_id: str, metadata: Mapping[str, Any], data: Mapping[str, Any], planner: str) -> None:
-        if not self.database:
-            return
-        names = ["0: START", *(f"{n}: {each.rpartition('/')[2].upper()} data" for n, each in self._steps(planner))]
-        ends = [NOOP, *self.planners[planner], NOOP]
-        names.append(f"{len(names)}: END")
-        number = int(dag_id.replace("-", ""), 16)
-        tasks = []
-        for level, (name, on) in enumerate(zip(names, ends, strict=True)):
-            text = f"{number + level:032x}"
-            node_id = f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
-            own = {**data, "metadata": {**metadata, "on": on, "name": name}}
-            tasks.append(Task(node_id, dag_id, name, on, level, own))
-        self.dags[dag_id] = Dag(dag_id, str(metadata["ref_id"]), str(metadata.get("uri", "")), tasks)
+    def _lose(self, call: _Call) -> None:
+        if self._calls.get(call.node.id) is call:
+            del self._calls[call.node.id]
+            self._write(lambda: self._failed(call.node))
 
-    def _steps(self, planner: str) -> list[tuple[int, str]]:
-        return list(enumerate(self.planners[planner], start=1))
+    # What can be seen.
 
-    def _free(self, executor: str) -> bool:
-        total, used = self.capacity(executor)
-        return used < total
+    def node(self, node_id: str) -> Node | None:
+        """A node by its id."""
+        return self._nodes.get(node_id)
 
-    def _dispatch(self) -> None:
-        """Hand out what is ready; nothing at all moves while no slot of any executor is free."""
-        if not self.running or not self.database or not any(map(self._free, self.workers)):
-            return
-        for dag in self.dags.values():
-            ready = self._ready(dag)
-            if ready is not None and ready.level == 0:
-                ready.state = "completed"
-                dag.state = "active"
-                ready = self._ready(dag)
-            if ready is None:
-                continue
-            if ready.executor == NOOP:
-                self._close(dag, ready)
-            elif self._free(ready.executor):
-                self._take(ready)
+    def nodes(self, state: NodeState) -> list[Node]:
+        """All nodes in a state."""
+        return [node for node in self._nodes.values() if node.state == state]
 
-    @staticmethod
-    def _ready(dag: Dag) -> Task | None:
-        """The task that is next, if nothing is being done about it."""
-        if dag.ended or dag.cleared:
-            return None
-        task = next((each for each in dag.tasks if each.state != "completed"), None)
-        return task if task is not None and task.state in {"created", "retry"} and not task.held else None
+    # Rounds.
 
-    def _close(self, dag: Dag, task: Task) -> None:
-        """A DAG's END takes a moment."""
-        task.held = True
+    def _in_this_life(self, seconds: float, act: Callable[[], None]) -> None:
+        life = self._life
 
-        def close() -> None:
-            task.held = False
-            task.state = "completed"
-            dag.state = "completed"
+        def unless_dead() -> None:
+            if life == self._life:
+                act()
 
-        self._after(CLOSED, close)
+        self._agenda.after(seconds, unless_dead)
 
-    def _take(self, task: Task) -> None:
-        busy = [slot.address for slot in self._slots]
-        addresses = self.workers[task.executor]
-        address = next((each for each, slots in addresses.items() if busy.count(each) < slots), "")
-        slot = _Slot(task.executor, address, task)
-        self._slots.append(slot)
-        task.held = True
-        task.address = address
-
-        def begin() -> None:
-            task.held = False
-            if slot not in self._slots:
-                return
-            if address in self._dead or address not in self.workers.get(task.executor, {}):
-                # Sent to nobody: that costs an attempt, and the slot for a while.
-                self._lose(slot)
-                return
-            task.state = "active"
-            outcome = self.outcome(task.data["metadata"])
-            self._after(outcome.seconds, lambda: self._finish(slot, outcome))
-
-        self._after(DISPATCHED, begin)
-
-    def _finish(self, slot: _Slot, outcome: Outcome) -> None:
-        if slot not in self._slots or slot.leaked or slot.address in self._dead:
-            return
-        self._slots.remove(slot)
-        if slot.task.attempts < outcome.failures:
-            self._fail(slot.task)
+    def _write(self, change: Callable[[], None]) -> None:
+        """Change rows as soon as there is a database."""
+        if self._database:
+            change()
         else:
-            slot.task.state = "completed"
+            self._unwritten.append(change)
 
-    def _fail(self, task: Task) -> None:
-        task.attempts += 1
-        if task.attempts > RETRY_LIMIT:
-            task.state = "failed"
-            # Its successors stay created for ever.
-            self.dags[task.dag_id].state = "failed"
+    def _offer(self, dag: Dag) -> None:
+        """Make ready what waits for no unfinished node any more."""
+        for node in dag.loaded:
+            waits = any(before.state in UNFINISHED for before in dag.nodes[: node.index])
+            if node.state in {"created", "retry"} and not waits and node.id not in self.ready:
+                node.ready = self.now
+                self.ready[node.id] = node
+                return
+
+    def _offer_later(self, dag: Dag) -> None:
+        def offer() -> None:
+            if dag.id in self.memory:
+                self._offer(dag)
+                self._wake()
+
+        self._in_this_life(SETTLED, offer)
+
+    def _wake(self) -> None:
+        """Have a round, at the earliest a cycle after the last one that had a slot to give."""
+        moment = max(self.now, self._last_round + CYCLE)
+        if not self.now <= self._next_round <= moment:
+            self._next_round = moment
+            self._agenda.at(moment, self._round)
+
+    def _round(self) -> None:
+        """Run every ready noop and give work to free slots; while no slot is free anywhere nothing moves at all."""
+        if self._next_round != self.now:
             return
-        task.state = "retry"
-        task.held = True
+        self._next_round = -math.inf
+        if not (self.running and self._database and self.pool.any_free()):
+            return
+        self._last_round = self.now
+        for node in list(self.ready.values()):
+            if node.is_noop:
+                self._pass(node)
+            elif self._can_go(node):
+                self._dispatch(node)
+        if any(node.is_noop or self._can_go(node) for node in self.ready.values()):
+            self._wake()
+
+    def _can_go(self, node: Node) -> bool:
+        return self.pool.free(node.executor) and not self.pool.holds(node.id)
+
+    def _pass(self, node: Node) -> None:
+        dag = self.dags[node.dag_id]
+        del self.ready[node.id]
+        node.state = "completed"
+        if dag.state == "created":
+            dag.state = "active"
+        self._resolve(dag)
+        if dag.id in self.memory:
+            self._offer(dag)
+
+    def _dispatch(self, node: Node) -> None:
+        del self.ready[node.id]
+        node.attempts += 1
+        node.dispatched = self.now
+        self.pool.take(node.executor, node.id, self.now)
+        workers = self.pool.of(node.executor)
+        worker = min(workers, key=lambda each: len(self._calls_of(each)), default=None)
+        metadata = node.data["metadata"]
+        if worker is None or not worker.alive or not any(metadata.get(source) for source in SOURCES):
+            # Given to nobody, or nothing to work on: that costs an attempt, and the slot for a while.
+            self.pool.abandon(node.id, self.now)
+            self._reap_later()
+            self._failed(node)
+            return
+        node.state = "active"
+        document = Document(str(metadata["ref_id"]), str(metadata.get("uri") or ""), node.executor, metadata)
+        call = _Call(node, worker, self.outcome(document))
+        self._calls[node.id] = call
+        self._in_this_life(call.outcome.seconds, lambda: self._finish(call))
+
+    def _finish(self, call: _Call) -> None:
+        node, dag = call.node, self.dags[call.node.dag_id]
+        if self._calls.get(node.id) is not call or not call.worker.alive:
+            return
+        del self._calls[node.id]
+        self.pool.release(node.id)
+
+        def write() -> None:
+            if node.state == "cancelled":
+                # Marie counts cancelled nodes as still to be done.
+                dag.state = "active"
+            elif node.attempts <= call.outcome.failures:
+                self._failed(node)
+            else:
+                node.state = "completed"
+                self._resolve(dag)
+                self._offer_later(dag)
+
+        self._write(write)
+        self._wake()
+
+    def _failed(self, node: Node) -> None:
+        if node.state == "cancelled":
+            return
+        dag = self.dags[node.dag_id]
+        if node.attempts > RETRY_LIMIT:
+            # Its successors stay created for ever.
+            node.state = "failed"
+            self._resolve(dag)
+            return
+        node.state = "retry"
 
         def again() -> None:
-            task.held = False
+            if dag.id in self.memory and node.state == "retry" and node.id not in self.ready:
+                node.ready = self.now
+                self.ready[node.id] = node
+                self._wake()
 
-        self._after(RETRY_DELAYS[min(task.attempts, len(RETRY_DELAYS)) - 1], again)
+        self._in_this_life(max(RETRY_DELAY, node.dispatched + LEASE - self.now), again)
 
-    def _lose(self, slot: _Slot) -> None:
-        if slot not in self._slots or slot.leaked:
-            return
-        slot.leaked = True
-        self._fail(slot.task)
+    def _resolve(self, dag: Dag) -> None:
+        states = {node.state for node in dag.nodes}
+        if "failed" in states:
+            dag.state = "failed"
+            self._forget(dag)
+        elif states == {"completed"}:
+            dag.state = "completed"
+            self._forget(dag)
 
-        def release() -> None:
-            if slot in self._slots:
-                self._slots.remove(slot)
-            task = slot.task
-            if not any(self.workers.get(task.executor, {}).values()) and task.state == "retry":
-                # The ticket is taken again before anyone notices that nobody is left.
-                again = _Slot(task.executor, "", task)
-                self._slots.append(again)
-                self._lose(again)
+    def _forget(self, dag: Dag) -> None:
+        self.memory.pop(dag.id, None)
+        for node in dag.nodes:
+            self.ready.pop(node.id, None)
 
-        self._after(LEAKED, release)
+    def _reap_later(self) -> None:
+        if not self._reaping:
+            self._reaping = True
+            passed = math.floor((self.now - self.started) / REAPED) + 1
+            self._in_this_life(self.started + passed * REAPED - self.now, self._reap)
 
-    def _lapse(self, executor: str, address: str) -> None:
-        if address in self._dead:
-            self.workers.get(executor, {}).pop(address, None)
+    def _reap(self) -> None:
+        self._reaping = False
+        self.pool.recount()
+        if self.pool.reap(self.now):
+            self._in_this_life(SETTLED, self._wake)
+        if not self.pool.settled():
+            self._reap_later()

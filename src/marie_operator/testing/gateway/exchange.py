@@ -1,0 +1,102 @@
+"""Requests, replies, and what can go wrong between the two."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a gateway is asked.
+
+    Attributes:
+        method: In capitals.
+        path: Without the cluster's prefix.
+        query: Decoded.
+        authorization: The header, or nothing.
+        body: As received.
+    """
+
+    method: str
+    path: str
+    query: Mapping[str, str] = field(default_factory=dict)
+    authorization: str = ""
+    body: bytes = b""
+
+    @property
+    def ref_id(self) -> str:
+        """The document that a submission is about; nothing for other requests."""
+        if self.path != "/api/v1/invoke":
+            return ""
+        try:
+            return str(json.loads(self.body)["parameters"]["invoke_action"]["metadata"]["ref_id"])
+        except (ValueError, KeyError, TypeError):
+            return ""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a gateway answers.
+
+    Attributes:
+        status: Of HTTP.
+        body: To be sent as it is.
+        headers: Besides those that every reply has.
+    """
+
+    status: int
+    body: bytes = b""
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, document: Any, status: int = 200, **headers: str) -> Self:
+        """A reply in JSON, written as Marie does."""
+        text = json.dumps(document, separators=(",", ":"), ensure_ascii=False)
+        return cls(status, text.encode(), {"content-type": "application/json", **headers})
+
+
+@dataclass(slots=True)
+class Fault:
+    """Something that goes wrong with requests.
+
+    Which requests: ``method``, ``path`` and ``matches`` must all agree. What happens:
+
+    ==================================  =========================================================
+    ``delay=5.0``                       the gateway does nothing for a while, then its usual work
+    ``reset=True``                      the connection breaks; the request had no effect
+    ``reset=True, effect=True``         the reply is lost; the request took effect
+    ``status=502``                      somebody else answers; the request had no effect
+    ``status=500, effect=True``         the answer is wrong; the request took effect
+    ``status=200, body=b"<html>"``      rubbish
+    ==================================  =========================================================
+
+    Attributes:
+        path: Requests whose path begins so.
+        method: In capitals; nothing for any.
+        matches: Whether a request that agrees so far is meant.
+        times: How many of them; -1 for all.
+        delay: Seconds of the loop's clock, which ``speed`` does not divide.
+        reset: No answer.
+        status: Another answer; 0 for the real one.
+        body: Of the other answer.
+        effect: Whether a request that gets no answer or another one is executed nevertheless.
+    """
+
+    path: str = "/"
+    method: str = ""
+    matches: Callable[[Request], bool] = lambda _: True
+    times: int = 1
+    delay: float = 0.0
+    reset: bool = False
+    status: int = 0
+    body: bytes = b""
+    effect: bool = False
+
+    def meets(self, request: Request) -> bool:
+        """Whether the fault happens to a request; that uses it up."""
+        meant = self.times != 0 and request.path.startswith(self.path) and self.method in {"", request.method}
+        if not meant or not self.matches(request):
+            return False
+        self.times -= 1
+        return True

@@ -1,0 +1,76 @@
+"""Ties a fake kubelet's pods to simulated gateways: a server pod serves, an executor pod registers its workers."""
+
+from collections.abc import Callable, Iterable
+
+from marie_operator.testing.gateway import SimulatedGateways, SimulatedMarie
+from marie_operator.testing.kubelet import Pod
+
+
+class MariePods:
+    """What containers would do, for the kubelet's hooks.
+
+    Args:
+        gateways: Where servers serve.
+        cluster_label: Label whose value is the cluster's name.
+        role_label: Label whose value is ``server`` for a server's pod, and anything else for an executor's.
+        executors: Names under which a pod's workers register; decided by the Flow in its image.
+        api_key: What the servers' configuration holds.
+        worker_port: Where workers listen.
+    """
+
+    def __init__(
+        self,
+        gateways: SimulatedGateways,
+        *,
+        cluster_label: str,
+        role_label: str,
+        executors: Callable[[Pod], Iterable[str]],
+        api_key: str,
+        worker_port: int = 52110,
+    ) -> None:
+        self._gateways = gateways
+        self._cluster_label = cluster_label
+        self._role_label = role_label
+        self._executors = executors
+        self._api_key = api_key
+        self._worker_port = worker_port
+        self._addresses: dict[str, str] = {}
+        self._servers: dict[SimulatedMarie, str] = {}
+
+    async def ready(self, pod: Pod) -> None:
+        """A pod has become ready."""
+        marie = self._of(pod)
+        if marie is None:
+            return
+        uid, address = pod["metadata"]["uid"], f"{pod['status']['podIP']}:{self._worker_port}"
+        if self._is_server(pod):
+            marie.api_keys = {self._api_key}
+            self._servers[marie] = uid
+            marie.start()
+            return
+        self._addresses[uid] = address
+        for executor in self._executors(pod):
+            marie.register(executor, address)
+
+    async def gone(self, pod: Pod) -> None:
+        """A pod that was ready has ended."""
+        marie, uid = self._of(pod), pod["metadata"]["uid"]
+        if marie is None:
+            return
+        if self._is_server(pod):
+            # Its successor may serve already.
+            if self._servers.get(marie) == uid:
+                marie.stop()
+            return
+        address = self._addresses.pop(uid)
+        for executor in self._executors(pod):
+            marie.unregister(executor, address, crash=True)
+
+    def _is_server(self, pod: Pod) -> bool:
+        return bool(pod["metadata"]["labels"].get(self._role_label) == "server")
+
+    def _of(self, pod: Pod) -> SimulatedMarie | None:
+        labels = pod["metadata"].get("labels", {})
+        if self._cluster_label not in labels:
+            return None
+        return self._gateways.cluster(pod["metadata"]["namespace"], labels[self._cluster_label])

@@ -1,0 +1,27 @@
+"""The seed's objects, verbatim, to the end."""
+
+from collections import Counter
+
+import pytest
+
+from tests.controlplane.world import ROOT, World
+
+
+@pytest.mark.timeout(180)
+async def test_a_prefix_of_fifty_documents_succeeds_with_each_submitted_once(world: World) -> None:
+    for number in range(50):
+        world.stage.s3.put("bucket", f"documents/scan-{number:03}.pdf", b"%PDF")
+    await world.key_of("my-cluster")
+    await world.kubectl("apply", "-f", str(ROOT / "config/samples/seed"))
+
+    await world.condition("marieclusters", "my-cluster", "Ready")
+    await world.condition("mariejobs", "ocr-batch-job", "Complete", timeout=120)
+
+    job = (await world.get("mariejobs", "ocr-batch-job"))["status"]
+    assert job["phase"] == "Succeeded"
+    assert job["result"]["documentCount"] == 50
+    assert job["documents"]["succeeded"] == job["documents"]["total"] == 50
+    assert not job["documents"].get("inFlight")
+    assert job["progress"] == 100
+    uris = Counter(dag.uri for dag in world.marie("my-cluster").dags)
+    assert uris == {f"s3://bucket/documents/scan-{number:03}.pdf": 1 for number in range(50)}
