@@ -9,10 +9,6 @@ import contextlib
 from collections.abc import Mapping, Sequence
 from typing import Literal, Self
 
-from tests.controllers.mariejob.apiserver import ApiServer
-from tests.controllers.mariejob.clock import TurnedClock
-from tests.controllers.mariejob.samples import UP, cluster, job
-
 from marie_operator.api.mariecluster import MarieCluster
 from marie_operator.api.mariejob import MarieJob
 from marie_operator.controllers import kinds
@@ -21,6 +17,9 @@ from marie_operator.controllers.mariejob.store import ListRequest, Page
 from marie_operator.marie.gateways import DocumentState, DocumentView, GatewayView, Ticket
 from marie_operator.runtime import ObjectReference, Result, Typed
 from marie_operator.runtime.resource import SECRETS, Object, ObjectKey
+from tests.controllers.mariejob.apiserver import ApiServer
+from tests.controllers.mariejob.clock import TurnedClock
+from tests.controllers.mariejob.samples import UP, cluster, job
 
 KEY = ObjectKey("docs", "scan")
 

@@ -4,13 +4,12 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from marie_operator.marie.gateways import GatewayView
-
 from marie_operator.api.mariecluster import MarieCluster
 from marie_operator.api.mariejob import MarieJob, MarieJobStatus
 from marie_operator.controllers.mariejob.observation import Observation
 from marie_operator.controllers.mariejob.source import Prefix
 from marie_operator.controllers.mariejob.store import ListRequest, Page
+from marie_operator.marie.gateways import GatewayView
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 SINGLE = "s3://bucket/invoices/one.pdf"

@@ -3,12 +3,12 @@
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-from tests.controllers.mariejob.world import World
 
 from marie_operator.api.mariejob import JobDocuments
 from marie_operator.controllers.mariejob import refs
 from marie_operator.controllers.mariejob.decide import decide
 from marie_operator.marie.gateways import DocumentState
+from tests.controllers.mariejob.world import World
 
 NAMES = st.lists(
     st.text(alphabet="abcAB/._-1é ", min_size=1, max_size=5).map(lambda name: f"invoices/{name}.pdf"),

@@ -2,15 +2,14 @@
 
 from typing import Any
 
-from tests.controllers.mariejob.clusters import Clusters
-from tests.controllers.mariejob.samples import NOW, cluster, job
-
 from marie_operator.api.conditions import JobReason
 from marie_operator.api.mariecluster import MarieCluster
 from marie_operator.api.mariejob import MarieJobStatus
 from marie_operator.api.meta import Condition
 from marie_operator.controllers.mariejob.choice import choose
 from marie_operator.controllers.mariejob.observation import Obstacle
+from tests.controllers.mariejob.clusters import Clusters
+from tests.controllers.mariejob.samples import NOW, cluster, job
 
 SELECTOR: dict[str, Any] = {"clusterRef": None, "clusterSelector": {"env": "prod"}}
 PROD = {"env": "prod", "other": "label"}

@@ -2,8 +2,6 @@
 
 from typing import Any
 
-from tests.controllers.mariejob.samples import PREFIX, SINGLE, UP, cluster, job, later, page, seen
-
 from marie_operator.api.conditions import JobCondition, JobReason
 from marie_operator.api.mariejob import JobDocuments, MarieJobStatus
 from marie_operator.api.meta import Condition
@@ -13,6 +11,7 @@ from marie_operator.controllers.mariejob.decision import Decision
 from marie_operator.controllers.mariejob.observation import Obstacle
 from marie_operator.controllers.mariejob.store import Page
 from marie_operator.marie.gateways import DocumentState, DocumentView
+from tests.controllers.mariejob.samples import PREFIX, SINGLE, UP, cluster, job, later, page, seen
 
 
 def documents(decision: Decision) -> JobDocuments:

@@ -3,12 +3,12 @@
 import json
 
 import pytest
-from tests.controllers.mariejob.apiserver import ApiServer
-from tests.controllers.mariejob.samples import job
 
 from marie_operator.api.mariejob import DocumentFailure
 from marie_operator.controllers.mariejob import failures
 from marie_operator.runtime.resource import CONFIG_MAPS, ObjectKey
+from tests.controllers.mariejob.apiserver import ApiServer
+from tests.controllers.mariejob.samples import job
 
 KEY = ObjectKey("docs", "scan-failures")
 

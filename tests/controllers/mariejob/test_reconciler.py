@@ -5,16 +5,16 @@ from collections.abc import AsyncIterator, Callable
 from itertools import count
 
 import pytest
-from tests.controllers.mariejob.apiserver import ApiServer
-from tests.controllers.mariejob.clock import TurnedClock
-from tests.controllers.mariejob.operator_process import KEY, Bucket, Marie, Process, served, wired
-from tests.controllers.mariejob.samples import SINGLE, cluster, job
 
 from marie_operator.api.mariejob import MarieJob
 from marie_operator.controllers import kinds
 from marie_operator.marie.gateways import DocumentState
 from marie_operator.runtime import Conflict, Unreachable
 from marie_operator.runtime.resource import CONFIG_MAPS, SECRETS, ObjectKey, Resource
+from tests.controllers.mariejob.apiserver import ApiServer
+from tests.controllers.mariejob.clock import TurnedClock
+from tests.controllers.mariejob.operator_process import KEY, Bucket, Marie, Process, served, wired
+from tests.controllers.mariejob.samples import SINGLE, cluster, job
 
 KEYS = [f"invoices/{number}.pdf" for number in range(7)]
 
@@ -103,12 +103,19 @@ async def test_failures_are_recorded_completely(stage: Stage, process: Process) 
 
 
 async def test_failures_that_cannot_be_recorded_do_not_stop_the_job(stage: Stage, process: Process) -> None:
-    stage.api.put(kinds.MARIE_JOBS, wired(job(backoffLimit=0)))
+    stage.api.put(kinds.MARIE_JOBS, wired(job(backoffLimit=0, batch={"maxInFlight": 4})))
     stage.api.put(CONFIG_MAPS, {"metadata": {"namespace": "docs", "name": "scan-failures"}})
     stage.marie.outcome = DocumentState.FAILED
+    await process.turn()
+    await process.turn()
+    stage.marie.work()
+    await process.turn()
+    stage.api.forbidden.add(("get", CONFIG_MAPS))
     await run(stage, process)
     assert process.status["phase"] == "Failed"
-    assert any("Rename or delete" in note for _, _, note in process.events.recorded)
+    notes = [note for _, _, note in process.events.recorded]
+    assert any("Rename or delete" in note for note in notes)
+    assert any('cannot get resource "configmaps"' in note for note in notes)
 
 
 async def test_a_single_failure_is_told_by_the_status_alone(stage: Stage, process: Process) -> None:

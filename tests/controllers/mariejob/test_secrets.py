@@ -3,12 +3,12 @@
 import base64
 
 import pytest
-from tests.controllers.mariejob.apiserver import ApiServer
-from tests.controllers.mariejob.clock import TurnedClock
 
 from marie_operator.controllers.mariejob.secrets import Secrets
 from marie_operator.runtime import Forbidden
 from marie_operator.runtime.resource import SECRETS, ObjectKey
+from tests.controllers.mariejob.apiserver import ApiServer
+from tests.controllers.mariejob.clock import TurnedClock
 
 KEY = ObjectKey("docs", "c-api-key")
 

@@ -9,8 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.controllers.mariejob.clusters import Clusters
-from tests.controllers.mariejob.samples import NOW, SINGLE, cluster, job, later, page, seen
 
 from marie_operator.api.conditions import JobReason
 from marie_operator.api.mariecluster import MarieCluster
@@ -25,6 +23,8 @@ from marie_operator.controllers.mariejob.source import Prefix
 from marie_operator.controllers.mariejob.store import ListRequest, explained
 from marie_operator.marie.gateways import DocumentState, DocumentView, GatewayView
 from marie_operator.runtime import Unparsable
+from tests.controllers.mariejob.clusters import Clusters
+from tests.controllers.mariejob.samples import NOW, SINGLE, cluster, job, later, page, seen
 
 GOLDEN = Path(__file__).with_name("sentences.txt")
 REQUEST = ListRequest(Prefix("bucket", "invoices/"))

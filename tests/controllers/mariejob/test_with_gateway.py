@@ -11,9 +11,6 @@ from datetime import UTC, datetime
 
 import aiohttp
 from prometheus_client import CollectorRegistry
-from tests.controllers.mariejob.apiserver import ApiServer
-from tests.controllers.mariejob.operator_process import KEY, Bucket, Events, served
-from tests.controllers.mariejob.samples import SINGLE, job
 
 from marie_operator.api.mariecluster import MarieCluster
 from marie_operator.api.mariejob import MarieJob
@@ -23,6 +20,9 @@ from marie_operator.marie.gateways import Gateways
 from marie_operator.runtime import Controller, Metrics, Typed, asked_for
 from marie_operator.runtime.resource import SECRETS, Object, ObjectKey
 from marie_operator.testing.gateway import Fault, Outcome, SimulatedGateways, SimulatedMarie
+from tests.controllers.mariejob.apiserver import ApiServer
+from tests.controllers.mariejob.operator_process import KEY, Bucket, Events, served
+from tests.controllers.mariejob.samples import SINGLE, job
 
 SPEED = 20
 CLUSTER = ObjectKey("docs", "c")

@@ -7,8 +7,6 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
-from tests.controllers.mariejob.samples import NOW, UP, cluster, job
-
 from marie_operator.api.mariejob import MarieJob, MarieJobStatus
 from marie_operator.controllers.mariejob.course import is_finished
 from marie_operator.controllers.mariejob.decide import decide
@@ -17,6 +15,7 @@ from marie_operator.controllers.mariejob.observation import Observation
 from marie_operator.controllers.mariejob.source import Prefix
 from marie_operator.controllers.mariejob.store import ListRequest, Page
 from marie_operator.marie.gateways import DocumentState, DocumentView, Ticket
+from tests.controllers.mariejob.samples import NOW, UP, cluster, job
 
 PAGE = 3
 

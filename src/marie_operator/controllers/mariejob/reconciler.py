@@ -18,6 +18,7 @@ from marie_operator.controllers.mariejob.observation import Observation
 from marie_operator.controllers.status import StatusWriter, write_status
 from marie_operator.runtime import (
     Conflict,
+    Forbidden,
     Informer,
     NotFound,
     ObjectReference,
@@ -127,14 +128,23 @@ class MarieJobReconciler:
         self._sources.gateways.follow(ObjectKey(namespace, cluster), key, decision.tickets, api_key=api_key)
 
     async def _record(self, job: MarieJob, decision: Decision) -> None:
-        """Keep the complete list of a batch's failures beside the job, whose status has room for the first only."""
+        """Keep the complete list of a batch's failures beside the job, whose status has room for the first only.
+
+        A record that cannot be kept is told, but does not keep the job from its end.
+        """
         documents = decision.status.documents
         if not decision.failures or documents is None:
             return
         try:
             await failures.record(self._client, job, decision.failures, total=documents.failed)
         except RecordTakenError as error:
-            self._announce(job, [Occurrence("Warning", EventReason.RECONCILE_FAILED, str(error))])
+            self._announce(job, [Occurrence("Warning", JobReason.NAME_TAKEN, str(error))])
+        except Forbidden as error:
+            note = (
+                f"Failures are not recorded in ConfigMap {failures.name(job.metadata.name)}: "
+                f"{error.message.rstrip('.')}. Apply config/rbac of the operator's version again."
+            )
+            self._announce(job, [Occurrence("Warning", JobReason.PERMISSION_DENIED, note)])
 
     async def _rest(self, job: MarieJob) -> Result:
         """A finished job needs no cluster, no Secret and no gateway."""

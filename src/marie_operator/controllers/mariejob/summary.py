@@ -58,11 +58,12 @@ def done(course: Course) -> Decision:
     if isinstance(course.plan.source, SingleDocument):
         return _failed(course)
     message = (
-        f"{documents.failed} of {sentences.count(documents.total or documents.listed)} failed, for example "
+        f"{documents.failed} of {sentences.count(documents.listed)} failed, for example "
         f"{documents.failures[0].uri}: {documents.failures[0].message} "
-        f"All are in ConfigMap {failures.name(course.job.metadata.name)}. Correct them, and make a new job for them. "
-        f"{sentences.results(course.job)}"
+        f"All are in ConfigMap {failures.name(course.job.metadata.name)}. Correct them, and make a new job for them."
     )
+    if documents.succeeded:
+        message = f"{message} {sentences.results(course.job)}"
     return _end(course, "Failed", JobCondition.FAILED, Verdict(True, JobReason.DOCUMENTS_FAILED, message))
 
 
