@@ -32,11 +32,9 @@ def judge(authorization: str, body: bytes, api_keys: Collection[str]) -> Reply |
         body: As received.
         api_keys: Accepted; none at all accepts nothing.
     """
-    scheme, _, token = authorization.partition(" ")
-    if scheme.lower() != "bearer":
-        return Reply.of({"status": "error", "message": "Not authenticated"}, 401)
-    if token not in api_keys:
-        return Reply.of({"status": "error", "message": "Invalid token or expired token."}, 401)
+    refusal = _credentials(authorization, api_keys)
+    if refusal is not None:
+        return refusal
     try:
         decoded = json.loads(body)
     except ValueError:
@@ -45,8 +43,19 @@ def judge(authorization: str, body: bytes, api_keys: Collection[str]) -> Reply |
         detail = f"'{type(decoded).__name__}' object has no attribute 'get'"
         return Reply.of({"status": "error", "message": "Internal server error", "detail": detail}, 500)
     action = (decoded.get("parameters") or {}).get("invoke_action")
-    if not action:
-        return _parameters(error="Invalid request, missing invoke_action")
+    return _parameters(error="Invalid request, missing invoke_action") if not action else _action(action, api_keys)
+
+
+def _credentials(authorization: str, api_keys: Collection[str]) -> Reply | None:
+    scheme, _, token = authorization.partition(" ")
+    if scheme.lower() != "bearer":
+        return Reply.of({"status": "error", "message": "Not authenticated"}, 401)
+    if token not in api_keys:
+        return Reply.of({"status": "error", "message": "Invalid token or expired token."}, 401)
+    return None
+
+
+def _action(action: Mapping[str, Any], api_keys: Collection[str]) -> Reply | Admitted:
     if not action.get("api_key"):
         return _parameters(error="Invalid request, missing api_key")
     if action["api_key"] not in api_keys:

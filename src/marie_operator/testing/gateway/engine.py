@@ -13,28 +13,20 @@ from marie_operator.testing.gateway.dag import UNFINISHED, Dag, Ids, Node, NodeS
 from marie_operator.testing.gateway.outcome import Document, Outcome, OutcomePolicy
 from marie_operator.testing.gateway.planner import Planner
 from marie_operator.testing.gateway.pool import Pool, Worker
-
-INSERTED = 0.2
-"""From the reply to a submission until its rows appear."""
-CYCLE = 1.0
-"""Between two rounds of the scheduler that had a slot to give."""
-SETTLED = 0.1
-"""From a task's end until the scheduler sees what it makes possible; it has given the slot away before that."""
-LEASE = 5.5
-"""From a dispatch until a task that failed can be dispatched again; attempts begin at about 1, 6 and 12 s."""
-RETRY_DELAY = 2.0
-"""The same from the failure, for attempts that took longer than the lease."""
-RETRY_LIMIT = 2
-NOTICED = 0.5
-"""From the death of a busy worker until its task is in retry."""
-LAPSE = 6.0
-"""For how long a dead worker stays registered."""
-CANCELLED = 0.6
-"""From the end of a live worker's registration until its call is cancelled."""
-REAPED = 10.0
-"""Between two looks for expired tickets; what they free can go to nobody until the look after."""
-STARTED_IDLE, STARTED = 5.0, 1.1
-"""From the first answer over HTTP until the scheduler runs, without and with an executor there."""
+from marie_operator.testing.gateway.timing import (
+    CANCELLED,
+    CYCLE,
+    INSERTED,
+    LAPSE,
+    LEASE,
+    NOTICED,
+    REAPED,
+    RETRY_DELAY,
+    RETRY_LIMIT,
+    SETTLED,
+    STARTED,
+    STARTED_IDLE,
+)
 
 ACCEPTING_POLICIES = frozenset({"allow_all", "allow_duplicate"})
 SOURCES = frozenset({"uri", "srcUrl", "data", "srcData", "srcBase64", "srcFile"})
@@ -211,28 +203,28 @@ class Engine:
         self.pool.add(Worker(executor, address, slots, self.now))
         self._wake()
 
-    def unregister(self, address: str) -> None:
+    def unregister(self, executor: str, address: str) -> None:
         """A worker's registration ends while it lives: harmless when idle; else its node stays active for ever."""
-        for worker in self._at(address):
-            self.pool.remove(worker)
-            self._reap_later()
-            for call in self._calls_of(worker):
-                self._in_this_life(CANCELLED, lambda call=call: self._drop(call))  # type: ignore[misc]
+        worker = self._find(executor, address)
+        self.pool.remove(worker)
+        self._reap_later()
+        for call in self._calls_of(worker):
+            self._in_this_life(CANCELLED, lambda call=call: self._drop(call))  # type: ignore[misc]
 
-    def crash(self, address: str) -> None:
+    def crash(self, executor: str, address: str) -> None:
         """A worker dies; its registration and the tickets of its tasks outlive it."""
-        for worker in self._at(address):
-            worker.alive = False
-            self._agenda.after(LAPSE, lambda worker=worker: self.pool.remove(worker))  # type: ignore[misc]
-            for call in self._calls_of(worker):
-                self.pool.abandon(call.node.id, self.now)
-                self._in_this_life(NOTICED, lambda call=call: self._lose(call))  # type: ignore[misc]
-                self._reap_later()
+        worker = self._find(executor, address)
+        worker.alive = False
+        self._agenda.after(LAPSE, lambda: self.pool.remove(worker))
+        for call in self._calls_of(worker):
+            self.pool.abandon(call.node.id, self.now)
+            self._reap_later()
+            self._in_this_life(NOTICED, lambda call=call: self._lose(call))  # type: ignore[misc]
 
-    def _at(self, address: str) -> list[Worker]:
-        found = [worker for worker in self.pool.workers() if worker.address == address and worker.alive]
-        if not found:
-            raise LookupError(f"no executor is registered at {address}; register() it first")
+    def _find(self, executor: str, address: str) -> Worker:
+        found = next((worker for worker in self.pool.of(executor) if worker.address == address), None)
+        if found is None:
+            raise LookupError(f"no {executor} is registered at {address}; register() it first")
         return found
 
     def _calls_of(self, worker: Worker) -> list[_Call]:

@@ -60,38 +60,55 @@ class Reply:
 class Fault:
     """Something that goes wrong with requests.
 
-    Which requests: ``method``, ``path`` and ``matches`` must all agree. What happens:
+    Which requests: ``path``, ``method`` and ``matches`` must all agree. What happens:
 
-    ==================================  =========================================================
-    ``delay=5.0``                       the gateway does nothing for a while, then its usual work
-    ``reset=True``                      the connection breaks; the request had no effect
-    ``reset=True, effect=True``         the reply is lost; the request took effect
-    ``status=502``                      somebody else answers; the request had no effect
-    ``status=500, effect=True``         the answer is wrong; the request took effect
-    ``status=200, body=b"<html>"``      rubbish
-    ==================================  =========================================================
+    ============================  =========================================================
+    ``delay=5.0``                 the gateway does nothing for a while, then its usual work
+    ``reset=True``                the connection breaks; the request had no effect
+    ``lost=True``                 the connection breaks; the request took effect
+    ``status=502``                somebody else answers; the request had no effect
+    ``status=500, effect=True``   somebody else answers; the request took effect
+    ``status=200, body="<html>``  rubbish
+    ============================  =========================================================
 
     Attributes:
         path: Requests whose path begins so.
-        method: In capitals; nothing for any.
-        matches: Whether a request that agrees so far is meant.
         times: How many of them; -1 for all.
-        delay: Seconds of the loop's clock, which ``speed`` does not divide.
-        reset: No answer.
         status: Another answer; 0 for the real one.
         body: Of the other answer.
-        effect: Whether a request that gets no answer or another one is executed nevertheless.
+        delay: Seconds of the loop's clock, which ``speed`` does not divide.
+        lost: No answer, though the request takes effect; short for ``reset`` and ``effect``.
+        reset: No answer.
+        effect: Whether a request takes effect that gets no answer, or another one.
+        method: In capitals; nothing for any.
+        matches: Whether a request that agrees so far is meant.
     """
 
-    path: str = "/"
+    path: str
+    times: int = 1
+    status: int = 0
+    body: str | bytes = ""
+    delay: float = 0.0
+    lost: bool = False
+    reset: bool = False
+    effect: bool = False
     method: str = ""
     matches: Callable[[Request], bool] = lambda _: True
-    times: int = 1
-    delay: float = 0.0
-    reset: bool = False
-    status: int = 0
-    body: bytes = b""
-    effect: bool = False
+
+    def instead_of(self, answer: Callable[[], Reply]) -> Reply | None:
+        """What comes instead of the real answer; None when nothing does.
+
+        Args:
+            answer: Executes the request.
+        """
+        if not (self.status or self.lost or self.reset):
+            return answer()
+        if self.effect or self.lost:
+            answer()
+        if self.lost or self.reset:
+            return None
+        body = self.body.encode() if isinstance(self.body, str) else self.body
+        return Reply(self.status, body, {"content-type": "application/json"})
 
     def meets(self, request: Request) -> bool:
         """Whether the fault happens to a request; that uses it up."""
