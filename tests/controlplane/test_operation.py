@@ -1,0 +1,120 @@
+"""The operator as a process: probes, metrics, handing over, stopping, lacking rights, objects it cannot read."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+import pytest_asyncio
+
+from marie_operator.testing.controlplane import ControlPlane
+from tests.controlplane.clusters import cluster, job
+from tests.controlplane.conftest import install
+from tests.controlplane.world import Stage, World
+
+
+async def fetched(port: int, path: str) -> tuple[int, str]:
+    async with aiohttp.ClientSession() as session, session.get(f"http://127.0.0.1:{port}{path}") as response:
+        return response.status, await response.text()
+
+
+async def test_probes_and_metrics(world: World) -> None:
+    async def ready() -> bool:
+        try:
+            return await fetched(world.operator.health, "/readyz") == (200, "ok")
+        except aiohttp.ClientError:
+            return False
+
+    await world.until("ready", ready)
+    status, text = await fetched(world.operator.health, "/healthz?verbose")
+    assert status == 200
+    assert text.splitlines() == ["[+]event-loop ok", "healthz check passed"]
+    _, text = await fetched(world.operator.metrics, "/metrics")
+    for name in ("controller_runtime_reconcile_total", "workqueue_depth", "rest_client_requests_total"):
+        assert f"# TYPE {name} " in text
+
+
+@pytest.mark.timeout(120)
+async def test_a_standby_takes_over_at_once_after_a_clean_stop_and_in_time_after_a_kill(world: World) -> None:
+    await world.operator.end()
+    lease = "--lease-namespace=marie-system", f"--lease-name={world.namespace}"
+    first, second = (world.new_operator("--leader-election", *lease) for _ in range(2))
+
+    async def leads(operator: Any) -> bool:
+        return "became leader" in operator.log
+
+    world.operator = first
+    await first.start()
+    await world.until("the first leads", lambda: leads(first))
+    await second.start()
+    await asyncio.sleep(3)
+    assert not await leads(second)
+    assert await first.end() == 0
+    await world.until("the second leads", lambda: leads(second), timeout=6)
+
+    third = world.new_operator("--leader-election", *lease)
+    await third.start()
+    await second.kill()
+    world.operator = third
+    await world.until("the third leads", lambda: leads(third), timeout=25)
+    await world.create(cluster("c"))
+    await world.condition("marieclusters", "c", "Ready")
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def private(stage: Stage, binaries: Path, tmp_path: Path) -> AsyncIterator[World]:
+    """A control plane of the test's own, whose roles and CRDs it may change."""
+    async with ControlPlane(binaries, tmp_path, controllers=False) as plane, plane.api() as api:
+        await install(plane)
+        own = Stage(plane, api, stage.kubelet, stage.gateways, stage.gateways_url, stage.s3)
+        result = World(own, "default", tmp_path)
+        async with result.running():
+            yield result
+
+
+@pytest.mark.timeout(120)
+async def test_a_missing_permission_is_named_on_the_object_and_in_the_log(private: World) -> None:
+    roles = "/apis/rbac.authorization.k8s.io/v1/clusterroles/marie-operator"
+    role = await private.api.get(roles)
+    for rule in role["rules"]:
+        if "deployments" in rule["resources"]:
+            rule["verbs"].remove("patch")
+    await private.api.call("PUT", roles, role)
+    await private.create(cluster("c"))
+    condition = await private.condition("marieclusters", "c", "Ready", "False", reason="PermissionDenied")
+    assert 'cannot patch resource "deployments" in API group "apps"' in condition["message"]
+    assert (await private.get("services", "c-server-svc"))["spec"]["type"] == "ClusterIP"
+
+
+@pytest.mark.timeout(120)
+async def test_an_object_that_no_longer_parses_says_so_and_harms_no_other(private: World) -> None:
+    """As one stored under an older CRD: the schema is taken away for as long as it takes to store it."""
+    path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/marieclusters.marie.ai"
+    crd = await private.api.get(path)
+    schema = json.loads(json.dumps(crd["spec"]["versions"][0]["schema"]))
+    crd["spec"]["versions"][0]["schema"] = {
+        "openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+    }
+    await private.api.call("PUT", path, crd)
+    bad = cluster("old")
+    bad["spec"]["executorGroupSpecs"] = "none"
+
+    async def stored() -> bool:
+        await private.create(bad)
+        return True
+
+    await private.until("the object is stored", stored)
+    condition = await private.condition("marieclusters", "old", "Ready", "False", reason="Unreadable")
+    assert "executorGroupSpecs" in condition["message"]
+    crd = await private.api.get(path)
+    crd["spec"]["versions"][0]["schema"] = schema
+    await private.api.call("PUT", path, crd)
+
+    await private.create(cluster("new"))
+    await private.condition("marieclusters", "new", "Ready", "False", reason="ServerStarting")
+    await private.create(job("j", "old"))
+    await private.condition("mariejobs", "j", "Submitted", "False")
+    assert "failed unexpectedly" not in private.operator.log
