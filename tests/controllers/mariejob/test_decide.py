@@ -141,6 +141,15 @@ def test_suspension_submits_nothing_and_follows_what_is_in_flight() -> None:
     assert is_true(paused.status, JobCondition.SUSPENDED)
 
 
+def test_what_was_not_submitted_before_the_suspension_is_not_at_marie() -> None:
+    first = decide(job(SINGLE), seen())
+    waiting = {first.tickets[0].ref_id: DocumentView(DocumentState.WAITING)}
+    paused = decide(job(SINGLE, suspend=True, status=first.status), seen(documents=waiting))
+    assert shown(paused.status, JobCondition.SUSPENDED).reason == JobReason.SUSPENDED
+    assert paused.status.phase == "Pending"
+    assert documents(paused) == documents(first)
+
+
 def test_resumption_starts_the_clock_anew() -> None:
     first = decide(job(SINGLE, activeDeadlineSeconds=60), seen())
     paused = decide(job(SINGLE, activeDeadlineSeconds=60, suspend=True, status=first.status), seen(now=later(hours=2)))

@@ -148,6 +148,16 @@ async def test_without_a_key_the_job_waits_and_says_so(stage: Stage, process: Pr
     assert stage.marie.dags == {}
 
 
+async def test_while_suspended_no_key_is_handed_out(stage: Stage, process: Process) -> None:
+    stage.api.put(kinds.MARIE_JOBS, wired(job(SINGLE)))
+    await process.turn()
+    live = stage.api.objects[kinds.MARIE_JOBS, KEY]
+    stage.api.put(kinds.MARIE_JOBS, {**live, "spec": {**live["spec"], "suspend": True}})
+    await process.turn()
+    assert process.monitors.keys == ["mas_key", ""]
+    assert len(process.monitors.followed) == 1
+
+
 async def test_a_key_that_may_not_be_read_is_named(stage: Stage, process: Process) -> None:
     stage.api.forbidden.add(("get", SECRETS))
     await process.turn()

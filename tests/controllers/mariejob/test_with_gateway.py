@@ -145,7 +145,8 @@ async def test_a_gateway_that_misbehaves_delays_the_batch_and_no_more() -> None:
         stage.marie.faults = [
             Fault("/api/v1/invoke", times=2, lost=True),
             Fault("/api/v1/invoke", times=2, status=503),
-            Fault("/api/v1/invoke", times=2, status=200, body="<html>rubbish</html>"),
+            Fault("/api/v1/invoke", times=2, status=500, effect=True),
+            Fault("/api/v1/invoke", times=2, status=200, body=b"<html>rubbish</html>"),
             Fault("/api/debug", times=2, status=500),
             Fault("/api/jobsXX", times=3, status=500),
             Fault("/api/jobs/", times=3, status=500),

@@ -16,6 +16,8 @@ from marie_operator.controllers.mariejob.plan import Plan
 from marie_operator.controllers.mariejob.source import SingleDocument
 from marie_operator.marie.gateways import DocumentState, DocumentView
 
+_NOT_SUBMITTED = frozenset({DocumentState.WAITING, DocumentState.KEY_REFUSED})
+
 
 @dataclass(frozen=True, slots=True)
 class Course:
@@ -55,9 +57,19 @@ class Course:
         return cluster.metadata.name if isinstance(cluster, MarieCluster) else self.job.status.cluster_name
 
     @property
-    def at_marie(self) -> Sequence[DocumentInFlight]:
-        """Documents that Marie may have: in flight, and not waiting for another attempt."""
+    def followed(self) -> Sequence[DocumentInFlight]:
+        """Documents for the monitor: in flight, and not waiting for another attempt."""
         return [document for document in self.documents.in_flight if document.not_before is None]
+
+    @property
+    def at_marie(self) -> Sequence[DocumentInFlight]:
+        """Documents that Marie has or may have: all that are followed, but for those known not to be submitted."""
+        known = self.seen.documents
+        return [
+            document
+            for document in self.followed
+            if document.dag_id or document.ref_id not in known or known[document.ref_id].state not in _NOT_SUBMITTED
+        ]
 
     @property
     def confirmed(self) -> bool:
@@ -87,9 +99,9 @@ class Course:
 
     @property
     def views(self) -> Sequence[DocumentView]:
-        """What the monitor knows of the documents that Marie may have."""
+        """What the monitor knows of the documents it follows."""
         known = self.seen.documents
-        return [known[document.ref_id] for document in self.at_marie if document.ref_id in known]
+        return [known[document.ref_id] for document in self.followed if document.ref_id in known]
 
     @property
     def needs_submission(self) -> bool:

@@ -117,7 +117,7 @@ def _tickets(course: Course) -> tuple[Ticket, ...]:
         submission.ticket(
             course.job, course.plan, document, start=course.start or course.now, fresh=document.ref_id not in sent
         )
-        for document in course.at_marie
+        for document in course.followed
     )
 
 
@@ -134,7 +134,7 @@ def _listing(course: Course) -> ListRequest | None:
 def _requeue_after(course: Course) -> float | None:
     """Seconds until a deadline, another attempt, or another look at an obstacle that does not announce its end."""
     times = [course.deadlines.next(course.now)]
-    if course.obstacle is not None:
+    if course.obstacle is not None and not course.suspended:
         since = condition(course.job.status, JobCondition.SUBMITTED)
         waited = course.now - since.last_transition_time if since is not None else timedelta(0)
         times.append(course.now + min(max(waited, _LEAST_WAIT), _MOST_WAIT))

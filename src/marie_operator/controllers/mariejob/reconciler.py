@@ -121,7 +121,8 @@ class MarieJobReconciler:
         if not isinstance(seen.cluster, MarieCluster):
             return
         key, namespace = _key(job), job.metadata.namespace
-        api_key = seen.api_key if isinstance(seen.api_key, str) else ""
+        # Without a key nothing is submitted, and what Marie has is followed all the same.
+        api_key = seen.api_key if isinstance(seen.api_key, str) and not job.spec.suspend else ""
         cluster = seen.cluster.metadata.name
         if job.status.cluster_name not in {"", cluster}:
             self._sources.gateways.follow(ObjectKey(namespace, job.status.cluster_name), key, (), api_key="")

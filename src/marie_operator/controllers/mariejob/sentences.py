@@ -78,7 +78,7 @@ def _many(course: Course) -> str:
 def _told(course: Course) -> str:
     """What the monitor has to say of a document that is not confirmed yet."""
     known = course.seen.documents
-    for document in course.at_marie:
+    for document in course.followed:
         view = known.get(document.ref_id)
         if view is not None and view.message and not view.dag_id:
             return f" {document.uri}: {view.message.rstrip('.')}."
