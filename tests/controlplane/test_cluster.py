@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from marie_operator.testing.kubelet import Behaviour
 from tests.controlplane.clusters import cluster, group
 from tests.controlplane.world import World
 
@@ -133,10 +134,11 @@ async def test_each_kind_of_change_takes_effect_and_rolls_nothing_else(world: Wo
         updated = await world.api.call("PUT", world.path("marieclusters", "c"), live)
         generation = updated["metadata"]["generation"]
 
-        async def settled(generation: int = generation) -> bool:
+        wanted = "Suspended" if live["spec"].get("suspend") else "Ready"
+
+        async def settled(generation: int = generation, wanted: str = wanted) -> bool:
             status = (await world.get("marieclusters", "c"))["status"]
             truth = {each["type"]: each["status"] for each in status["conditions"]}
-            wanted = "Suspended" if live["spec"].get("suspend") else "Ready"
             return bool(status["observedGeneration"] == generation and truth[wanted] == "True")
 
         await world.until(f"{change.__name__} is done", settled)
@@ -202,8 +204,6 @@ async def test_a_field_that_someone_else_owns_is_reported_and_not_fought_over(wo
 
 
 async def test_a_pod_that_cannot_start_is_named_with_its_reason(world: World) -> None:
-    from marie_operator.testing.kubelet import Behaviour
-
     broken = Behaviour(
         {"marie.ai/cluster": "c", "marie.ai/group": "ocr"}, waiting="ImagePullBackOff", message="no such image"
     )

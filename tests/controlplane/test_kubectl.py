@@ -8,7 +8,7 @@ async def test_explain_describes_every_own_field(world: World) -> None:
     text = await world.kubectl("explain", "mariecluster.spec.executorGroupSpecs")
     for field in ("groupName", "replicas", "executorName", "slots", "template"):
         assert field in text
-    assert "registers" in await world.kubectl("explain", "mariecluster.spec.executorGroupSpecs.executorName")
+    assert "extract_executor" in await world.kubectl("explain", "mariecluster.spec.executorGroupSpecs.executorName")
     assert "s3://" in await world.kubectl("explain", "mariejob.spec.input.uri")
 
 

@@ -59,7 +59,7 @@ CLUSTER_PERMISSIONS = (
         ("get",),
         "API keys and object store credentials, read by the name that a spec gives, never listed.",
     ),
-    Permission("", ("configmaps",), ("create", "patch"), "The complete list of a job's failed documents."),
+    Permission("", ("configmaps",), ("get", "create", "patch"), "The complete list of a job's failed documents."),
     Permission(
         "events.k8s.io", ("events",), ("create", "patch"), "Events on clusters and jobs; repeated ones are counted up."
     ),

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import yaml
 from kubernetes_asyncio import config as loaders
 from kubernetes_asyncio.client.configuration import Configuration
 
@@ -95,7 +96,7 @@ async def _load_file(name: str, context: str | None, configuration: Any) -> None
         )
     except loaders.ConfigException as error:
         raise ConfigError(f"kubeconfig {name} cannot be used: {error}") from error
-    except (OSError, ValueError, TypeError, AttributeError, KeyError) as error:
+    except (yaml.YAMLError, OSError, ValueError, TypeError, AttributeError, KeyError) as error:
         # The loader trusts the file's shape: anything else than YAML of the right form ends here.
         raise ConfigError(f"kubeconfig {name} is not a kubeconfig: {error}") from error
 
