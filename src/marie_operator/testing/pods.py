@@ -60,7 +60,7 @@ class MariePods:
         if self._is_server(pod):
             # Its successor may serve already.
             if self._servers.get(marie) == uid:
-                marie.stop()
+                marie.kill()
             return
         address = self._addresses.pop(uid)
         for executor in self._executors(pod):
