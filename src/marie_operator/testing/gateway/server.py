@@ -27,7 +27,7 @@ def application(find: Callable[[web.Request], SimulatedMarie | None], prefix: st
             return web.Response(status=503)
         asked = Request(
             method=request.method,
-            path=request.match_info["path"] or "/",
+            path="/" + request.match_info["path"].removeprefix("/"),
             query=request.query,
             authorization=request.headers.get(hdrs.AUTHORIZATION, ""),
             body=await request.read(),
