@@ -62,7 +62,7 @@ run: $(READY) ## Run the operator on this machine against the current kubeconfig
 	$(BIN)/python -m marie_operator run
 
 demo: $(READY) ## A control plane, the operator and the example cluster and job, live on this machine.
-	$(BIN)/python -m marie_operator demo --binaries "$$(hack/controlplane/build.sh)"
+	$(BIN)/python -m marie_operator demo --binaries "$$(hack/controlplane/build.sh)" $(ARGS)
 
 test: lint unit controlplane ## Prove the project: lint, unit tests, tests on a real control plane.
 

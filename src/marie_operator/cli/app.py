@@ -95,7 +95,7 @@ def run(
     ] = LogFormat.auto,
 ) -> None:
     """Run the operator against a Kubernetes cluster (the default command)."""
-    from marie_operator.cli import run as running  # noqa: PLC0415 - --help answers without loading the operator
+    import marie_operator.cli.run as running  # noqa: PLC0415 - --help answers without loading the operator
 
     logs.configure(level=log_level, style=log_format)
     settings = Settings(
@@ -124,7 +124,7 @@ def demo(
     keep: Annotated[bool, typer.Option("--keep", help="Leave everything running at the end, until Ctrl-C.")] = False,
 ) -> None:
     """Watch the example cluster and job run on a real control plane on this machine."""
-    from marie_operator.cli import demo as showing  # noqa: PLC0415 - the demo's dependencies are optional
+    import marie_operator.cli.demo as showing  # noqa: PLC0415 - the demo's dependencies are optional
 
     raise typer.Exit(showing.main(binaries=binaries, documents=documents, keep=keep))
 

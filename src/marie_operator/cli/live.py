@@ -1,0 +1,127 @@
+"""What the demo shows: one state of the cluster and the job, as a picture or as lines."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.panel import Panel
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from marie_operator.builders import association
+
+SHOWN_EVENTS = 6
+_COLOURS = {
+    "Running": "green",
+    "Succeeded": "green",
+    "Ready": "green",
+    "Failed": "red",
+    "Creating": "yellow",
+    "Pending": "yellow",
+    "Starting": "yellow",
+    "Initializing": "yellow",
+}
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What the API server said at one moment."""
+
+    cluster: dict[str, Any] = field(default_factory=dict)
+    job: dict[str, Any] = field(default_factory=dict)
+    pods: Sequence[dict[str, Any]] = ()
+    events: Sequence[dict[str, Any]] = ()
+
+    @property
+    def ended(self) -> bool:
+        """Whether the job has come to its end."""
+        return self.job.get("status", {}).get("phase") in {"Succeeded", "Failed", "Cancelled"}
+
+
+def picture(seen: Snapshot) -> RenderableType:
+    """The whole of it, for a terminal."""
+    return Group(_cluster(seen), _job(seen), _events(seen))
+
+
+def lines(before: Snapshot, seen: Snapshot) -> Iterator[str]:
+    """What has changed, one line each, where there is no terminal."""
+    for kind, old, new in (("MarieCluster", before.cluster, seen.cluster), ("MarieJob", before.job, seen.job)):
+        was, now = _told(old), _told(new)
+        if now != was and new:
+            yield f"{kind} {new['metadata']['name']}: {now}"
+    known = {event["metadata"]["name"] for event in before.events}
+    for event in seen.events:
+        if event["metadata"]["name"] not in known:
+            yield f"  {event['reason']}: {event['note']}"
+
+
+def _told(obj: dict[str, Any]) -> str:
+    status = obj.get("status", {})
+    message = status.get("message") or _message(status, "Ready")
+    return f"{status.get('phase', 'new')}{f': {message}' if message else ''}"
+
+
+def _message(status: dict[str, Any], condition: str) -> str:
+    found = (each["message"] for each in status.get("conditions", ()) if each["type"] == condition)
+    return str(next(found, ""))
+
+
+def _cluster(seen: Snapshot) -> Panel:
+    status = seen.cluster.get("status", {})
+    table = Table(box=None, pad_edge=False, expand=True)
+    for column in ("pod", "role", "group", "state", "address"):
+        table.add_column(column, style="dim" if column == "address" else "")
+    for pod in sorted(seen.pods, key=lambda each: str(each["metadata"]["name"])):
+        labels = pod["metadata"].get("labels", {})
+        state = _state(pod)
+        table.add_row(
+            pod["metadata"]["name"],
+            labels.get(association.NODE_TYPE_LABEL, ""),
+            labels.get(association.GROUP_LABEL, ""),
+            Text(state, style=_COLOURS.get(state, "")),
+            pod.get("status", {}).get("podIP", ""),
+        )
+    heading = _heading("MarieCluster", seen.cluster)
+    return Panel(Group(table, Text(_message(status, "Ready"), style="dim")), title=heading, title_align="left")
+
+
+def _heading(kind: str, obj: dict[str, Any]) -> Text:
+    phase = obj.get("status", {}).get("phase", "new")
+    name = obj.get("metadata", {}).get("name", "…")
+    return Text.assemble(f"{kind} ", (name, "bold"), "  ", (phase, _COLOURS.get(phase, "")))
+
+
+def _state(pod: dict[str, Any]) -> str:
+    if "deletionTimestamp" in pod["metadata"]:
+        return "Ending"
+    conditions = {each["type"]: each["status"] for each in pod.get("status", {}).get("conditions", ())}
+    if conditions.get("Ready") == "True":
+        return "Ready"
+    return "Starting" if conditions.get("PodScheduled") == "True" else "Pending"
+
+
+def _job(seen: Snapshot) -> Panel:
+    status = seen.job.get("status", {})
+    documents = status.get("documents", {})
+    bar = ProgressBar(total=100, completed=status.get("progress", 0), width=40)
+    counts = (
+        f"{documents.get('succeeded', 0)} done, {len(documents.get('inFlight', ()))} in flight,"
+        f" {documents.get('failed', 0)} failed, {documents.get('listed', 0)} of {documents.get('total', '?')} taken up"
+    )
+    heading = _heading("MarieJob", seen.job)
+    progress = Table.grid(padding=(0, 2))
+    progress.add_row(bar, Text(counts))
+    body = Group(progress, Text(status.get("message", ""), style="dim"))
+    return Panel(body, title=heading, title_align="left")
+
+
+def _events(seen: Snapshot) -> Panel:
+    rows = Table.grid(padding=(0, 1))
+    for event in seen.events[-SHOWN_EVENTS:]:
+        colour = "yellow" if event.get("type") == "Warning" else "cyan"
+        rows.add_row(
+            Text(event["reason"], style=colour), Text(event.get("note", ""), overflow="ellipsis", no_wrap=True)
+        )
+    return Panel(rows, title="Events", title_align="left")
