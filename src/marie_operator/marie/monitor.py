@@ -83,7 +83,13 @@ class Monitor:
         self._looked_at = float("-inf")
         self._planners_at = float("-inf")
         self._backoff = 0.0
-        self.view = GatewayView()
+        self._view = GatewayView()
+        self._asked = False
+
+    @property
+    def view(self) -> GatewayView | None:
+        """What is known of the gateway; None until it was asked once."""
+        return self._view if self._asked else None
 
     @property
     def url(self) -> str:
@@ -131,11 +137,11 @@ class Monitor:
 
     async def _look(self) -> None:
         now = self._clock.monotonic()
-        interval = RESTING if self.view.running else STARTING
-        if now - self._looked_at >= interval or not self.view.reachable:
+        interval = RESTING if self._view.running else STARTING
+        if now - self._looked_at >= interval or not self._view.reachable:
             self._looked_at = now
             await self._look_at_gateway()
-        if self.view.running:
+        if self._view.running:
             await self._search()
             await self._submit()
             await self._confirm()
@@ -143,11 +149,11 @@ class Monitor:
 
     def _pause(self) -> float:
         """Seconds until the next look."""
-        if not self.view.reachable:
+        if not self._view.reachable:
             self._backoff = min(max(self._backoff * 2, FIRST_BACKOFF), MAX_BACKOFF)
             return self._backoff * (0.5 + 0.5 * self._jitter())
         self._backoff = 0.0
-        if not self.view.running:
+        if not self._view.running:
             return STARTING
         states = {document.view.state for document in self._all()}
         if DocumentState.SUBMITTING in states:
@@ -161,21 +167,21 @@ class Monitor:
                 reachable=True,
                 running=running,
                 problem="" if running else "The gateway answers, but its scheduler does not run yet.",
-                planners=await self._planners() if running else self.view.planners,
+                planners=await self._planners() if running else self._view.planners,
                 executors={name: len(found) for name, found in (await self._gateway.worker_addresses()).items()},
             )
         except Unanswered as error:
             view = GatewayView(problem=f"The gateway does not answer as it should: {error}.")
-        if view != self.view:
-            if view.problem and view.problem != self.view.problem:
+        if view != self._view or not self._asked:
+            if view.problem and view.problem != self._view.problem:
                 log.info("gateway", url=self.url, problem=view.problem)
-            self.view = view
+            self._view, self._asked = view, True
             self._on_gateway()
 
     async def _planners(self) -> frozenset[str]:
         now = self._clock.monotonic()
-        if self.view.planners is not None and now - self._planners_at < PLANNERS_AGE:
-            return self.view.planners
+        if self._view.planners is not None and now - self._planners_at < PLANNERS_AGE:
+            return self._view.planners
         self._planners_at = now
         return await self._gateway.planners()
 

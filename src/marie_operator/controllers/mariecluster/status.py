@@ -157,13 +157,22 @@ def _server(seen: Observation) -> Verdict:
         if found := trouble.first(pods):
             return Verdict(False, ClusterReason.SERVER_FAILING, f"The server does not start: {found}.")
         return Verdict(False, ClusterReason.SERVER_STARTING, "The server's pod is starting.")
-    if seen.gateway is None or not seen.gateway.reachable:
-        problem = seen.gateway.problem if seen.gateway else ""
-        return Verdict(False, ClusterReason.GATEWAY_UNREACHABLE, problem or "The gateway has not been asked yet.")
+    if seen.gateway is None:
+        return _server_before(cluster)
+    if not seen.gateway.reachable:
+        return Verdict(False, ClusterReason.GATEWAY_UNREACHABLE, seen.gateway.problem)
     if not seen.gateway.running:
         problem = seen.gateway.problem or "The gateway answers, but its scheduler is not running yet."
         return Verdict(False, ClusterReason.SCHEDULER_STOPPED, problem)
     return Verdict(True, ClusterReason.SERVER_READY, "The server's pod is ready and its scheduler is running.")
+
+
+def _server_before(cluster: MarieCluster) -> Verdict:
+    """What was known of the server: an operator that has just started knows nothing newer, and nothing else."""
+    for condition in cluster.status.conditions:
+        if condition.type == ClusterCondition.SERVER_POD_READY:
+            return Verdict(condition.status == "True", ClusterReason(condition.reason), condition.message)
+    return Verdict(False, ClusterReason.SERVER_STARTING, "The server's pod is ready; its gateway is being asked.")
 
 
 def _executors(seen: Observation, groups: Mapping[str, ExecutorGroupStatus]) -> Verdict:
