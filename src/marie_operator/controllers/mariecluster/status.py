@@ -48,7 +48,7 @@ class Verdict(NamedTuple):
     """One condition's status with its reason and sentence."""
 
     status: bool
-    reason: ClusterReason
+    reason: str
     message: str
 
 
@@ -171,7 +171,7 @@ def _server_before(cluster: MarieCluster) -> Verdict:
     """What was known of the server: an operator that has just started knows nothing newer, and nothing else."""
     for condition in cluster.status.conditions:
         if condition.type == ClusterCondition.SERVER_POD_READY:
-            return Verdict(condition.status == "True", ClusterReason(condition.reason), condition.message)
+            return Verdict(condition.status == "True", condition.reason, condition.message)
     return Verdict(False, ClusterReason.SERVER_STARTING, "The server's pod is ready; its gateway is being asked.")
 
 

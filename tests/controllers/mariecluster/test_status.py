@@ -1,0 +1,137 @@
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from marie_operator.api.conditions import ClusterReason
+from marie_operator.api.mariecluster import MarieClusterStatus
+from marie_operator.controllers.mariecluster import status
+from marie_operator.controllers.mariecluster.status import DETAIL_INTERVAL, Refusal
+from marie_operator.marie.gateways import GatewayView
+from tests.controllers.mariecluster.seen import NOW, RUNNING, cluster, pod, seen
+
+ALL_READY = {"c-server": 1, "c-executor-ocr": 1}
+
+
+def condition(found: MarieClusterStatus, kind: str) -> tuple[str, str, str]:
+    item = next(each for each in found.conditions if each.type == kind)
+    return item.status, item.reason, item.message
+
+
+def test_a_new_cluster_is_creating() -> None:
+    found = status.of(seen(cluster(), gateway=None))
+    assert found.phase == "Creating"
+    assert found.observed_generation == 2
+    assert found.server_ready is False
+    assert condition(found, "Ready") == ("False", "ServerStarting", "The server's pod is starting.")
+    assert (found.desired_executor_replicas, found.ready_executor_replicas) == (1, 0)
+
+
+def test_all_ready_is_running_and_provisioned() -> None:
+    found = status.of(seen(cluster(), ALL_READY))
+    assert found.phase == "Running"
+    assert {each.type: each.status for each in found.conditions} == {
+        "Ready": "True",
+        "MarieClusterProvisioned": "True",
+        "ServerPodReady": "True",
+        "AllExecutorsReady": "True",
+        "Suspended": "False",
+    }
+
+
+@pytest.mark.parametrize(
+    ("gateway", "reason"),
+    [
+        (GatewayView(problem="nobody answers"), "GatewayUnreachable"),
+        (GatewayView(reachable=True, problem="not yet"), "SchedulerStopped"),
+    ],
+)
+def test_a_ready_pod_without_a_running_scheduler_is_no_ready_server(gateway: GatewayView, reason: str) -> None:
+    found = status.of(seen(cluster(), ALL_READY, gateway=gateway))
+    assert found.server_ready is False
+    assert condition(found, "Ready") == ("False", reason, gateway.problem)
+
+
+def test_an_operator_that_has_not_asked_yet_keeps_what_was_known() -> None:
+    known = status.of(seen(cluster(), ALL_READY)).model_dump(mode="json", by_alias=True)
+    again = cluster(status=known)
+    assert status.of(seen(again, ALL_READY, gateway=None)) == again.status
+
+
+def test_one_pool_waits_and_says_for_which_pod() -> None:
+    waiting = {"name": "marie", "state": {"waiting": {"reason": "ErrImagePull", "message": "not found"}}}
+    broken = pod("c-executor-ner-1", "executor", "ner", containerStatuses=[waiting])
+    two = cluster({"groupName": "ocr"}, {"groupName": "ner", "replicas": 2})
+    found = status.of(seen(two, {**ALL_READY, "c-executor-ner": 1}, pods=[broken]))
+    assert condition(found, "Ready") == (
+        "False",
+        "ExecutorsFailing",
+        "Waiting for executors: ner: 1 of 2 ready (pod c-executor-ner-1, container marie: ErrImagePull: not found).",
+    )
+
+
+def test_a_pod_that_fits_on_no_node_says_so() -> None:
+    scheduled = {"type": "PodScheduled", "status": "False", "message": "0/2 nodes: Insufficient nvidia.com/gpu"}
+    found = status.of(seen(cluster(), pods=[pod("c-server-1", "server", conditions=[scheduled])]))
+    assert condition(found, "ServerPodReady")[2] == (
+        "The server does not start: pod c-server-1 cannot be scheduled: 0/2 nodes: Insufficient nvidia.com/gpu."
+    )
+
+
+def test_suspension_waits_for_the_pods_to_go() -> None:
+    off = cluster(suspend=True)
+    found = status.of(seen(off, {"c-server": 1}))
+    assert found.phase == "Suspended"
+    assert condition(found, "Suspended") == ("False", "Suspending", "Waiting for 1 pods to end.")
+    assert condition(status.of(seen(off)), "Suspended")[:2] == ("True", "Suspended")
+
+
+def test_provisioned_stays_when_a_pod_goes() -> None:
+    known = status.of(seen(cluster(), ALL_READY)).model_dump(mode="json", by_alias=True)
+    found = status.of(seen(cluster(status=known), {"c-server": 1}))
+    assert condition(found, "MarieClusterProvisioned")[0] == "True"
+    assert condition(found, "Ready")[0] == "False"
+    assert found.phase == "Running"
+
+
+def test_a_refusal_is_the_news() -> None:
+    refusals = [Refusal(ClusterReason.NAME_TAKEN, "Taken."), Refusal(ClusterReason.CHILD_REFUSED, "Refused.")]
+    found = status.of(seen(cluster(), ALL_READY, refusals=refusals))
+    assert found.phase == "Failed"
+    assert condition(found, "Ready") == ("False", "NameTaken", "Taken. (1 more like this.)")
+
+
+READINESS = st.fixed_dictionaries({"c-server": st.integers(0, 1), "c-executor-ocr": st.integers(0, 3)})
+GATEWAYS = st.sampled_from([None, GatewayView(problem="x"), GatewayView(reachable=True), RUNNING])
+
+
+@given(READINESS, GATEWAYS, st.booleans())
+def test_status_is_a_fixed_point(ready: dict[str, int], gateway: GatewayView | None, suspend: bool) -> None:
+    """Looking again at the same things says the same: a reconcile of an object at rest writes nothing."""
+
+    def look(known: Any) -> MarieClusterStatus:
+        return status.of(seen(cluster(suspend=suspend, status=known), ready, gateway=gateway))
+
+    once = look(None).model_dump(mode="json", by_alias=True)
+    assert look(once).model_dump(mode="json", by_alias=True) == once
+
+
+@given(READINESS, READINESS, GATEWAYS, GATEWAYS, st.integers(0, 60))
+def test_only_details_wait(
+    before: dict[str, int], after: dict[str, int], was: GatewayView | None, now: GatewayView | None, seconds: int
+) -> None:
+    old = status.of(seen(cluster(), before, gateway=was)).model_copy(update={"last_update_time": NOW})
+    new = status.of(seen(cluster(status=old.model_dump(mode="json", by_alias=True)), after, gateway=now))
+    write, wait = status.due(new, old, NOW + timedelta(seconds=seconds))
+    turned = [(each.type, each.status) for each in new.conditions] != [
+        (each.type, each.status) for each in old.conditions
+    ]
+    if new == old:
+        assert (write, wait) == (None, None)
+    elif turned or seconds >= DETAIL_INTERVAL.total_seconds():
+        assert write is not None
+        assert write.last_update_time == NOW + timedelta(seconds=seconds)
+    else:
+        assert write is not None or wait == DETAIL_INTERVAL - timedelta(seconds=seconds)
