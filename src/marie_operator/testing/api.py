@@ -11,6 +11,8 @@ from typing import Any, Self
 import aiohttp
 import yaml
 
+RETRY_PERIOD = 0.2
+
 
 class ApiStatus(Exception):  # noqa: N818
     """The API server refused.
@@ -24,6 +26,15 @@ class ApiStatus(Exception):  # noqa: N818
         super().__init__(f"{code}: {body.get('message') if isinstance(body, dict) else body}")
         self.code = code
         self.body = body
+
+    @property
+    def passing(self) -> bool:
+        """Whether the same request may succeed later: the server is busy, starting, or without its store."""
+        return self.code == 429 or self.code >= 500
+
+
+class ApiUnreachable(ConnectionError):  # noqa: N818
+    """No answer came; the request may have been carried out."""
 
 
 class Api:
@@ -64,19 +75,16 @@ class Api:
 
         Raises:
             ApiStatus: the answer is an error.
+            ApiUnreachable: there is no answer.
         """
-        if self._session is None:
-            raise RuntimeError("enter the client first")
         data = None if body is None else json.dumps(body)
-        async with self._session.request(method, path, data=data, headers={"Content-Type": content_type}) as response:
-            content = await response.read()
+        headers = {"Content-Type": content_type}
         try:
-            decoded = json.loads(content)
-        except ValueError:
-            decoded = content.decode(errors="replace")
-        if response.status >= 300:
-            raise ApiStatus(response.status, decoded)
-        return decoded
+            async with self._entered().request(method, path, data=data, headers=headers) as response:
+                content = await response.read()
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise ApiUnreachable(f"{method} {self._url}{path}: {error!r}") from error
+        return _decoded(response.status, content)
 
     async def get(self, path: str) -> Any:
         """Read."""
@@ -110,26 +118,67 @@ class Api:
         return True
 
     async def watch(self, path: str, query: str = "") -> AsyncIterator[tuple[str, Any]]:
-        """Present objects as ADDED, then every change, for ever; a broken watch starts over."""
-        if self._session is None:
-            raise RuntimeError("enter the client first")
+        """Present objects as ADDED, then every change, for ever.
+
+        A broken watch starts over, with a list: what has gone meanwhile is told as DELETED, in its last known form, and
+        what is still there as MODIFIED.
+
+        Raises:
+            ApiStatus: the server refuses for good, such as for want of permission.
+        """
+        known: dict[str, Any] = {}
         while True:
             try:
                 listed = await self.get(f"{path}?{query}")
-                for item in listed["items"]:
-                    yield "ADDED", item
+                present = {item["metadata"]["uid"]: item for item in listed["items"]}
+                for uid in known.keys() - present.keys():
+                    yield "DELETED", known.pop(uid)
+                for uid, item in present.items():
+                    kind = "MODIFIED" if uid in known else "ADDED"
+                    known[uid] = item
+                    yield kind, item
                 version = listed["metadata"]["resourceVersion"]
-                target = f"{path}?watch=true&resourceVersion={version}&{query}"
-                timeout = aiohttp.ClientTimeout(total=None, sock_read=None)
-                async with self._session.get(target, timeout=timeout) as response:
-                    buffer = b""
-                    async for chunk in response.content.iter_any():
-                        *lines, buffer = (buffer + chunk).split(b"\n")
-                        for line in lines:
-                            event = json.loads(line)
-                            if event["type"] == "ERROR":
-                                break
-                            yield event["type"], event["object"]
-            except (aiohttp.ClientError, ApiStatus, OSError):
-                # The server is down or has forgotten the version; it is asked anew.
-                await asyncio.sleep(0.2)
+                async for kind, item in self._changes(f"{path}?watch=true&resourceVersion={version}&{query}"):
+                    if kind == "DELETED":
+                        known.pop(item["metadata"]["uid"], None)
+                    else:
+                        known[item["metadata"]["uid"]] = item
+                    yield kind, item
+            except ApiUnreachable:
+                await asyncio.sleep(RETRY_PERIOD)
+            except ApiStatus as error:
+                # 410: the version is forgotten, and the list gives a newer one.
+                if not error.passing and error.code != 410:
+                    raise
+                await asyncio.sleep(RETRY_PERIOD)
+
+    async def _changes(self, target: str) -> AsyncIterator[tuple[str, Any]]:
+        """The events of one watch, to its end."""
+        try:
+            async with self._entered().get(target, timeout=aiohttp.ClientTimeout(total=None)) as response:
+                if response.status >= 300:
+                    _decoded(response.status, await response.read())
+                buffer = b""
+                async for chunk in response.content.iter_any():
+                    *lines, buffer = (buffer + chunk).split(b"\n")
+                    for event in map(json.loads, lines):
+                        if event["type"] == "ERROR":
+                            raise ApiStatus(event["object"]["code"], event["object"])
+                        yield event["type"], event["object"]
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise ApiUnreachable(f"watch of {target}: {error!r}") from error
+
+    def _entered(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            raise RuntimeError("enter the client first")
+        return self._session
+
+
+def _decoded(status: int, content: bytes) -> Any:
+    try:
+        decoded = json.loads(content)
+    except ValueError:
+        decoded = content.decode(errors="replace")
+    if status >= 300:
+        raise ApiStatus(status, decoded)
+    return decoded

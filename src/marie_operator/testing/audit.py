@@ -2,8 +2,10 @@
 
 import json
 from collections import Counter
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 WRITES = frozenset({"create", "update", "patch", "delete", "deletecollection"})
 
@@ -52,31 +54,57 @@ class AuditLog:
 
     def mark(self) -> int:
         """A place to read on from later."""
-        return self._path.stat().st_size if self._path.exists() else 0
-
-    def requests(self, *, user: str = "", since: int = 0, writes: bool = False) -> list[Request]:
-        """Answered requests after a mark, of one user, or only those that write."""
+        if not self._path.exists():
+            return 0
         with self._path.open("rb") as log:
-            log.seek(since)
-            entries = [json.loads(line) for line in log if line.endswith(b"\n")]
-        found = [_request(entry) for entry in entries if entry["stage"] in {"ResponseComplete", "Panic"}]
-        return [each for each in found if (not user or each.user == user) and (not writes or each.writes)]
+            # An entry that is being written belongs to later.
+            return sum(len(line) for line in log if line.endswith(b"\n"))
+
+    def requests(
+        self, *, user: str = "", verbs: Collection[str] = (), since: int = 0, writes: bool = False
+    ) -> list[Request]:
+        """Answered requests, each once; a watch counts when it has ended.
+
+        Args:
+            user: Only this user's.
+            verbs: Only these, such as ``{"list", "watch"}``.
+            since: Only those after this mark.
+            writes: Only those that ask for a change.
+        """
+        return [
+            each
+            for each in self._answered(since)
+            if (not user or each.user == user) and (not verbs or each.verb in verbs) and (not writes or each.writes)
+        ]
+
+    def writes(self, user: str = "", *, since: int = 0) -> list[Request]:
+        """Answered requests of a user that ask for a change."""
+        return self.requests(user=user, since=since, writes=True)
 
     def counted(self, *, user: str = "", since: int = 0) -> Counter[tuple[str, str]]:
         """Numbers of requests by verb and resource."""
         return Counter((each.verb, each.resource) for each in self.requests(user=user, since=since))
 
+    def _answered(self, since: int) -> Iterator[Request]:
+        seen: set[str] = set()
+        with self._path.open("rb") as log:
+            log.seek(since)
+            for entry in (json.loads(line) for line in log if line.endswith(b"\n")):
+                if entry["stage"] in {"ResponseComplete", "Panic"} and entry["auditID"] not in seen:
+                    seen.add(entry["auditID"])
+                    yield _request(entry)
 
-def _request(entry: dict[str, dict[str, str]]) -> Request:
+
+def _request(entry: dict[str, Any]) -> Request:
     about = entry.get("objectRef") or {}
     return Request(
         user=entry["user"]["username"],
-        verb=str(entry["verb"]),
+        verb=entry["verb"],
         group=about.get("apiGroup", ""),
         resource=about.get("resource", ""),
         subresource=about.get("subresource", ""),
         namespace=about.get("namespace", ""),
         name=about.get("name", ""),
-        code=int(entry.get("responseStatus", {}).get("code", 0)),
-        path=str(entry["requestURI"]),
+        code=entry.get("responseStatus", {}).get("code", 0),
+        path=entry["requestURI"],
     )

@@ -2,9 +2,11 @@
 
 import asyncio
 import json
+import os
 import secrets
 import signal
 import subprocess
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 from types import TracebackType
@@ -35,12 +37,23 @@ _USERS = {
 _NO_CLOUD = "*,-node-ipam-controller,-node-route-controller,-service-lb-controller,-cloud-node-lifecycle-controller"
 
 
-def locate_binaries(repository: Path) -> Path:
+def locate_binaries(repository: Path | None = None) -> Path:
     """The folder with the servers' binaries, built first if need be (hack/controlplane).
 
+    Args:
+        repository: A checkout; without one, KUBEBUILDER_ASSETS names the folder.
+
     Raises:
-        ProcessError: the build failed; its output is in the message.
+        ProcessError: there is neither, or the build failed; its output is in the message.
     """
+    if repository is None:
+        assets = os.environ.get("KUBEBUILDER_ASSETS")
+        if not assets:
+            raise ProcessError(
+                "No control plane to start: set KUBEBUILDER_ASSETS to a folder with etcd, kube-apiserver, "
+                "kube-controller-manager, kube-scheduler and kubectl, or name a checkout of marie-operator."
+            )
+        return Path(assets)
     script = repository / "hack" / "controlplane" / "build.sh"
     result = subprocess.run([script], check=False, capture_output=True, text=True)  # noqa: S603 - our own script
     if result.returncode:
@@ -66,6 +79,7 @@ class ControlPlane:
         self.directory = directory
         self._tokens = {user: secrets.token_hex(16) for user in _USERS}
         client, peer, secure = free_ports(3)
+        self._etcd_port = client
         self.url = f"https://127.0.0.1:{secure}"
         self.audit = AuditLog(directory / "audit.log")
         self._etcd = self._process(
@@ -97,7 +111,11 @@ class ControlPlane:
             "--advertise-address=127.0.0.1",
             "--enable-priority-and-fairness=false",
             f"--audit-log-path={directory}/audit.log",
+            # Megabytes; a log that rotates would invalidate marks.
+            "--audit-log-maxsize=100000",
             f"--audit-policy-file={directory}/audit.yaml",
+            # A namespace's end and a deletion of a whole collection take one object at a time otherwise.
+            "--delete-collection-workers=10",
             "--profiling=false",
         )
         self._workers = [
@@ -132,7 +150,7 @@ class ControlPlane:
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
-        """Start everything, and return when the API server is ready.
+        """Start everything, and return when the API server is ready and, with controllers, pods can be created.
 
         Raises:
             ProcessError: a server did not start; the message holds the end of its log.
@@ -141,17 +159,37 @@ class ControlPlane:
             await asyncio.to_thread(self._prepare)
             for process in (self._etcd, self._apiserver, *self._workers):
                 stack.push_async_callback(process.stop)
-            await self._etcd.start()
+            await self.start_etcd()
             await self.start_apiserver()
             for process in self._workers:
                 await process.start()
+            if self._workers:
+                await self._until(self._account_made, *self._workers)
             self._stack = stack.pop_all()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        await self._stack.aclose()
+        """End everything.
+
+        Raises:
+            ProcessError: a server has ended by itself meanwhile, and nothing else went wrong.
+        """
+        try:
+            if error is None:
+                self.check()
+        finally:
+            await self._stack.aclose()
+
+    def check(self) -> None:
+        """Tell whether all servers run, but for those that were stopped.
+
+        Raises:
+            ProcessError: one has ended by itself; the message holds the end of its log.
+        """
+        for process in (self._etcd, self._apiserver, *self._workers):
+            process.check()
 
     def kubeconfig(self, user: str = ADMIN) -> Path:
         """The kubeconfig of ADMIN, or of OPERATOR under its own role."""
@@ -164,19 +202,24 @@ class ControlPlane:
     async def start_apiserver(self) -> None:
         """Start the API server, and return when it is ready."""
         await self._apiserver.start()
-        certificate = self.directory / "pki" / "apiserver.crt"
-        try:
-            async with asyncio.timeout(START_TIMEOUT):
-                while not await self._ready(certificate):
-                    if not self._apiserver.running:
-                        raise self._apiserver.failure("ended")
-                    await asyncio.sleep(0.1)
-        except TimeoutError:
-            raise self._apiserver.failure(f"was not ready within {START_TIMEOUT:g} s") from None
+        await self._until(self._ready, self._apiserver, self._etcd)
 
     async def stop_apiserver(self, sig: signal.Signals = signal.SIGTERM) -> None:
         """End the API server; its data stays in etcd."""
         await self._apiserver.stop(sig)
+
+    async def kill_apiserver(self) -> None:
+        """End the API server as a crash would."""
+        await self.stop_apiserver(signal.SIGKILL)
+
+    async def start_etcd(self) -> None:
+        """Start etcd, and return when it listens; an API server that runs finds it by itself."""
+        await self._etcd.start()
+        await self._until(self._store_listens, self._etcd)
+
+    async def kill_etcd(self) -> None:
+        """End etcd as a crash would; its data stays on disk."""
+        await self._etcd.stop(signal.SIGKILL)
 
     async def kubectl(self, *arguments: str, stdin: str = "", user: str = ADMIN) -> str:
         """Run kubectl; what it prints.
@@ -198,14 +241,38 @@ class ControlPlane:
             raise ProcessError(errors.decode().strip() or output.decode().strip())
         return output.decode() + errors.decode()
 
-    async def _ready(self, certificate: Path) -> bool:
-        if not await asyncio.to_thread(certificate.exists):
+    async def _until(self, holds: Callable[[], Awaitable[bool]], *servers: Process) -> None:
+        """Wait for the first of some servers; if one of them ends, that is why it never comes."""
+        try:
+            async with asyncio.timeout(START_TIMEOUT):
+                while not await holds():
+                    for server in servers:
+                        server.check()
+                    await asyncio.sleep(0.05)
+        except TimeoutError:
+            raise servers[0].failure(f"was not ready within {START_TIMEOUT:g} s") from None
+
+    async def _store_listens(self) -> bool:
+        try:
+            _, writer = await asyncio.open_connection("127.0.0.1", self._etcd_port)
+        except OSError:
+            return False
+        writer.close()
+        return True
+
+    async def _ready(self) -> bool:
+        if not await asyncio.to_thread((self.directory / "pki" / "apiserver.crt").exists):
             return False
         try:
             async with self.api() as api:
                 return bool(await api.get("/readyz") == "ok")
         except (OSError, ApiStatus):
             return False
+
+    async def _account_made(self) -> bool:
+        """Whether the controller manager has made the account that a pod without one is given."""
+        async with self.api() as api:
+            return await api.exists("/api/v1/namespaces/default/serviceaccounts/default")
 
     def _prepare(self) -> None:
         (self.directory / "pki").mkdir(parents=True, exist_ok=True)

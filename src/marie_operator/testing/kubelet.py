@@ -7,18 +7,26 @@ such as probes, logs and hooks, does not happen.
 import asyncio
 import contextlib
 import itertools
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from fnmatch import fnmatchcase
 from types import TracebackType
 from typing import Any, Self, TypeAlias
 
-from marie_operator.testing.api import Api, ApiStatus
+from marie_operator.testing import pod_status
+from marie_operator.testing.api import RETRY_PERIOD, Api, ApiStatus
+from marie_operator.testing.pod_status import KILLED, TERMINATED, Pod, is_finished, is_ready, now
 
-Pod: TypeAlias = dict[str, Any]
+__all__ = ["Behaviour", "FakeKubelet", "NodeSpec", "Pod", "PodHook"]
+
 PodHook: TypeAlias = Callable[[Pod], Awaitable[None]]
 
 LEASE_PERIOD = 2.0
+BACKOFF_LIMIT = 300.0
+CRASHES = 5
+"""Restarts of a pod that is told to be in CrashLoopBackOff from the start."""
+# More requests at once than this make the API server slower, not faster.
+REQUESTS = 32
 
 
 @dataclass(frozen=True)
@@ -29,38 +37,56 @@ class NodeSpec:
         name: Its name.
         capacity: What it offers, such as ``{"nvidia.com/gpu": "4"}``; processors, memory and pods are added.
         labels: For node selectors.
+        taints: What pods must tolerate.
     """
 
     name: str
     capacity: Mapping[str, str] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
+    taints: Sequence[Mapping[str, str]] = ()
 
 
 @dataclass(frozen=True)
 class Behaviour:
-    """How pods behave that carry certain labels.
+    """How the pods behave that it selects.
 
     Attributes:
         labels: All of them must be there; none matches every pod.
+        namespace: Pattern of the pod's namespace.
+        name: Pattern of the pod's name.
+        image: Pattern that one of the images must match.
         start: Seconds from binding to ready.
-        stop: Seconds from deletion to the end.
+        stop: Seconds from deletion to the end, unless the grace period ends sooner; ``math.inf`` ignores SIGTERM.
+        runs: Seconds from ready until the containers end by themselves, again after each restart; None is for ever.
+        backoff: Seconds between an end and the restart, doubled each time.
         waiting: A reason, such as ImagePullBackOff or CrashLoopBackOff, in which the pod stays instead of running.
         message: The sentence that goes with it.
-        exit_code: Of the container's last end, for CrashLoopBackOff.
+        exit_code: Of a container that ended by itself; 137 is OOMKilled.
         ready: False for a pod that runs and never gets ready.
     """
 
     labels: Mapping[str, str] = field(default_factory=dict)
+    namespace: str = "*"
+    name: str = "*"
+    image: str = "*"
     start: float = 0.1
     stop: float = 0.0
+    runs: float | None = None
+    backoff: float = 1.0
     waiting: str = ""
     message: str = ""
     exit_code: int = 1
     ready: bool = True
 
     def matches(self, pod: Pod) -> bool:
-        """Whether a pod carries the labels."""
-        return bool(self.labels.items() <= pod["metadata"].get("labels", {}).items())
+        """Whether it selects a pod."""
+        metadata = pod["metadata"]
+        return (
+            self.labels.items() <= metadata.get("labels", {}).items()
+            and fnmatchcase(metadata["namespace"], self.namespace)
+            and fnmatchcase(metadata["name"], self.name)
+            and any(fnmatchcase(each["image"], self.image) for each in pod["spec"]["containers"])
+        )
 
 
 class FakeKubelet:
@@ -70,8 +96,9 @@ class FakeKubelet:
         api: An entered client that may do what a kubelet may.
         nodes: What it registers.
         behaviours: The first that matches a pod decides; pods that none matches start at once.
+        grace_scale: Seconds that one second of a pod's grace period takes.
         on_ready: Called when a pod has become ready.
-        on_gone: Called when a pod that was ready ends.
+        on_gone: Called when the containers of a pod that was ready end, once for each ``on_ready``.
     """
 
     def __init__(
@@ -80,6 +107,7 @@ class FakeKubelet:
         *,
         nodes: Sequence[NodeSpec] = (NodeSpec("node-1"),),
         behaviours: Sequence[Behaviour] = (),
+        grace_scale: float = 1.0,
         on_ready: PodHook | None = None,
         on_gone: PodHook | None = None,
     ) -> None:
@@ -87,87 +115,163 @@ class FakeKubelet:
         self._api = api
         self._nodes = {node.name: node for node in nodes}
         self._dead: set[str] = set()
+        self._grace_scale = grace_scale
         self._on_ready = on_ready
         self._on_gone = on_gone
-        self._pods: dict[str, asyncio.Task[None]] = {}
+        self._known: dict[str, Pod] = {}
+        self._pods: dict[str, list[asyncio.Task[None]]] = {}
+        self._reported: dict[str, Pod] = {}
         self._up: set[str] = set()
         self._ending: set[str] = set()
         self._addresses = itertools.count(1)
-        self._tasks: list[asyncio.Task[None]] = []
+        self._requests = asyncio.Semaphore(REQUESTS)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._failures: list[BaseException] = []
 
     async def __aenter__(self) -> Self:
         for node in self._nodes.values():
             await self._register(node)
-        self._tasks = [asyncio.create_task(self._renew()), asyncio.create_task(self._follow())]
+        for work in (self._renew(), self._follow_nodes(), self._follow()):
+            self._spawn(work)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        for task in (*self._tasks, *self._pods.values()):
+        """Stop; the nodes and pods stay as they are.
+
+        Raises:
+            ExceptionGroup: the API server refused something, or a hook failed.
+        """
+        tasks = tuple(self._tasks)
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, *self._pods.values(), return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
+        if self._failures:
+            raise BaseExceptionGroup("the kubelet failed", self._failures)
+
+    @contextlib.contextmanager
+    def behaving(self, behaviour: Behaviour) -> Iterator[None]:
+        """Pods that start meanwhile follow this rule before all others."""
+        self.behaviours.insert(0, behaviour)
+        try:
+            yield
+        finally:
+            self.behaviours.remove(behaviour)
 
     def kill_node(self, name: str) -> None:
-        """The node dies: it reports no more, and its pods neither start nor end."""
+        """The node dies, and its containers with it: it reports no more, and its pods neither start nor end."""
         self._dead.add(name)
+        for uid, pod in self._known.items():
+            if pod["spec"]["nodeName"] == name:
+                self._forget(uid)
+                self._spawn(self._stopped(pod))
+
+    async def revive_node(self, name: str) -> None:
+        """A dead node is back, and starts its pods anew."""
+        self._dead.discard(name)
+        await self._report_node(self._nodes[name])
+        for pod in list(self._known.values()):
+            if pod["spec"]["nodeName"] == name:
+                self._see(pod)
+
+    def _spawn(self, work: Coroutine[Any, Any, None], pod: Pod | None = None) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+        if pod is not None:
+            self._pods.setdefault(pod["metadata"]["uid"], []).append(task)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._failures.append(error)
 
     async def _register(self, node: NodeSpec) -> None:
-        capacity = {"cpu": "64", "memory": "256Gi", "pods": "1000", "ephemeral-storage": "1Ti", **node.capacity}
         labels = {"kubernetes.io/hostname": node.name, "kubernetes.io/os": "linux", **node.labels}
-        path = "/api/v1/nodes"
-        with contextlib.suppress(ApiStatus):
-            await self._api.create(
-                path, {"apiVersion": "v1", "kind": "Node", "metadata": {"name": node.name, "labels": labels}}
-            )
+        manifest = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": node.name, "labels": labels}}
+        try:
+            await self._api.create("/api/v1/nodes", manifest)
+        except ApiStatus as error:
+            if error.code != 409:
+                raise
+        await self._report_node(node)
+        # A new node is tainted until the controller manager has seen it ready.
+        await self._api.patch(f"/api/v1/nodes/{node.name}", {"spec": {"taints": list(node.taints) or None}})
+
+    async def _report_node(self, node: NodeSpec) -> None:
+        capacity = {"cpu": "64", "memory": "256Gi", "pods": "1000", "ephemeral-storage": "1Ti", **node.capacity}
         condition = {
             "type": "Ready",
             "status": "True",
             "reason": "KubeletReady",
             "message": "",
-            "lastHeartbeatTime": _now(),
-            "lastTransitionTime": _now(),
+            "lastHeartbeatTime": now(),
+            "lastTransitionTime": now(),
         }
         status = {"capacity": capacity, "allocatable": capacity, "conditions": [condition]}
-        await self._api.patch(f"{path}/{node.name}/status", {"status": status})
-        # A new node is tainted until the controller manager has seen it ready.
-        await self._api.patch(f"{path}/{node.name}", {"spec": {"taints": None}})
+        await self._persist(lambda: self._api.patch(f"/api/v1/nodes/{node.name}/status", {"status": status}))
+
+    async def _follow_nodes(self) -> None:
+        """Nodes that were declared lost, since this process was held up, report again."""
+        async for kind, node in self._api.watch("/api/v1/nodes"):
+            name = node["metadata"]["name"]
+            if kind != "DELETED" and name in self._nodes.keys() - self._dead and not is_ready(node):
+                await self._report_node(self._nodes[name])
 
     async def _renew(self) -> None:
         """Node leases, which keep the controller manager from declaring the nodes dead."""
-        collection = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"
         while True:
-            for name in self._nodes.keys() - self._dead:
-                spec = {"holderIdentity": name, "leaseDurationSeconds": 8, "renewTime": _now(micro=True)}
-                lease = {
-                    "apiVersion": "coordination.k8s.io/v1",
-                    "kind": "Lease",
-                    "metadata": {"name": name, "namespace": "kube-node-lease"},
-                    "spec": spec,
-                }
-                with contextlib.suppress(ApiStatus, OSError):
-                    await self._api.apply(f"{collection}/{name}", lease, manager="kubelet")
+            await asyncio.gather(*(self._renew_lease(name) for name in self._nodes.keys() - self._dead))
             await asyncio.sleep(LEASE_PERIOD)
 
+    async def _renew_lease(self, name: str) -> None:
+        lease = {
+            "apiVersion": "coordination.k8s.io/v1",
+            "kind": "Lease",
+            "metadata": {"name": name, "namespace": "kube-node-lease"},
+            "spec": {"holderIdentity": name, "leaseDurationSeconds": 8, "renewTime": now(micro=True)},
+        }
+        path = f"/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/{name}"
+        await self._persist(lambda: self._api.apply(path, lease, manager="kubelet"))
+
     async def _follow(self) -> None:
-        async for kind, pod in self._api.watch("/api/v1/pods"):
-            uid, node = pod["metadata"]["uid"], pod["spec"].get("nodeName", "")
-            if node not in self._nodes or node in self._dead:
+        async for kind, pod in self._api.watch("/api/v1/pods", "fieldSelector=spec.nodeName%21%3D"):
+            uid, node = pod["metadata"]["uid"], pod["spec"]["nodeName"]
+            if node not in self._nodes:
                 continue
             if kind == "DELETED":
-                await self._gone(pod)
-            elif "deletionTimestamp" in pod["metadata"]:
-                if uid not in self._ending:
-                    self._ending.add(uid)
-                    self._run(uid, self._end(pod))
-            elif uid not in self._pods:
-                self._run(uid, self._start(pod))
+                self._known.pop(uid, None)
+                self._forget(uid)
+                self._spawn(self._stopped(pod))
+                continue
+            self._known[uid] = pod
+            if node not in self._dead:
+                self._see(pod)
 
-    def _run(self, uid: str, work: Any) -> None:
-        previous = self._pods.get(uid)
-        if previous is not None:
-            previous.cancel()
-        self._pods[uid] = asyncio.create_task(work)
+    def _see(self, pod: Pod) -> None:
+        uid = pod["metadata"]["uid"]
+        if "deletionTimestamp" in pod["metadata"]:
+            if uid not in self._ending:
+                self._forget(uid)
+                self._ending.add(uid)
+                self._spawn(self._end(pod), pod)
+        elif uid not in self._pods:
+            if not is_finished(pod):
+                self._spawn(self._start(pod), pod)
+        elif self._disputed(pod):
+            self._spawn(self._restore(pod), pod)
+
+    def _disputed(self, pod: Pod) -> bool:
+        """Whether someone else has set the pod's readiness since; the controller manager does when a node is late."""
+        reported = self._reported.get(pod["metadata"]["uid"])
+        return reported is not None and _version(pod) > _version(reported) and is_ready(pod) != is_ready(reported)
+
+    def _forget(self, uid: str) -> None:
+        for task in self._pods.pop(uid, ()):
+            task.cancel()
+        self._ending.discard(uid)
+        self._reported.pop(uid, None)
 
     def _behaviour(self, pod: Pod) -> Behaviour:
         return next((each for each in self.behaviours if each.matches(pod)), Behaviour())
@@ -177,78 +281,88 @@ class FakeKubelet:
         await asyncio.sleep(behaviour.start)
         number = next(self._addresses)
         address = f"10.244.{number // 250 % 250}.{number % 250 + 1}"
-        ready = behaviour.ready and not behaviour.waiting
-        await self._report(pod, _status(pod, behaviour, address=address, ready=ready))
-        if ready:
-            self._up.add(pod["metadata"]["uid"])
-            if self._on_ready is not None:
-                await self._on_ready({**pod, "status": {"podIP": address}})
+        code = behaviour.exit_code
+        if behaviour.waiting:
+            reason, message = behaviour.waiting, behaviour.message
+            restarts, last = (CRASHES, _own_end(code)) if reason == "CrashLoopBackOff" else (0, None)
+            status = pod_status.waiting(pod, reason, message, address=address, restarts=restarts, last=last)
+            await self._report(pod, status)
+            return
+        last = None
+        for restarts in itertools.count():
+            ready = behaviour.ready
+            status = pod_status.running(pod, address=address, ready=ready, restarts=restarts, last=last)
+            if await self._report(pod, status) and behaviour.ready:
+                self._up.add(pod["metadata"]["uid"])
+                if self._on_ready is not None:
+                    await self._on_ready({**pod, "status": {"podIP": address}})
+            if behaviour.runs is None:
+                return
+            await asyncio.sleep(behaviour.runs)
+            await self._stopped(pod)
+            last = _own_end(code)
+            if not pod_status.restarts_after(pod, code):
+                await self._report(pod, pod_status.ended(pod, last, address=address, restarts=restarts))
+                return
+            status = pod_status.waiting(pod, "CrashLoopBackOff", "", address=address, restarts=restarts, last=last)
+            await self._report(pod, status)
+            await asyncio.sleep(min(behaviour.backoff * 2**restarts, BACKOFF_LIMIT))
 
     async def _end(self, pod: Pod) -> None:
-        await asyncio.sleep(self._behaviour(pod).stop)
         metadata = pod["metadata"]
-        with contextlib.suppress(ApiStatus, OSError):
-            await self._api.delete(
-                f"/api/v1/namespaces/{metadata['namespace']}/pods/{metadata['name']}",
-                {"gracePeriodSeconds": 0, "preconditions": {"uid": metadata["uid"]}},
-            )
+        stop, grace = self._behaviour(pod).stop, metadata["deletionGracePeriodSeconds"] * self._grace_scale
+        await asyncio.sleep(min(stop, grace))
+        await self._stopped(pod)
+        if not is_finished(pod):
+            # Controllers with finalizers, such as the Job's, wait for this.
+            end = pod_status.termination(TERMINATED if stop <= grace else KILLED)
+            await self._report(pod, pod_status.ended(pod, end, address=pod["status"].get("podIP", "")))
+        options = {"gracePeriodSeconds": 0, "preconditions": {"uid": metadata["uid"]}}
+        await self._persist(lambda: self._api.delete(_path(pod), options))
 
-    async def _gone(self, pod: Pod) -> None:
+    async def _stopped(self, pod: Pod) -> None:
+        """The containers have ended."""
         uid = pod["metadata"]["uid"]
-        self._pods.pop(uid, None)
-        self._ending.discard(uid)
         if uid in self._up:
             self._up.discard(uid)
             if self._on_gone is not None:
                 await self._on_gone(pod)
 
-    async def _report(self, pod: Pod, status: dict[str, Any]) -> None:
-        metadata = pod["metadata"]
-        path = f"/api/v1/namespaces/{metadata['namespace']}/pods/{metadata['name']}/status"
+    async def _restore(self, pod: Pod) -> None:
+        await self._report(pod, self._reported[pod["metadata"]["uid"]]["status"])
+
+    async def _report(self, pod: Pod, status: dict[str, Any]) -> bool:
+        """Whether the pod is still there to carry the status."""
+        uid = pod["metadata"]["uid"]
+        body = {"metadata": {"uid": uid}, "status": status}
+        written = await self._persist(lambda: self._api.patch(f"{_path(pod)}/status", body))
+        if written is not None:
+            self._reported[uid] = written
+        return written is not None
+
+    async def _persist(self, request: Callable[[], Awaitable[Any]]) -> Any:
+        """Ask until the server answers; None when the pod is gone, or another one of its name is there."""
         while True:
             try:
-                await self._api.patch(path, {"metadata": {"uid": metadata["uid"]}, "status": status})
-            except ApiStatus:
-                # The pod is gone, or another one of its name is there.
-                return
+                async with self._requests:
+                    return await request()
+            except ApiStatus as error:
+                if error.code in {404, 409}:
+                    return None
+                if not error.passing:
+                    raise
             except OSError:
-                await asyncio.sleep(0.2)
-            else:
-                return
+                pass
+            await asyncio.sleep(RETRY_PERIOD)
 
 
-def _status(pod: Pod, behaviour: Behaviour, *, address: str, ready: bool) -> dict[str, Any]:
-    now = _now()
-    truth = "True" if ready else "False"
-    kinds = (("Initialized", "True"), ("PodScheduled", "True"), ("ContainersReady", truth), ("Ready", truth))
-    return {
-        "phase": "Pending" if behaviour.waiting and "Image" in behaviour.waiting else "Running",
-        "podIP": address,
-        "podIPs": [{"ip": address}],
-        "hostIP": "10.0.0.1",
-        "startTime": now,
-        "conditions": [{"type": name, "status": status, "lastTransitionTime": now} for name, status in kinds],
-        "containerStatuses": [_container(each, behaviour, ready=ready) for each in pod["spec"]["containers"]],
-    }
+def _own_end(exit_code: int) -> dict[str, Any]:
+    return pod_status.termination(exit_code, out_of_memory=exit_code == KILLED)
 
 
-def _container(container: dict[str, Any], behaviour: Behaviour, *, ready: bool) -> dict[str, Any]:
-    status: dict[str, Any] = {
-        "name": container["name"],
-        "image": container["image"],
-        "imageID": "",
-        "ready": ready,
-        "restartCount": 0,
-    }
-    if not behaviour.waiting:
-        return {**status, "started": True, "state": {"running": {"startedAt": _now()}}}
-    status["state"] = {"waiting": {"reason": behaviour.waiting, "message": behaviour.message}}
-    if behaviour.waiting == "CrashLoopBackOff":
-        reason = "OOMKilled" if behaviour.exit_code == 137 else "Error"
-        ended = {"exitCode": behaviour.exit_code, "reason": reason, "startedAt": _now(), "finishedAt": _now()}
-        status |= {"restartCount": 5, "lastState": {"terminated": ended}}
-    return status
+def _path(pod: Pod) -> str:
+    return f"/api/v1/namespaces/{pod['metadata']['namespace']}/pods/{pod['metadata']['name']}"
 
 
-def _now(*, micro: bool = False) -> str:
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ" if micro else "%Y-%m-%dT%H:%M:%SZ")
+def _version(found: Pod) -> int:
+    return int(found["metadata"]["resourceVersion"])

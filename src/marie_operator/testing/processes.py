@@ -3,14 +3,23 @@
 import asyncio
 import contextlib
 import ctypes
+import functools
 import os
+import random
 import signal
 import socket
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 STOP_TIMEOUT = 10.0
+# Below the range that Linux and macOS give to outgoing connections: a client that knocks on a stopped server's port
+# again and again would otherwise be given that very port some day, and the server could not return.
+PORTS = range(15_000, 32_000)
+
 _PR_SET_PDEATHSIG = 1
+# Loaded here, since a child between fork and exec must not load anything.
+_LIBC = ctypes.CDLL(None)
 
 
 class ProcessError(Exception):
@@ -35,6 +44,7 @@ class Process:
         self._command = command
         self._environment = {**os.environ, **(environment or {})}
         self._process: asyncio.subprocess.Process | None = None
+        self._told_to_end = False
 
     @property
     def running(self) -> bool:
@@ -46,31 +56,42 @@ class Process:
         """Its process id.
 
         Raises:
-            ProcessError: it does not run.
+            ProcessError: it was not started.
         """
         if self._process is None:
             raise ProcessError(f"{self.name} was not started")
         return self._process.pid
 
     async def start(self) -> None:
-        """Start it; it is killed when this process dies, however that happens."""
+        """Start it; on Linux it is killed when the thread that starts it ends, however that happens.
+
+        Raises:
+            ProcessError: it runs already, or there is no such program.
+        """
+        if self.running:
+            raise ProcessError(f"{self.name} runs already")
+        self._told_to_end = False
         with self.log.open("ab") as log:
-            self._process = await asyncio.create_subprocess_exec(
-                *self._command,
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                env=self._environment,
-                # Ctrl-C goes to the parent, which ends its children in order.
-                start_new_session=True,
-                preexec_fn=_die_with_parent,
-            )
+            try:
+                self._process = await asyncio.create_subprocess_exec(
+                    *self._command,
+                    stdin=asyncio.subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    env=self._environment,
+                    # Ctrl-C goes to the parent, which ends its children in order.
+                    start_new_session=True,
+                    preexec_fn=functools.partial(_die_with, os.getpid()) if sys.platform == "linux" else None,
+                )
+            except OSError as error:
+                raise ProcessError(f"{self.name} cannot be started: {error}") from error
 
     async def stop(self, sig: signal.Signals = signal.SIGTERM) -> None:
         """End it, by force when it does not end by itself."""
         process = self._process
         if process is None or process.returncode is not None:
             return
+        self._told_to_end = True
         with contextlib.suppress(ProcessLookupError):
             process.send_signal(sig)
         try:
@@ -86,23 +107,38 @@ class Process:
             raise ProcessError(f"{self.name} was not started")
         return await self._process.wait()
 
+    def check(self) -> None:
+        """Tell a server that has failed from one that runs, was stopped or was never started.
+
+        Raises:
+            ProcessError: it has ended without being told to.
+        """
+        if self._process is not None and not self.running and not self._told_to_end:
+            raise self.failure(f"ended with exit code {self._process.returncode}")
+
     def failure(self, why: str) -> ProcessError:
         """An error with the end of the log."""
         lines = self.log.read_text(errors="replace").splitlines()[-15:] if self.log.exists() else []
         return ProcessError("\n".join([f"{self.name} {why}; the end of {self.log}:", *lines]))
 
 
-def _die_with_parent() -> None:
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+def _die_with(parent: int) -> None:
+    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        # It died before it could be watched.
+        os._exit(1)
 
 
 def free_ports(count: int) -> list[int]:
     """Ports of the loopback interface that nobody listens on at the moment."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
-    finally:
-        for each in sockets:
-            each.close()
+    found: list[int] = []
+    for port in random.SystemRandom().sample(PORTS, len(PORTS)):
+        if len(found) == count:
+            break
+        with socket.socket() as probe:
+            # As servers do, so that a port whose last connections linger counts as free.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            with contextlib.suppress(OSError):
+                probe.bind(("127.0.0.1", port))
+                found.append(port)
+    return found
