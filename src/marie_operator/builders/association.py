@@ -5,6 +5,7 @@ Nothing else in the operator spells them out.
 
 import hashlib
 import json
+import re
 from typing import Any
 
 from marie_operator.api.mariecluster import ExecutorGroupSpec, MarieCluster
@@ -17,6 +18,9 @@ CLUSTER_LABEL = f"{GROUP}/cluster"
 NODE_TYPE_LABEL = f"{GROUP}/node-type"
 GROUP_LABEL = f"{GROUP}/group"
 EXECUTOR_LABEL = f"{GROUP}/executor"
+"""On a group's objects but not on its pods, so that a corrected name of the executor rolls nothing."""
+VERSION_LABEL = "app.kubernetes.io/version"
+"""On objects but not on pods: the images decide what runs."""
 MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
 MANAGED_SELECTOR = f"{MANAGED_BY_LABEL}={FIELD_MANAGER},{CLUSTER_LABEL}"
 
@@ -90,7 +94,7 @@ def replicas(cluster: MarieCluster, group: ExecutorGroupSpec) -> int:
 
 
 def labels(cluster: MarieCluster, node_type: str, group: ExecutorGroupSpec | None = None) -> dict[str, str]:
-    """Labels of a child and of its pods."""
+    """Labels of a child and, unless the user's template says otherwise, of its pods."""
     return {
         "app.kubernetes.io/name": "marie",
         "app.kubernetes.io/instance": cluster.metadata.name,
@@ -126,10 +130,14 @@ def owner_uid(obj: Object) -> str:
 
 def metadata(cluster: MarieCluster, name: str, node_type: str, group: ExecutorGroupSpec | None = None) -> Object:
     """Metadata of a child."""
+    told = {VERSION_LABEL: cluster.spec.marie_version}
+    if group is not None:
+        told[EXECUTOR_LABEL] = executor_name(group)
+    kept = {key: value for key, text in told.items() if (value := _label_value(text))}
     return {
         "name": name,
         "namespace": cluster.metadata.namespace,
-        "labels": labels(cluster, node_type, group),
+        "labels": labels(cluster, node_type, group) | kept,
         "ownerReferences": [owner_reference(cluster)],
     }
 
@@ -142,3 +150,8 @@ def hashed(manifest: Object) -> Object:
         SPEC_HASH: hashlib.sha256(content).hexdigest()[:16],
     }
     return {**manifest, "metadata": {**manifest["metadata"], "annotations": annotations}}
+
+
+def _label_value(text: str) -> str:
+    """As much of a text as a label can hold."""
+    return re.sub(r"[^-A-Za-z0-9_.]", "-", text)[:63].strip("-_.")

@@ -1,7 +1,7 @@
 """Deployments of the server and of executor groups."""
 
 from marie_operator.api.mariecluster import ExecutorGroupSpec, MarieCluster
-from marie_operator.builders import association, pod
+from marie_operator.builders import association, pod, resources
 from marie_operator.builders.association import EXECUTOR, SERVER
 from marie_operator.runtime.resource import DEPLOYMENTS, Object
 
@@ -38,7 +38,7 @@ def executor(cluster: MarieCluster, group: ExecutorGroupSpec) -> Object:
 
 def _rolling(group: ExecutorGroupSpec) -> Object:
     # GPUs are seldom spare: with a surge the new pod would wait for ever for the one the old pod holds.
-    return {"maxSurge": 0, "maxUnavailable": 1} if group.gpu else {"maxSurge": 1, "maxUnavailable": 0}
+    return {"maxSurge": 0, "maxUnavailable": 1} if resources.uses_gpu(group) else {"maxSurge": 1, "maxUnavailable": 0}
 
 
 def _deployment(

@@ -20,8 +20,20 @@ _KEYS: Mapping[str, tuple[str, ...]] = {
     "ownerReferences": ("uid",),
     "topologySpreadConstraints": ("topologyKey", "whenUnsatisfiable"),
     "hostAliases": ("ip",),
+    "claims": ("name",),
+    "resourceClaims": ("name",),
+    "schedulingGates": ("name",),
 }
-_QUANTITIES = re.compile(r"(^|\.)(limits|requests|overhead)\.[^.]|\.sizeLimit$|\.divisor$")
+_QUANTITIES = re.compile(r"\.(limits|requests|overhead)\.[^.]|\.emptyDir\.sizeLimit$|\.resourceFieldRef\.divisor$")
+# Zero and false are values of their own wherever the API has a pointer; these fields have none, and are left out then.
+_LEFT_OUT = frozenset({
+    "chapAuthDiscovery", "chapAuthSession", "hostIPC", "hostNetwork", "hostPID", "initialDelaySeconds",
+    "minReadySeconds", "partition", "paused", "publishNotReadyAddresses", "readOnly", "stdin", "stdinOnce", "tty",
+})  # fmt: skip
+# Here a zero asks for the default.
+_DEFAULTED = frozenset(
+    ["failureThreshold", "hostPort", "nodePort", "periodSeconds", "successThreshold", "timeoutSeconds"]
+)
 
 
 def differs(desired: Object, live: Object) -> list[str]:
@@ -30,7 +42,7 @@ def differs(desired: Object, live: Object) -> list[str]:
 
 
 def _value(desired: Any, live: Any, path: str, name: str) -> Iterator[str]:
-    if _empty(desired) and _empty(live):
+    if desired is None or (_empty(desired, name) and _empty(live, name)) or (desired == 0 and name in _DEFAULTED):
         return
     if isinstance(desired, Mapping) and isinstance(live, Mapping):
         yield from _object(desired, live, path)
@@ -74,12 +86,15 @@ def _identity(item: Mapping[str, Any], keys: tuple[str, ...]) -> tuple[Any, ...]
     return tuple(item.get(key, "TCP" if key == "protocol" else None) for key in keys)
 
 
-def _empty(value: Any) -> bool:
-    """The API server drops what is empty; zero and false are values, but its JSON leaves them out as well."""
-    return value is None or value in ("", 0, [], {})
+def _empty(value: Any, name: str) -> bool:
+    """Whether the API server leaves a field of this value out."""
+    return value is None or value in ("", [], {}) or (value == 0 and name in _LEFT_OUT)
 
 
 def _same_quantity(desired: Any, live: Any, path: str) -> bool:
     if not _QUANTITIES.search(path) or not isinstance(desired, str | int | float) or not isinstance(live, str | int):
         return False
-    return quantity.parse(desired) == quantity.parse(live)
+    try:
+        return quantity.parse(desired) == quantity.parse(live)
+    except ValueError:
+        return False

@@ -1,11 +1,22 @@
 """Pod templates: what Marie needs, filled in where the user's template says nothing."""
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+import itertools
+from collections.abc import Callable, Iterable, Mapping
 
 from marie_operator.api.mariecluster import ExecutorGroupSpec, MarieCluster
-from marie_operator.builders import association, environment, probes, quantity, volumes
-from marie_operator.builders.association import EXECUTOR, FLOW_PORT, GRPC, HTTP, SERVER, SERVER_PORTS, WORKER_PORT
+from marie_operator.builders import association, environment, probes, resources, volumes
+from marie_operator.builders.association import (
+    EXECUTOR,
+    FLOW,
+    FLOW_PORT,
+    GRPC,
+    HTTP,
+    METRICS,
+    SERVER,
+    SERVER_PORTS,
+    WORKER,
+    WORKER_PORT,
+)
 from marie_operator.runtime.resource import Object
 
 SERVER_GRACE = 10
@@ -32,6 +43,7 @@ def server_template(cluster: MarieCluster) -> Object:
     return _template(
         spec.template,
         labels=association.labels(cluster, SERVER),
+        selector=association.selector(cluster, SERVER),
         completed=completed,
         grace=SERVER_GRACE,
         pod_volumes=volumes.SERVER,
@@ -40,30 +52,58 @@ def server_template(cluster: MarieCluster) -> Object:
 
 def executor_template(cluster: MarieCluster, group: ExecutorGroupSpec) -> Object:
     """The pod template of a group's executors."""
-    name = association.executor_name(group)
+    ports = executor_ports(group)
 
     def completed(container: Object) -> Object:
         return _completed(
             container,
             args=["server", "--start"],
-            ports=[_port(association.WORKER, WORKER_PORT), _port(association.FLOW, FLOW_PORT)],
-            probes=probes.executor(),
-            env=environment.executor(cluster, group),
+            ports=[_port(name, number) for name, number in ports.items()],
+            probes=probes.executor(ports[WORKER]),
+            env=environment.executor(cluster, group, ports),
             mounts=volumes.EXECUTOR,
         )
 
-    labels = {**association.labels(cluster, EXECUTOR, group), association.EXECUTOR_LABEL: _label_value(name)}
     return _template(
-        group.template, labels=labels, completed=completed, grace=EXECUTOR_GRACE, pod_volumes=volumes.EXECUTOR
+        group.template,
+        labels=association.labels(cluster, EXECUTOR, group),
+        selector=association.selector(cluster, EXECUTOR, group),
+        completed=completed,
+        grace=EXECUTOR_GRACE,
+        pod_volumes=volumes.EXECUTOR,
     )
 
 
 def server_ports(cluster: MarieCluster) -> dict[str, int]:
     """Numbers of the server's ports by name: the user's named ports, then Marie's own (marie.md 7.1)."""
-    container = main_container(cluster.spec.server_spec.template)
-    named = {port["name"]: int(port["containerPort"]) for port in container.get("ports") or () if port.get("name")}
-    chosen = {HTTP: named.get(HTTP, SERVER_PORTS[HTTP]), GRPC: named.get(GRPC, SERVER_PORTS[GRPC])}
-    return chosen | ({association.METRICS: named[association.METRICS]} if association.METRICS in named else {})
+    named = _named_ports(cluster.spec.server_spec.template)
+    metrics = {METRICS: named[METRICS]} if METRICS in named else {}
+    return _chosen_ports(SERVER_PORTS, {name: named[name] for name in (HTTP, GRPC) if name in named} | metrics)
+
+
+def executor_ports(group: ExecutorGroupSpec) -> dict[str, int]:
+    """Numbers of an executor's ports by name: the user's named ports, then ours, which the Flow is told of.
+
+    A port that the user names ``grpc`` is the worker's, unless another is.
+    """
+    named = _named_ports(group.template)
+    written = {WORKER: named.get(WORKER, named.get(GRPC)), FLOW: named.get(FLOW)}
+    kept = {name: number for name, number in written.items() if number is not None}
+    return _chosen_ports({WORKER: WORKER_PORT, FLOW: FLOW_PORT}, kept)
+
+
+def _named_ports(template: Object) -> dict[str, int]:
+    ports = main_container(template).get("ports") or ()
+    return {port["name"]: int(port["containerPort"]) for port in ports if port.get("name")}
+
+
+def _chosen_ports(usual: Mapping[str, int], written: Mapping[str, int]) -> dict[str, int]:
+    """The written numbers, and the usual ones of the other names, or the next that is free."""
+    chosen = dict(written)
+    for name, number in usual.items():
+        if name not in chosen:
+            chosen[name] = next(free for free in itertools.count(number) if free not in chosen.values())
+    return {name: chosen[name] for name in (*usual, *written)}
 
 
 def main_container(template: Object) -> Object:
@@ -82,32 +122,31 @@ def _server_args(cluster: MarieCluster, ports: Mapping[str, int]) -> list[str]:
 
 
 def _template(
-    template: Object, *, labels: Mapping[str, str], completed: Any, grace: int, pod_volumes: volumes.Mounts
+    template: Object,
+    *,
+    labels: Mapping[str, str],
+    selector: Mapping[str, str],
+    completed: Callable[[Object], Object],
+    grace: int,
+    pod_volumes: volumes.Mounts,
 ) -> Object:
-    """The user's template with what it leaves open filled in; its own words always stand."""
+    """The user's template with what it leaves open filled in; its own words stand, but for the labels that select."""
     main = main_container(template)
     user = template.get("spec", {})
-    containers = [completed(item) if item is main else _canonical(item) for item in user.get("containers") or ()]
-    spec: Object = {
-        "terminationGracePeriodSeconds": grace,
-        "automountServiceAccountToken": False,
-        "enableServiceLinks": False,
-        **user,
-        "containers": containers,
-    }
-    if "serviceAccountName" in user:
-        # Who names an account wants its token.
-        spec["automountServiceAccountToken"] = user.get("automountServiceAccountToken", True)
-    if "initContainers" in user:
-        spec["initContainers"] = [_canonical(item) for item in user["initContainers"]]
+    containers = [completed(item) if item is main else item for item in user.get("containers") or ()]
+    spec: Object = {"terminationGracePeriodSeconds": grace, "enableServiceLinks": False}
+    if not user.get("serviceAccountName") and not user.get("serviceAccount"):
+        # Who names an account wants its token, unless the account itself says otherwise.
+        spec["automountServiceAccountToken"] = False
+    spec |= {**user, "containers": containers}
     added = volumes.missing(user, main, pod_volumes)
     if added or user.get("volumes"):
         spec["volumes"] = [*(user.get("volumes") or ()), *added]
     written = template.get("metadata", {})
-    metadata: Object = {"labels": {**written.get("labels", {}), **labels}}
+    metadata: Object = {"labels": {**labels, **written.get("labels", {}), **selector}}
     if written.get("annotations"):
         metadata["annotations"] = written["annotations"]
-    return {"metadata": metadata, "spec": spec}
+    return {"metadata": metadata, "spec": resources.canonical_pod(spec)}
 
 
 def _completed(
@@ -119,7 +158,7 @@ def _completed(
     env: Iterable[Object],
     mounts: volumes.Mounts,
 ) -> Object:
-    result = {**_canonical(container)}
+    result = dict(container)
     if "command" not in container and "args" not in container:
         result["args"] = args
     for name, probe in probes.items():
@@ -130,7 +169,16 @@ def _completed(
     added = volumes.missing_mounts(container, mounts)
     if added or container.get("volumeMounts"):
         result["volumeMounts"] = [*(container.get("volumeMounts") or ()), *added]
+    result["securityContext"] = _confined(container.get("securityContext") or {})
     return result
+
+
+def _confined(context: Object) -> Object:
+    """Marie's images run as root, and need no more than that; what is privileged cannot be kept from it."""
+    added = (context.get("capabilities") or {}).get("add") or ()
+    if context.get("privileged") or {"SYS_ADMIN", "CAP_SYS_ADMIN"} & set(added):
+        return context
+    return {"allowPrivilegeEscalation": False, **context}
 
 
 def _merged(written: Iterable[Object], wanted: Iterable[Object]) -> list[Object]:
@@ -142,21 +190,3 @@ def _merged(written: Iterable[Object], wanted: Iterable[Object]) -> list[Object]
 
 def _port(name: str, number: int) -> Object:
     return {"name": name, "containerPort": number, "protocol": "TCP"}
-
-
-def _canonical(container: Object) -> Object:
-    """The container with its quantities as the API server stores them, so that it compares equal later."""
-    resources = container.get("resources")
-    if not resources:
-        return container
-    kept = {
-        part: {name: quantity.canonical(value) for name, value in amounts.items()}
-        if part in {"limits", "requests"} and amounts
-        else amounts
-        for part, amounts in resources.items()
-    }
-    return {**container, "resources": kept}
-
-
-def _label_value(name: str) -> str:
-    return "".join(letter if letter.isalnum() or letter in "-_." else "-" for letter in name)[:63].strip("-_.")

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 
-from marie_operator.builders.association import WORKER_PORT
 from marie_operator.runtime.resource import Object
 
 
@@ -17,14 +16,14 @@ def server(http: int) -> Mapping[str, Object]:
     }
 
 
-def executor() -> Mapping[str, Object]:
+def executor(worker: int) -> Mapping[str, Object]:
     """Of an executor: its worker, since the node's own health stays green when the worker is dead."""
-    worker = {"grpc": {"port": WORKER_PORT, "service": ""}}
+    check = {"grpc": {"port": worker, "service": ""}}
     return {
         # Models load for minutes.
-        "startupProbe": _probe(worker, period=10, failures=120, timeout=5),
-        "livenessProbe": _probe(worker, period=20, failures=3, timeout=10),
-        "readinessProbe": _probe(worker, period=10, failures=2, timeout=5),
+        "startupProbe": _probe(check, period=10, failures=120, timeout=5),
+        "livenessProbe": _probe(check, period=20, failures=3, timeout=10),
+        "readinessProbe": _probe(check, period=10, failures=2, timeout=5),
     }
 
 

@@ -22,8 +22,7 @@ def server_headless(cluster: MarieCluster) -> Object:
 def executor(cluster: MarieCluster, group: ExecutorGroupSpec) -> Object:
     """A group's pods in DNS; the gateway dials workers by the address they register, not through this."""
     name = association.executor_service_name(cluster.metadata.name, group.group_name)
-    ports = {association.WORKER: association.WORKER_PORT, association.FLOW: association.FLOW_PORT}
-    return _service(cluster, name, EXECUTOR, group, _headless(ports))
+    return _service(cluster, name, EXECUTOR, group, _headless(pod.executor_ports(group)))
 
 
 def _service(cluster: MarieCluster, name: str, node_type: str, group: ExecutorGroupSpec | None, spec: Object) -> Object:

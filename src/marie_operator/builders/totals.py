@@ -1,14 +1,11 @@
 """What all pods of a cluster together ask for."""
 
-import re
-from decimal import Decimal
+from decimal import Decimal, localcontext
 from typing import NamedTuple
 
 from marie_operator.api.mariecluster import MarieCluster
-from marie_operator.builders import association, quantity
+from marie_operator.builders import association, quantity, resources
 from marie_operator.runtime.resource import Object
-
-_GPU = re.compile(r"/(gpu|mig-.+)$")
 
 
 class Totals(NamedTuple):
@@ -25,16 +22,33 @@ def of(cluster: MarieCluster) -> Totals:
     pools = [(server, cluster.spec.server_spec.template)]
     pools += [(association.replicas(cluster, group), group.template) for group in cluster.spec.executor_group_specs]
     cpu = memory = gpu = Decimal(0)
-    for count, template in pools:
-        for container in template.get("spec", {}).get("containers") or ():
-            asked = _asked(container)
-            cpu += count * asked.get("cpu", Decimal(0))
-            memory += count * asked.get("memory", Decimal(0))
-            gpu += count * sum((amount for name, amount in asked.items() if _GPU.search(name)), Decimal(0))
+    with localcontext(quantity.EXACT):
+        for count, template in pools:
+            pod = _pod(template.get("spec", {}))
+            cpu += count * pod.get("cpu", Decimal(0))
+            memory += count * pod.get("memory", Decimal(0))
+            gpu += count * sum((amount for name, amount in pod.items() if resources.is_gpu(name)), Decimal(0))
     return Totals(quantity.formatted(cpu), quantity.formatted(memory, binary=True), quantity.formatted(gpu))
 
 
-def _asked(container: Object) -> dict[str, Decimal]:
-    resources = container.get("resources") or {}
-    amounts = {**(resources.get("limits") or {}), **(resources.get("requests") or {})}
-    return {name: quantity.parse(value) for name, value in amounts.items()}
+def _pod(spec: Object) -> dict[str, Decimal]:
+    """What the scheduler reserves for a pod: its containers and sidecars, or a step before them that needs more."""
+    running: dict[str, Decimal] = {}
+    most: dict[str, Decimal] = {}
+    for container in spec.get("initContainers") or ():
+        asked = _sum(running, resources.asked(container))
+        if container.get("restartPolicy") == "Always":
+            running = asked
+        else:
+            most = _most(most, asked)
+    for container in spec.get("containers") or ():
+        running = _sum(running, resources.asked(container))
+    return _most(most, running)
+
+
+def _sum(one: dict[str, Decimal], other: dict[str, Decimal]) -> dict[str, Decimal]:
+    return {name: one.get(name, Decimal(0)) + other.get(name, Decimal(0)) for name in one.keys() | other.keys()}
+
+
+def _most(one: dict[str, Decimal], other: dict[str, Decimal]) -> dict[str, Decimal]:
+    return {name: max(one.get(name, Decimal(0)), other.get(name, Decimal(0))) for name in one.keys() | other.keys()}

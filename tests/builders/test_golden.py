@@ -1,0 +1,44 @@
+"""What each input becomes, whole.
+
+After an intended change: pytest tests/builders --update-goldens, and read the difference before it is committed.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import kubernetes_validate
+import pytest
+import yaml
+
+from marie_operator.api.validation import problems
+from marie_operator.builders import chain
+from tests.builders.clusters import GOLDENS, admitted, dumped, inputs
+
+CASES = list(inputs())
+each = pytest.mark.parametrize(("name", "path"), CASES, ids=[name for name, _ in CASES])
+
+
+def built(path: Path) -> list[dict[str, Any]]:
+    return [manifest for _, manifest in chain.desired(admitted(path))]
+
+
+@each
+def test_the_chain_of(name: str, path: Path, update_goldens: bool) -> None:
+    assert problems(admitted(path)) == []
+    golden = GOLDENS / name / "expected.yaml"
+    manifests = built(path)
+    if update_goldens:
+        golden.parent.mkdir(exist_ok=True)
+        golden.write_text(dumped(manifests), encoding="utf-8")
+    assert manifests == list(yaml.safe_load_all(golden.read_text(encoding="utf-8")))
+
+
+@pytest.mark.parametrize("version", ["1.25", "1.36"])
+@each
+def test_every_manifest_is_valid(name: str, path: Path, version: str) -> None:
+    for manifest in built(path):
+        kubernetes_validate.validate(manifest, version, strict=True)
+
+
+def test_there_is_no_golden_without_an_input() -> None:
+    assert {folder.name for folder in GOLDENS.iterdir()} == {name for name, _ in CASES}
