@@ -1,0 +1,286 @@
+"""The client against a real HTTP server that follows a script."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from marie_operator.runtime import (
+    AlreadyExists,
+    ApplyConflict,
+    Client,
+    ConfigError,
+    Conflict,
+    Expired,
+    FieldConflict,
+    Forbidden,
+    Invalid,
+    LoopClock,
+    NotFound,
+    NotLeader,
+    Object,
+    ObjectKey,
+    PatchKind,
+    ServerError,
+    Unauthorized,
+    Unreachable,
+)
+from marie_operator.runtime import (
+    client as module,
+)
+from marie_operator.runtime.resource import DEPLOYMENTS, SERVICES
+
+KEY = ObjectKey("n", "a")
+OBJECT: Object = {"metadata": {"namespace": "n", "name": "a", "resourceVersion": "1"}}
+Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+def status(code: int, reason: str = "", headers: dict[str, str] | None = None, **more: Any) -> Answer:
+    async def answer(_: web.Request) -> web.StreamResponse:
+        body = {"kind": "Status", "reason": reason, "message": "no", **more}
+        return web.json_response(body, status=code, headers=headers)
+
+    return answer
+
+
+def found(body: Any) -> Answer:
+    async def answer(_: web.Request) -> web.StreamResponse:
+        return web.json_response(body)
+
+    return answer
+
+
+async def reset(request: web.Request) -> web.StreamResponse:
+    assert request.transport is not None
+    request.transport.abort()
+    return web.Response()
+
+
+@dataclass
+class Server:
+    script: list[Answer]
+    requests: list[tuple[str, str, dict[str, str], Any, str]] = field(default_factory=list)
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        content = await request.read()
+        body = json.loads(content) if content else None
+        self.requests.append((request.method, request.path, dict(request.query), body, request.content_type))
+        return await self.script.pop(0)(request)
+
+
+@asynccontextmanager
+async def serving(tmp_path: Path, *script: Answer) -> AsyncIterator[tuple[Client, Server]]:
+    server = Server(list(script))
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", server.handle)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    port = runner.addresses[0][1]
+    async with await Client.connect(
+        kubeconfig=kubeconfig(tmp_path, f"http://127.0.0.1:{port}"), user_agent="test", clock=LoopClock()
+    ) as client:
+        yield client, server
+    await runner.cleanup()
+
+
+def kubeconfig(folder: Path, server: str) -> Path:
+    config = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": "c",
+        "clusters": [{"name": "c", "cluster": {"server": server}}],
+        "users": [{"name": "c", "user": {"token": "t"}}],
+        "contexts": [{"name": "c", "context": {"cluster": "c", "user": "c"}}],
+    }
+    path = folder / "config"
+    path.write_text(json.dumps(config))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("code", "reason", "error"),
+    [
+        (401, "Unauthorized", Unauthorized),
+        (403, "Forbidden", Forbidden),
+        (404, "NotFound", NotFound),
+        (409, "Conflict", Conflict),
+        (409, "AlreadyExists", AlreadyExists),
+        (410, "Expired", Expired),
+        (422, "Invalid", Invalid),
+        (500, "InternalError", ServerError),
+    ],
+)
+async def test_errors_are_typed_and_name_the_request(
+    tmp_path: Path, code: int, reason: str, error: type[Exception]
+) -> None:
+    async with serving(tmp_path, *[status(code, reason)] * 2) as (client, _):
+        with pytest.raises(error, match="GET /api/v1/namespaces/n/services/a: no"):
+            await client.get(SERVICES, KEY)
+
+
+async def test_a_conflict_of_fields_names_manager_and_field(tmp_path: Path) -> None:
+    cause = {"reason": "FieldManagerConflict", "field": ".spec.replicas", "message": 'conflict with "kubectl" using v1'}
+    async with serving(tmp_path, status(409, "Conflict", details={"causes": [cause]})) as (client, server):
+        with pytest.raises(ApplyConflict) as caught:
+            await client.apply(DEPLOYMENTS, OBJECT, field_manager="me")
+    assert caught.value.conflicts == (FieldConflict("kubectl", ".spec.replicas"),)
+    method, path, query, _, content_type = server.requests[0]
+    assert (method, path) == ("PATCH", "/apis/apps/v1/namespaces/n/deployments/a")
+    assert query == {"fieldManager": "me", "fieldValidation": "Strict"}
+    assert content_type == "application/apply-patch+yaml"
+
+
+@pytest.mark.semantics("N-01")
+async def test_a_server_that_says_when_to_come_back_is_asked_again_then(tmp_path: Path) -> None:
+    busy = status(429, "TooManyRequests", headers={"Retry-After": "0"})
+    async with serving(tmp_path, busy, busy, found(OBJECT)) as (client, server):
+        assert await client.create(SERVICES, OBJECT) == OBJECT
+    assert len(server.requests) == 3
+
+
+@pytest.mark.semantics("N-01")
+async def test_one_that_does_not_is_not(tmp_path: Path) -> None:
+    async with serving(tmp_path, status(503)) as (client, server):
+        with pytest.raises(ServerError):
+            await client.get(SERVICES, KEY)
+    assert len(server.requests) == 1
+
+
+async def test_a_broken_connection_repeats_what_may_happen_twice_and_nothing_else(tmp_path: Path) -> None:
+    async with serving(tmp_path, reset, found(OBJECT), reset, found(OBJECT), reset) as (client, server):
+        assert await client.get(SERVICES, KEY) == OBJECT
+        assert await client.apply(SERVICES, OBJECT, field_manager="me") == OBJECT
+        with pytest.raises(Unreachable) as caught:
+            await client.create(SERVICES, OBJECT)
+    assert caught.value.maybe_sent
+    assert [method for method, *_ in server.requests] == ["GET", "GET", "PATCH", "PATCH", "POST"]
+
+
+async def test_a_refused_connection_was_surely_not_sent(tmp_path: Path) -> None:
+    config = kubeconfig(tmp_path, "http://127.0.0.1:1")
+    async with await Client.connect(kubeconfig=config, user_agent="test", clock=LoopClock()) as client:
+        with pytest.raises(Unreachable) as caught:
+            await client.create(SERVICES, OBJECT)
+    assert not caught.value.maybe_sent
+
+
+@pytest.mark.semantics("R-12", "R-13")
+async def test_pages_are_followed_and_a_token_that_expires_leads_to_one_full_list(tmp_path: Path) -> None:
+    first = found({"metadata": {"resourceVersion": "5", "continue": "t"}, "items": [OBJECT]})
+    full = found({"metadata": {"resourceVersion": "6"}, "items": [OBJECT, OBJECT]})
+    async with serving(tmp_path, first, status(410, "Expired"), full) as (client, server):
+        result = await client.list(SERVICES, label_selector="a=b", resource_version="0")
+    assert (len(result.items), result.resource_version) == (2, "6")
+    assert [query for _, _, query, _, _ in server.requests] == [
+        {"labelSelector": "a=b", "limit": "500", "resourceVersion": "0"},
+        {"labelSelector": "a=b", "limit": "500", "continue": "t"},
+        {"labelSelector": "a=b", "resourceVersion": "0"},
+    ]
+
+
+async def streamed(request: web.Request, *chunks: bytes) -> web.StreamResponse:
+    response = web.StreamResponse()
+    await response.prepare(request)
+    for chunk in chunks:
+        await response.write(chunk)
+        await asyncio.sleep(0.01)
+    return response
+
+
+async def test_events_of_any_size_in_any_pieces(tmp_path: Path) -> None:
+    big = {**OBJECT, "data": "x" * 5_000_000}
+    lines = b"".join(json.dumps({"type": "ADDED", "object": obj}).encode() + b"\n" for obj in (OBJECT, big, OBJECT))
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        return await streamed(request, lines[:50], lines[50:3_000_000], lines[3_000_000:])
+
+    async with serving(tmp_path, answer) as (client, server):
+        events = [event async for event in client.watch(SERVICES, resource_version="7", timeout=60)]
+    assert [len(str(event.object)) > 1000 for event in events] == [False, True, False]
+    assert server.requests[0][2] == {
+        "watch": "true",
+        "allowWatchBookmarks": "true",
+        "resourceVersion": "7",
+        "timeoutSeconds": "60",
+    }
+
+
+@pytest.mark.semantics("R-25")
+async def test_an_error_event_is_raised_as_its_status(tmp_path: Path) -> None:
+    async def answer(request: web.Request) -> web.StreamResponse:
+        return await streamed(
+            request, b'{"type":"ERROR","object":{"code":410,"reason":"Expired","message":"too old"}}\n'
+        )
+
+    async with serving(tmp_path, answer) as (client, _):
+        with pytest.raises(Expired, match="too old"):
+            _ = [event async for event in client.watch(SERVICES, resource_version="7", timeout=60)]
+
+
+@pytest.mark.semantics("N-03")
+async def test_a_silent_watch_is_taken_for_dead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "WATCH_GRACE", 0.1)
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        await asyncio.sleep(2)
+        return response
+
+    async with serving(tmp_path, answer) as (client, _):
+        with pytest.raises(Unreachable, match="no answer in time"):
+            _ = [event async for event in client.watch(SERVICES, resource_version="7", timeout=0.1)]
+
+
+async def test_a_delete_names_the_object_it_means(tmp_path: Path) -> None:
+    async with serving(tmp_path, found({"kind": "Status"})) as (client, server):
+        await client.delete(SERVICES, KEY, uid="u", resource_version="3")
+    body = server.requests[0][3]
+    assert body["preconditions"] == {"uid": "u", "resourceVersion": "3"}
+    assert body["propagationPolicy"] == "Background"
+
+
+async def test_writes_behind_a_fence_are_refused_and_reads_are_not(tmp_path: Path) -> None:
+    def fence() -> None:
+        raise NotLeader("not held")
+
+    async with serving(tmp_path, found(OBJECT), found(OBJECT)) as (client, server):
+        view = client.fenced(fence)
+        await view.get(SERVICES, KEY)
+        for write in (
+            view.create(SERVICES, OBJECT),
+            view.apply(SERVICES, OBJECT, field_manager="me"),
+            view.patch(SERVICES, KEY, {}, kind=PatchKind.MERGE),
+            view.update(SERVICES, OBJECT),
+            view.delete(SERVICES, KEY),
+        ):
+            with pytest.raises(NotLeader):
+                await write
+        await client.create(SERVICES, OBJECT)
+    assert [method for method, *_ in server.requests] == ["GET", "POST"]
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (None, "does not exist"),
+        ("]: no", "is not a kubeconfig"),
+        ("[]", "kubeconfig"),
+        ("clusters: []", "kubeconfig"),
+    ],
+)
+async def test_a_kubeconfig_that_cannot_be_used_gets_a_sentence(
+    tmp_path: Path, content: str | None, sentence: str
+) -> None:
+    path = tmp_path / "config"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(ConfigError, match=sentence):
+        await Client.connect(kubeconfig=path, user_agent="test", clock=LoopClock())

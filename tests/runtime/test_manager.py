@@ -1,0 +1,130 @@
+import asyncio
+from typing import Any
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from marie_operator.runtime import Controller, LeadershipLost, LoopClock, Manager, Metrics, ObjectKey, Result
+
+pytestmark = pytest.mark.looptime
+
+
+class Caches:
+    """Caches that are synced after a while."""
+
+    def __init__(self, seconds: float = 0.0) -> None:
+        self.seconds = seconds
+
+    async def run(self) -> None:
+        await asyncio.Event().wait()
+
+    async def wait_synced(self) -> None:
+        await asyncio.sleep(self.seconds)
+
+
+class Lease:
+    """An elector that leads after a while, for a while."""
+
+    def __init__(self, log: list[str], *, lost_after: float | None = None) -> None:
+        self.log = log
+        self.lost_after = lost_after
+
+    async def acquire(self) -> None:
+        self.log.append("acquired")
+
+    async def hold(self) -> None:
+        await asyncio.sleep(self.lost_after if self.lost_after is not None else 1e9)
+        raise LeadershipLost("taken")
+
+    async def release(self) -> None:
+        self.log.append("released")
+
+
+class Door:
+    """A server that is entered and left."""
+
+    def __init__(self, log: list[str]) -> None:
+        self.log = log
+
+    async def __aenter__(self) -> None:
+        self.log.append("serving")
+
+    async def __aexit__(self, *_: object) -> None:
+        self.log.append("closed")
+
+
+def manager(log: list[str], *, work: float = 0.0, **options: Any) -> Manager:
+    async def reconcile(_: ObjectKey) -> Result:
+        log.append("begun")
+        await asyncio.sleep(work)
+        log.append("done")
+        return Result()
+
+    controller = Controller("test", reconcile, clock=LoopClock(), metrics=Metrics(CollectorRegistry()))
+    controller.enqueue(ObjectKey("n", "a"))
+    settings: dict[str, Any] = {"cache": Caches(), "controllers": [controller], "servers": [Door(log)]}
+    return Manager(**(settings | options))
+
+
+async def stopped_after(seconds: float) -> asyncio.Event:
+    stop = asyncio.Event()
+    asyncio.get_running_loop().call_later(seconds, stop.set)
+    return stop
+
+
+@pytest.mark.semantics("M-01", "M-05", "M-06")
+async def test_order_of_start_and_stop() -> None:
+    log: list[str] = []
+    await manager(log, work=5.0, elector=Lease(log)).run(await stopped_after(1))
+    assert log == ["serving", "acquired", "begun", "done", "released", "closed"]
+    assert len(asyncio.all_tasks()) == 1
+
+
+@pytest.mark.semantics("M-06")
+async def test_a_standby_that_stops_never_leads() -> None:
+    log: list[str] = []
+
+    class Waits(Lease):
+        async def acquire(self) -> None:
+            await asyncio.Event().wait()
+
+    await manager(log, elector=Waits(log)).run(await stopped_after(1))
+    assert log == ["serving", "closed"]
+
+
+async def test_a_stop_before_the_caches_are_synced_ends() -> None:
+    log: list[str] = []
+    await manager(log, cache=Caches(1e6)).run(await stopped_after(1))
+    assert log == ["serving", "closed"]
+
+
+@pytest.mark.semantics("M-08")
+async def test_losing_the_lease_ends_everything_and_is_an_error() -> None:
+    log: list[str] = []
+    with pytest.raises(LeadershipLost):
+        await manager(log, work=1e6, elector=Lease(log, lost_after=3)).run(asyncio.Event())
+    assert log == ["serving", "acquired", "begun", "closed"]
+    assert len(asyncio.all_tasks()) == 1
+
+
+@pytest.mark.semantics("M-04")
+async def test_the_first_error_of_what_must_run_ends_the_rest() -> None:
+    log: list[str] = []
+
+    async def breaks() -> None:
+        await asyncio.sleep(2)
+        raise ValueError("a defect")
+
+    with pytest.raises(ValueError, match="a defect"):
+        await manager(log, leading=[breaks]).run(asyncio.Event())
+    assert log[-1] == "closed"
+
+
+@pytest.mark.semantics("M-07")
+async def test_a_reconcile_that_does_not_end_is_not_waited_for_without_end() -> None:
+    loop = asyncio.get_running_loop()
+    log: list[str] = []
+    began = loop.time()
+    await manager(log, work=1e6, shutdown_timeout=30.0).run(await stopped_after(1))
+    assert loop.time() - began == pytest.approx(31, abs=0.5)
+    assert log == ["serving", "begun", "closed"]

@@ -1,0 +1,193 @@
+"""Events, conditions, metrics and health."""
+
+import asyncio
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from prometheus_client import CollectorRegistry
+
+from marie_operator.runtime import (
+    BindError,
+    EventRecorder,
+    LoopClock,
+    LoopLag,
+    Metrics,
+    Object,
+    ObjectKey,
+    ObjectReference,
+    Resource,
+    Server,
+    Unreachable,
+    is_true,
+    metrics_page,
+    probes,
+    with_condition,
+)
+
+EARLY, LATE = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 2, tzinfo=UTC)
+CLUSTER = ObjectReference("marie.ai/v1alpha1", "MarieCluster", "n", "c", "uid")
+
+
+def condition(conditions: Any, status: Any, now: datetime, **more: Any) -> list[dict[str, Any]]:
+    return with_condition(
+        conditions, type="Ready", status=status, now=now, **{"reason": "R", "message": "m", "generation": 1, **more}
+    )
+
+
+def test_a_transition_time_moves_with_the_status_alone() -> None:
+    first = condition([], "False", EARLY)
+    assert first[0]["lastTransitionTime"] == "2026-01-01T00:00:00Z"
+    reworded = condition(first, "False", LATE, message="other", generation=2)
+    assert reworded[0]["lastTransitionTime"] == "2026-01-01T00:00:00Z"
+    assert reworded[0]["message"] == "other"
+    turned = condition(reworded, "True", LATE)
+    assert turned[0]["lastTransitionTime"] == "2026-01-02T00:00:00Z"
+    assert is_true(turned, "Ready")
+    assert not is_true(first, "Ready")
+    assert condition(turned, "True", EARLY) == turned
+
+
+class Events:
+    """Takes events, or does not answer for a while."""
+
+    def __init__(self) -> None:
+        self.created: list[Object] = []
+        self.patched: list[Object] = []
+        self.down = 0
+
+    async def create(self, _: Resource, obj: Object) -> Object:
+        if self.down:
+            self.down -= 1
+            raise Unreachable("down", maybe_sent=False)
+        self.created.append(obj)
+        return obj
+
+    async def patch(self, _: Resource, __: ObjectKey, body: Object, **___: Any) -> Object:
+        self.patched.append(body)
+        return body
+
+
+def recorder(events: Events) -> EventRecorder:
+    return EventRecorder(
+        events,  # type: ignore[arg-type]
+        controller="marie.ai/operator",
+        instance="me",
+        clock=LoopClock(),
+        metrics=Metrics(CollectorRegistry()),
+    )
+
+
+async def recorded(record: EventRecorder, *notes: str, reason: str = "Created") -> None:
+    for note in notes:
+        record.record(CLUSTER, type="Normal", reason=reason, action="Reconcile", note=note)
+    await record.flush()
+
+
+@pytest.mark.looptime
+@pytest.mark.semantics("E-04", "W-21")
+async def test_a_repeat_is_counted_and_another_note_is_another_event() -> None:
+    events = Events()
+    record = recorder(events)
+    await recorded(record, "one", "one", "two")
+    assert [event["note"] for event in events.created] == ["one", "two"]
+    assert [patch["series"]["count"] for patch in events.patched] == [2]
+    await recorded(record, *["one"] * 50)
+    assert len(events.patched) == 1
+    await asyncio.sleep(100)
+    await recorded(record, "one")
+    assert events.patched[-1]["series"]["count"] == 53
+    await asyncio.sleep(400)
+    await recorded(record, "one")
+    assert [event["note"] for event in events.created] == ["one", "two", "one"]
+
+
+@pytest.mark.looptime
+@pytest.mark.semantics("E-03")
+async def test_a_server_that_is_away_for_a_while_loses_nothing_and_holds_up_nobody() -> None:
+    events = Events()
+    events.down = 3
+    record = recorder(events)
+    record.record(CLUSTER, type="Warning", reason="R", action="A", note="ö" * 2000)
+    await record.flush()
+    assert len(events.created[0]["note"].encode()) <= 1024
+    assert events.created[0]["regarding"]["name"] == "c"
+
+
+NAMES = Path(__file__).parent / "metrics.txt"
+
+
+async def test_names_types_and_labels_of_all_metrics() -> None:
+    registry = CollectorRegistry()
+    metrics = Metrics(registry)
+    found = sorted(
+        f"{family.name} {family.type} {','.join(collector._labelnames)}".rstrip()
+        for collector in {id(each): each for each in vars(metrics).values() if hasattr(each, "_labelnames")}.values()
+        for family in collector.collect()
+    )
+    assert found == NAMES.read_text(encoding="utf-8").splitlines()
+
+
+async def fetched(port: int, path: str) -> tuple[int, str]:
+    async with aiohttp.ClientSession() as session, session.get(f"http://127.0.0.1:{port}{path}") as response:
+        return response.status, await response.text()
+
+
+@pytest.mark.semantics("M-12")
+async def test_probes_say_which_check_fails_and_why() -> None:
+    trouble = ""
+    app = probes(live={}, ready={"caches": lambda: trouble, "other": lambda: ""})
+    async with Server("127.0.0.1:0", setting="X", app=app) as server:
+        assert await fetched(server.port, "/healthz") == (200, "ok")
+        assert await fetched(server.port, "/readyz") == (200, "ok")
+        trouble = "services is being read"
+        assert await fetched(server.port, "/readyz") == (
+            500,
+            "[-]caches failed: services is being read\n[+]other ok\nreadyz check failed\n",
+        )
+        assert (await fetched(server.port, "/readyz/other"))[0] == 200
+        assert (await fetched(server.port, "/readyz/caches"))[0] == 500
+        assert (await fetched(server.port, "/readyz/none"))[0] == 404
+
+
+@pytest.mark.semantics("M-13")
+async def test_addresses_that_cannot_be_listened_on_get_a_sentence() -> None:
+    app = probes(live={}, ready={})
+    async with Server("0", setting="X", app=app) as off:
+        assert off.port == 0
+    for address in ("nonsense", ":http"):
+        with pytest.raises(BindError, match="give \\[host\\]:port, or 0 for none"):
+            await Server(address, setting="X", app=probes(live={}, ready={})).__aenter__()
+    async with Server("127.0.0.1:0", setting="X", app=probes(live={}, ready={})) as taken:
+        with pytest.raises(BindError, match="Give another address with METRICS"):
+            await Server(f"127.0.0.1:{taken.port}", setting="METRICS", app=probes(live={}, ready={})).__aenter__()
+
+
+async def test_metrics_are_served() -> None:
+    metrics = Metrics(CollectorRegistry())
+    metrics.request(code="200", method="GET", host="h", seconds=0.1)
+    measured: list[bool] = []
+    async with Server("127.0.0.1:0", setting="X", app=metrics_page(metrics, lambda: measured.append(True))) as server:
+        _, text = await fetched(server.port, "/metrics")
+    assert 'rest_client_requests_total{code="200",host="h",method="GET"} 1.0' in text
+    assert measured == [True]
+
+
+@pytest.mark.semantics("W-26")
+async def test_a_loop_that_was_blocked_is_not_well() -> None:
+    moment = 0.0
+
+    class Blocked(LoopClock):
+        def monotonic(self) -> float:
+            nonlocal moment
+            moment += 10.0
+            return moment
+
+    lag = LoopLag(clock=Blocked(), metrics=Metrics(CollectorRegistry()))
+    task = asyncio.create_task(lag.run())
+    await asyncio.sleep(1.1)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert lag.problem() == "the event loop woke 9.0 s late"
