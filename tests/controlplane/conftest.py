@@ -60,14 +60,20 @@ async def stage(binaries: Path, tmp_path_factory: pytest.TempPathFactory) -> Asy
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def world(stage: Stage, tmp_path: Path) -> AsyncIterator[World]:
+async def namespace(stage: Stage) -> AsyncIterator[str]:
+    """A namespace of the test's own."""
+    name = f"test-{next(_numbers)}"
+    await stage.plane.kubectl("create", "namespace", name)
+    yield name
+    await stage.plane.kubectl("delete", "namespace", name, "--wait=false")
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def world(stage: Stage, namespace: str, tmp_path: Path) -> AsyncIterator[World]:
     """A namespace with an operator that looks after it alone."""
-    namespace = f"test-{next(_numbers)}"
-    await stage.plane.kubectl("create", "namespace", namespace)
     result = World(stage, namespace, tmp_path)
     async with result.running():
         yield result
-    await stage.plane.kubectl("delete", "namespace", namespace, "--wait=false")
 
 
 async def install(plane: ControlPlane) -> None:

@@ -213,9 +213,11 @@ class ControlPlane:
         await self.stop_apiserver(signal.SIGKILL)
 
     async def start_etcd(self) -> None:
-        """Start etcd, and return when it listens; an API server that runs finds it by itself."""
+        """Start etcd, and return when it listens and an API server that runs has found it."""
         await self._etcd.start()
         await self._until(self._store_listens, self._etcd)
+        if self._apiserver.running:
+            await self._until(self._ready, self._apiserver, self._etcd)
 
     async def kill_etcd(self) -> None:
         """End etcd as a crash would; its data stays on disk."""

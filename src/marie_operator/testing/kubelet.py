@@ -7,6 +7,7 @@ such as probes, logs and hooks, does not happen.
 import asyncio
 import contextlib
 import itertools
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -121,6 +122,7 @@ class FakeKubelet:
         self._known: dict[str, Pod] = {}
         self._pods: dict[str, list[asyncio.Task[None]]] = {}
         self._reported: dict[str, Pod] = {}
+        self._writing: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._up: set[str] = set()
         self._ending: set[str] = set()
         self._addresses = itertools.count(1)
@@ -242,6 +244,7 @@ class FakeKubelet:
                 continue
             if kind == "DELETED":
                 self._known.pop(uid, None)
+                self._writing.pop(uid, None)
                 self._forget(uid)
                 self._spawn(self._stopped(pod))
                 continue
@@ -329,10 +332,18 @@ class FakeKubelet:
                 await self._on_gone(pod)
 
     async def _restore(self, pod: Pod) -> None:
-        await self._report(pod, self._reported[pod["metadata"]["uid"]]["status"])
+        uid = pod["metadata"]["uid"]
+        async with self._writing[uid]:
+            # The event may have been of a write whose answer came later than itself.
+            if self._disputed(self._known.get(uid, pod)):
+                await self._write(pod, self._reported[uid]["status"])
 
     async def _report(self, pod: Pod, status: dict[str, Any]) -> bool:
         """Whether the pod is still there to carry the status."""
+        async with self._writing[pod["metadata"]["uid"]]:
+            return await self._write(pod, status)
+
+    async def _write(self, pod: Pod, status: dict[str, Any]) -> bool:
         uid = pod["metadata"]["uid"]
         body = {"metadata": {"uid": uid}, "status": status}
         written = await self._persist(lambda: self._api.patch(f"{_path(pod)}/status", body))

@@ -50,8 +50,7 @@ class S3Server:
         try:
             async with asyncio.timeout(START_TIMEOUT):
                 while not await self._answers():
-                    if not self._process.running:
-                        raise self._process.failure("ended")
+                    self._process.check()
                     await asyncio.sleep(0.05)
         except TimeoutError:
             await self._process.stop()
@@ -73,5 +72,5 @@ class S3Server:
         try:
             async with aiohttp.ClientSession() as session, session.get(self.endpoint):
                 return True
-        except OSError:
+        except (aiohttp.ClientError, OSError):
             return False
