@@ -368,6 +368,11 @@ def test_validation_errors_quote_no_input() -> None:
     assert "metadata\n  Field required [type=missing, input_value={...}" in json.loads(reply.body)["message"]
 
 
+def test_end_has_the_layout_of_the_last_step() -> None:
+    plan = Planner("extract", (Step("ASK", f"{LLM}://ask", "one"), Step("READ", f"{OCR}://read", "other")))
+    assert [step.layout for step in plan.chain] == [None, "one", "other", "other"]
+
+
 def test_environment_is_made_up() -> None:
     assert Cluster().get("/status")["marie"]["platform"] == "Simulated"
 
@@ -417,6 +422,20 @@ def test_simulation_is_the_same_whenever_one_looks(script: list[tuple[str, float
         often.now = end
         rare.now = end
     assert [rare.states_of_all(), rare.get("/api/capacity")] == [often.states_of_all(), often.get("/api/capacity")]
+
+
+@given(st.floats(0, 1e6), st.floats(0, 20))
+def test_phantoms_end_whenever_the_gateway_began(began: float, pause: float) -> None:
+    cluster = Cluster(Outcomes(default=Outcome(60)))
+    cluster.wait(began)
+    cluster.marie.start()
+    cluster.marie.register(OCR, HERE)
+    cluster.wait(pause)
+    cluster.submit("a")
+    cluster.wait(3)
+    cluster.marie.unregister(OCR, HERE, crash=True)
+    cluster.wait(200)
+    assert cluster.marie.engine.pool.slots(OCR) == (0, 0)
 
 
 @given(st.lists(st.tuples(st.sampled_from(sorted(ACTS)), st.floats(0.01, 40, allow_nan=False)), max_size=25))

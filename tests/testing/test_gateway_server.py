@@ -48,7 +48,7 @@ async def marie(gateways: SimulatedGateways) -> SimulatedMarie:
 
 async def until(holds: Callable[[], bool]) -> None:
     async with asyncio.timeout(10):
-        while not holds():  # noqa: ASYNC110 - the simulation announces nothing
+        while not holds():
             await asyncio.sleep(0.005)
 
 

@@ -12,6 +12,7 @@ Deliberate differences from the recordings, each pinned by a test:
 ``/status``              environment and platform are made up
 validation errors        name the missing field as pydantic does, without the input that it quotes
 ``/api/planners``        the planners that were given, ``extract`` alone by default
+END nodes                have the last step's layout, as in ``extract``; other plans give them none
 rows                     ``start_after`` stays the time of the submission after a retry
 times                    count from a fixed date, EPOCH, so that runs repeat
 order of queued work     by submission; a real gateway keeps no order

@@ -8,25 +8,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from marie_operator.testing.gateway import timing
 from marie_operator.testing.gateway.agenda import Agenda
 from marie_operator.testing.gateway.dag import UNFINISHED, Dag, Ids, Node, NodeState, plan
 from marie_operator.testing.gateway.outcome import Document, Outcome, OutcomePolicy
 from marie_operator.testing.gateway.planner import Planner
 from marie_operator.testing.gateway.pool import Pool, Worker
-from marie_operator.testing.gateway.timing import (
-    CANCELLED,
-    CYCLE,
-    INSERTED,
-    LAPSE,
-    LEASE,
-    NOTICED,
-    REAPED,
-    RETRY_DELAY,
-    RETRY_LIMIT,
-    SETTLED,
-    STARTED,
-    STARTED_IDLE,
-)
 
 ACCEPTING_POLICIES = frozenset({"allow_all", "allow_duplicate"})
 SOURCES = frozenset({"uri", "srcUrl", "data", "srcData", "srcBase64", "srcFile"})
@@ -79,6 +66,7 @@ class Engine:
         self._life = 0
         self._last_round = self._next_round = -math.inf
         self._reaping = False
+        self._looks = 0
 
     @property
     def now(self) -> float:
@@ -98,7 +86,7 @@ class Engine:
         self.queues = set(self.planners)
         self.submissions = 0
         self.pool.forget_tickets()
-        self._in_this_life(STARTED if any(self.pool.workers()) else STARTED_IDLE, self._run)
+        self._in_this_life(timing.STARTED if any(self.pool.workers()) else timing.STARTED_IDLE, self._run)
 
     def stop(self) -> None:
         """SIGTERM: the scheduler stops, yet the process stays until it is killed, and records what executors finish."""
@@ -114,13 +102,14 @@ class Engine:
         self._inbox.clear()
         self._unwritten.clear()
         self._reaping = False
+        self._looks = 0
 
     def _run(self) -> None:
         self.running = True
         self._next_round = -math.inf
         self._hydrate()
         for insert in self._inbox:
-            insert()
+            self._in_this_life(timing.INSERTED, insert)
         self._inbox.clear()
         self._wake()
 
@@ -156,13 +145,10 @@ class Engine:
         """
         dag_id = self._ids.new(self.now)
 
-        def insert() -> None:
-            self._in_this_life(INSERTED, lambda: self._insert(dag_id, action))
-
         if self.running:
-            insert()
+            self._in_this_life(timing.INSERTED, lambda: self._insert(dag_id, action))
         else:
-            self._inbox.append(insert)
+            self._inbox.append(lambda: self._insert(dag_id, action))
         return dag_id
 
     def _insert(self, dag_id: str, action: Mapping[str, Any]) -> None:
@@ -209,17 +195,17 @@ class Engine:
         self.pool.remove(worker)
         self._reap_later()
         for call in self._calls_of(worker):
-            self._in_this_life(CANCELLED, lambda call=call: self._drop(call))  # type: ignore[misc]
+            self._in_this_life(timing.CANCELLED, lambda call=call: self._drop(call))  # type: ignore[misc]
 
     def crash(self, executor: str, address: str) -> None:
         """A worker dies; its registration and the tickets of its tasks outlive it."""
         worker = self._find(executor, address)
         worker.alive = False
-        self._agenda.after(LAPSE, lambda: self.pool.remove(worker))
+        self._agenda.after(timing.LAPSE, lambda: self.pool.remove(worker))
         for call in self._calls_of(worker):
             self.pool.abandon(call.node.id, self.now)
             self._reap_later()
-            self._in_this_life(NOTICED, lambda call=call: self._lose(call))  # type: ignore[misc]
+            self._in_this_life(timing.NOTICED, lambda call=call: self._lose(call))  # type: ignore[misc]
 
     def _find(self, executor: str, address: str) -> Worker:
         found = next((worker for worker in self.pool.of(executor) if worker.address == address), None)
@@ -284,11 +270,11 @@ class Engine:
                 self._offer(dag)
                 self._wake()
 
-        self._in_this_life(SETTLED, offer)
+        self._in_this_life(timing.SETTLED, offer)
 
     def _wake(self) -> None:
         """Have a round, at the earliest a cycle after the last one that had a slot to give."""
-        moment = max(self.now, self._last_round + CYCLE)
+        moment = max(self.now, self._last_round + timing.CYCLE)
         if not self.now <= self._next_round <= moment:
             self._next_round = moment
             self._agenda.at(moment, self._round)
@@ -367,7 +353,7 @@ class Engine:
         if node.state == "cancelled":
             return
         dag = self.dags[node.dag_id]
-        if node.attempts > RETRY_LIMIT:
+        if node.attempts > timing.RETRY_LIMIT:
             # Its successors stay created for ever.
             node.state = "failed"
             self._resolve(dag)
@@ -380,7 +366,7 @@ class Engine:
                 self.ready[node.id] = node
                 self._wake()
 
-        self._in_this_life(max(RETRY_DELAY, node.dispatched + LEASE - self.now), again)
+        self._in_this_life(max(timing.RETRY_DELAY, node.dispatched + timing.LEASE - self.now), again)
 
     def _resolve(self, dag: Dag) -> None:
         states = {node.state for node in dag.nodes}
@@ -397,15 +383,18 @@ class Engine:
             self.ready.pop(node.id, None)
 
     def _reap_later(self) -> None:
-        if not self._reaping:
-            self._reaping = True
-            passed = math.floor((self.now - self.started) / REAPED) + 1
-            self._in_this_life(self.started + passed * REAPED - self.now, self._reap)
+        """Look for expired tickets at the next multiple of ten seconds since the start."""
+        if self._reaping:
+            return
+        self._reaping = True
+        # Counted, since a sum of floats may fall just short of the look that has been.
+        self._looks = max(self._looks, math.floor((self.now - self.started) / timing.REAPED)) + 1
+        self._in_this_life(self.started + self._looks * timing.REAPED - self.now, self._reap)
 
     def _reap(self) -> None:
         self._reaping = False
         self.pool.recount()
         if self.pool.reap(self.now):
-            self._in_this_life(SETTLED, self._wake)
+            self._in_this_life(timing.SETTLED, self._wake)
         if not self.pool.settled():
             self._reap_later()
