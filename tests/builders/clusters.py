@@ -40,9 +40,11 @@ def cluster(
 
 
 def inputs() -> Iterator[tuple[str, Path]]:
-    """Every golden's name and the file with its MarieCluster: the samples, and the cases of this folder."""
+    """Every golden's name and the file with its MarieCluster: the samples, the Go operator's own,
+    and the cases of this folder."""
     for path in sorted(SAMPLES.rglob("mariecluster*.yaml")):
         yield "sample-" + "-".join(path.relative_to(SAMPLES).with_suffix("").parts), path
+    yield "upstream", ROOT / "tests/api/upstream/marie_v1alpha1_mariecluster.yaml"
     for path in sorted(GOLDENS.glob("*/input.yaml")):
         yield path.parent.name, path
 

@@ -94,7 +94,11 @@ def executor_ports(group: ExecutorGroupSpec) -> dict[str, int]:
 
 def _named_ports(template: Object) -> dict[str, int]:
     ports = main_container(template).get("ports") or ()
-    return {port["name"]: int(port["containerPort"]) for port in ports if port.get("name")}
+    return {
+        port["name"]: int(port["containerPort"])
+        for port in ports
+        if port.get("name") and port.get("protocol", "TCP") == "TCP"
+    }
 
 
 def _chosen_ports(usual: Mapping[str, int], written: Mapping[str, int]) -> dict[str, int]:
