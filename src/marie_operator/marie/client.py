@@ -1,6 +1,7 @@
 """Calls to one gateway's HTTP API, as Marie 4.0.0 serves it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeVar
@@ -9,15 +10,43 @@ import aiohttp
 from pydantic_core import from_json
 
 from marie_operator.marie import replies
-from marie_operator.marie.replies import Json, Node, NodeState, Slots, SubmitReply, Unreadable
+from marie_operator.marie.listing import Listing, Rows
+from marie_operator.marie.replies import (
+    Debug,
+    Json,
+    Node,
+    NodeState,
+    RefusalKind,
+    Refused,
+    Slots,
+    SubmitReply,
+    Unreadable,
+)
 
 T = TypeVar("T")
 
 TIMEOUT = 10.0
 CONNECT_TIMEOUT = 5.0
-LIST_BUDGET = 16 * 1024 * 1024
+LIST_TIMEOUT = 60.0
+LIST_BUDGET = 64 << 20
 """Bytes of a list that are read; the completed one grows for ever, by about 3 kB for each document."""
+REPLY_BUDGET = 8 << 20
 LONGEST_WALK = 512
+
+_SEARCHED = (
+    NodeState.CREATED,
+    NodeState.ACTIVE,
+    NodeState.RETRY,
+    NodeState.ACTIVE,
+    NodeState.FAILED,
+    NodeState.CANCELLED,
+    NodeState.EXPIRED,
+)
+"""In the order in which a task moves on, so that one that moves between two reads is met twice rather than not at all.
+
+Active stands twice because a task goes to and fro between active and retry.
+"""
+_NOT_SENT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL)
 
 
 class Unanswered(Exception):  # noqa: N818
@@ -55,6 +84,20 @@ class Submission:
     options: Mapping[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a search brought.
+
+    Attributes:
+        dags: DAGs by reference id; the first one where there are several.
+        exhaustive: Whether what is not among them is not there. It may be, where a list was too long to be read, or
+            was left out.
+    """
+
+    dags: Mapping[str, str]
+    exhaustive: bool
+
+
 class Gateway:
     """One gateway.
 
@@ -73,85 +116,145 @@ class Gateway:
         Raises:
             Unanswered: whether it was taken is not known, or, unless ``maybe_sent``, it was not.
         """
+        if not api_key.isascii() or not api_key.isprintable() or " " in api_key:
+            return Refused(RefusalKind.CREDENTIALS, "it has spaces, line breaks or other characters that no key has")
         body = {"header": {}, "parameters": {"invoke_action": _action(submission, ref_id, api_key)}}
-        status, reply = await self._call("POST", "/api/v1/invoke", body=body, key=api_key)
-        return self._read(replies.submission, status, reply)
+        return await self._ask(replies.submission, "POST", "/api/v1/invoke", body=body, key=api_key)
 
     async def node(self, node_id: str) -> Node | None:
-        """One task; None when there surely is none of this id."""
-        return self._read(replies.node, *await self._call("GET", f"/api/jobsXX/{node_id}"))
+        """One task; None when there surely is none of this id.
+
+        Raises:
+            Unanswered: the gateway cannot tell.
+        """
+        return await self._ask(replies.node, "GET", f"/api/jobsXX/{node_id}")
 
     async def walk(self, dag_id: str) -> list[Node]:
         """A DAG's tasks by counting up from its id; empty when the DAG is not there.
 
-        A custom planner may give its tasks other ids: then only the first few, or the root, are found.
+        A custom planner may give its tasks other ids: then only the first few, the root, or none are found.
+
+        Raises:
+            Unanswered: the gateway cannot tell.
         """
         found: list[Node] = []
         for node_id in replies.successors(dag_id):
             node = await self.node(node_id)
             if node is None or node.dag_id != dag_id or len(found) >= LONGEST_WALK:
-                return found
+                break
             found.append(node)
         return found
 
-    async def nodes(self, state: NodeState) -> list[Node]:
-        """Every task in a state.
+    async def nodes(self, state: NodeState, *, keep: Callable[[Node], bool] = lambda _: True) -> Listing:
+        """Tasks in a state, read as they arrive.
+
+        Args:
+            state: Which list.
+            keep: Which tasks to return; the others take no memory.
 
         Raises:
-            Unanswered: also when the list is longer than LIST_BUDGET.
+            Unanswered: the gateway cannot tell, or broke off in the middle. A list longer than LIST_BUDGET is not an
+                error but incomplete.
         """
-        return self._read(replies.nodes, *await self._call("GET", f"/api/jobs/{state}"))
+        rows, kept, read = Rows(), [], 0
+        async with self._exchange("GET", f"/api/jobs/{state}", timeout=LIST_TIMEOUT) as response:
+            async for chunk in response.content.iter_any():
+                kept += [node for node in rows.feed(chunk) if keep(node)]
+                read += len(chunk)
+                if read > LIST_BUDGET:
+                    return Listing(kept, complete=False)
+            kept += [node for node in rows.close(response.status) if keep(node)]
+        return Listing(kept, complete=True)
 
-    async def scheduler_running(self) -> bool:
-        """Whether the scheduler takes work."""
-        return self._read(replies.scheduler_running, *await self._call("GET", "/api/debug"))
+    async def find(self, ref_ids: Collection[str], *, completed: bool) -> Found:
+        """Search for documents by what they were called.
+
+        Args:
+            ref_ids: Which.
+            completed: Whether to read the list of completed tasks too, if any is not found without it. It is the only
+                one that a document which Marie has done may be in, and the only long one.
+
+        Raises:
+            Unanswered: the gateway cannot tell.
+        """
+        wanted, dags, exhaustive = frozenset(ref_ids), dict[str, str](), True
+        for state in (*_SEARCHED, NodeState.COMPLETED):
+            if state is NodeState.COMPLETED and (not completed or wanted <= dags.keys()):
+                return Found(dags, exhaustive and completed)
+            listing = await self.nodes(state, keep=lambda node: node.ref_id in wanted)
+            for node in listing.nodes:
+                dags[node.ref_id] = min(node.dag_id, dags.get(node.ref_id, node.dag_id))
+            exhaustive = exhaustive and listing.complete
+        return Found(dags, exhaustive)
+
+    async def debug(self) -> Debug:
+        """The debug page.
+
+        Raises:
+            Unanswered: there is none.
+        """
+        return await self._ask(replies.debug, "GET", "/api/debug")
 
     async def planners(self) -> frozenset[str]:
-        """Names of the planners."""
-        return self._read(replies.planner_names, *await self._call("GET", "/api/planners"))
+        """Names of the planners.
 
-    async def capacity(self) -> dict[str, Slots]:
-        """Slots by executor name."""
-        return self._read(replies.capacity, *await self._call("GET", "/api/capacity"))
+        Raises:
+            Unanswered: the gateway cannot tell.
+        """
+        return await self._ask(replies.planner_names, "GET", "/api/planners")
 
-    async def worker_addresses(self) -> dict[str, frozenset[str]]:
-        """Registered workers by executor name."""
-        return self._read(replies.worker_addresses, *await self._call("GET", "/api/deployment-nodes"))
+    async def capacity(self) -> Mapping[str, Slots]:
+        """Slots by executor name.
 
-    @staticmethod
-    def _read(parse: Callable[[int, Json], T], status: int, body: Json) -> T:
-        try:
-            return parse(status, body)
-        except Unreadable as error:
-            raise Unanswered(str(error), maybe_sent=True) from error
+        Raises:
+            Unanswered: the gateway cannot tell.
+        """
+        return await self._ask(replies.capacity, "GET", "/api/capacity")
 
-    async def _call(self, method: str, path: str, *, body: Json = None, key: str = "") -> tuple[int, Json]:
-        timeout = aiohttp.ClientTimeout(total=TIMEOUT, connect=CONNECT_TIMEOUT)
+    async def worker_addresses(self) -> Mapping[str, frozenset[str]]:
+        """Registered workers by executor name.
+
+        Raises:
+            Unanswered: the gateway cannot tell.
+        """
+        return await self._ask(replies.worker_addresses, "GET", "/api/deployment-nodes")
+
+    async def _ask(
+        self, parse: Callable[[int, Json], T], method: str, path: str, *, body: Json = None, key: str = ""
+    ) -> T:
+        content = bytearray()
+        async with self._exchange(method, path, body=body, key=key) as response:
+            async for chunk in response.content.iter_any():
+                content += chunk
+                if len(content) > REPLY_BUDGET:
+                    raise Unreadable(f"a reply of more than {REPLY_BUDGET >> 20} MiB")
+            try:
+                document = from_json(bytes(content))
+            except ValueError:
+                document = content[:1024].decode(errors="replace")
+            return parse(response.status, document)
+
+    @asynccontextmanager
+    async def _exchange(
+        self, method: str, path: str, *, body: Json = None, key: str = "", timeout: float = TIMEOUT
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """A request and its response, whatever goes wrong with either as one error with a sentence."""
+        limits = aiohttp.ClientTimeout(total=timeout, connect=CONNECT_TIMEOUT, sock_read=TIMEOUT)
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         try:
             async with self._session.request(
-                method, self.url + path, json=body, headers=headers, timeout=timeout, allow_redirects=False
+                method, self.url + path, json=body, headers=headers, timeout=limits, allow_redirects=False
             ) as response:
-                content = await _bounded(response)
-        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+                yield response
+        except _NOT_SENT as error:
             raise Unanswered(f"{self.url} cannot be reached: {error}", maybe_sent=False) from error
         except TimeoutError as error:
-            raise Unanswered(f"{self.url} did not answer within {TIMEOUT:g} s", maybe_sent=True) from error
+            raise Unanswered(f"{self.url}{path} did not answer in time", maybe_sent=True) from error
         except (aiohttp.ClientError, OSError) as error:
-            raise Unanswered(f"{self.url} broke off: {error}", maybe_sent=True) from error
-        try:
-            return response.status, from_json(content)
-        except ValueError:
-            return response.status, content[:200].decode(errors="replace")
-
-
-async def _bounded(response: aiohttp.ClientResponse) -> bytes:
-    content = bytearray()
-    async for chunk in response.content.iter_any():
-        content += chunk
-        if len(content) > LIST_BUDGET:
-            raise aiohttp.ClientPayloadError(f"the reply is longer than {LIST_BUDGET >> 20} MiB")
-    return bytes(content)
+            said = replies.redacted(str(error)) or type(error).__name__
+            raise Unanswered(f"{self.url}{path} broke off: {said}", maybe_sent=True) from error
+        except Unreadable as error:
+            raise Unanswered(f"{self.url}{path} answered {error}", maybe_sent=True) from error
 
 
 def _action(submission: Submission, ref_id: str, api_key: str) -> Json:

@@ -4,15 +4,29 @@ Marie confirms nothing and forgets silently, so the machine only believes what i
 under the id that a submission returned, or under the reference id. Between two looks it waits.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from marie_operator.marie.client import Submission
-from marie_operator.marie.replies import Accepted, Node, NodeState, RefusalKind, Refused, SubmitReply
+from marie_operator.marie.client import Found, Submission
+from marie_operator.marie.listing import Listing
+from marie_operator.marie.replies import (
+    UNFINISHED,
+    Accepted,
+    Node,
+    NodeState,
+    RefusalKind,
+    Refused,
+    SubmitReply,
+    identifier,
+)
 
 SETTLE = 10.0
 """Seconds after which a submission that shows nowhere is surely not there; a good one shows within half a second."""
+BACKLOG = 300.0
+"""Seconds that the same takes at most while the gateway has submissions which are not in its database yet."""
+RETRACE = 10.0
+"""Seconds between two looks at the whole of a DAG whose tasks cannot be counted up, when nothing seems to move."""
 MOST_DROPS = 3
 """Times a document may be accepted and lost before it is given up."""
 
@@ -69,11 +83,14 @@ class DocumentView:
         state: Where it is.
         dag_id: Its DAG; empty until confirmed.
         message: Why, as a sentence, where there is more to say.
+        repeated: Whether it was submitted again although Marie could not tell whether it had it: the list of what it
+            has completed was too long to be read.
     """
 
     state: DocumentState
     dag_id: str = ""
     message: str = ""
+    repeated: bool = False
 
 
 @dataclass(slots=True)
@@ -83,13 +100,16 @@ class Document:
     Attributes:
         ticket: What was recorded.
         view: What is known.
-        since: When the present doubt, or the wait for a confirmation, began.
+        since: When the present doubt, or the wait for a confirmation, began; or what could be told since.
         job_id: What the last submission returned, until it is confirmed.
-        drops: How often an accepted submission vanished.
-        key: The API key that was refused.
-        unfinished: Its tasks that the lists held at the last look; None when they should be walked at the next.
+        drops: How often an accepted submission vanished while Marie was in order.
+        excused: Whether the gateway could not tell, at some time since the submission.
+        unfinished: Its tasks that the lists held at the last look; None when it is to be looked at whole.
+        met: Its tasks that any list ever held.
+        looked: When it was last looked at whole.
         unseen_since: When its DAG was first not found; None while it is.
-        quiet: Whether the last look found nothing unfinished of a DAG whose tasks cannot be counted up.
+        unsure: Whether counting up does not surely find all of its tasks.
+        quiet: Whether the last look at such a DAG found nothing that is not completed.
     """
 
     ticket: Ticket
@@ -97,16 +117,19 @@ class Document:
     since: float
     job_id: str = ""
     drops: int = 0
-    key: str = ""
+    excused: bool = False
     unfinished: frozenset[str] | None = None
+    met: frozenset[str] = frozenset()
+    looked: float = float("-inf")
     unseen_since: float | None = None
+    unsure: bool = False
     quiet: bool = False
 
     @classmethod
     def of(cls, ticket: Ticket, now: float) -> "Document":
         """A document this process has not met: confirmed, new, or in doubt."""
-        if ticket.dag_id:
-            view = DocumentView(DocumentState.SUBMITTED, ticket.dag_id)
+        if dag_id := identifier(ticket.dag_id):
+            view = DocumentView(DocumentState.SUBMITTED, dag_id)
         elif ticket.fresh:
             view = DocumentView(DocumentState.WAITING)
         else:
@@ -116,121 +139,206 @@ class Document:
         return cls(ticket, view, now)
 
     @property
+    def state(self) -> DocumentState:
+        """Where it is."""
+        return self.view.state
+
+    @property
     def followed(self) -> bool:
         """Whether its DAG is known and has not ended."""
-        return self.view.state in {DocumentState.SUBMITTED, DocumentState.RUNNING}
+        return self.state in {DocumentState.SUBMITTED, DocumentState.RUNNING}
+
+    @property
+    def doubted(self) -> bool:
+        """Whether Marie may have it, and has not shown it yet."""
+        return self.state in {DocumentState.SUBMITTING, DocumentState.LOOKING_UP}
+
+    def _is(self, state: DocumentState, message: str = "", *, dag_id: str = "") -> None:
+        self.view = replace(self.view, state=state, dag_id=dag_id, message=message)
 
     # Submitting.
 
-    def answered(self, reply: SubmitReply, now: float, api_key: str) -> None:
+    def submitted(self, now: float) -> None:
+        """The submission is about to be sent; from here on Marie may have it."""
+        self.job_id, self.since, self.excused = "", now, False
+        self._is(DocumentState.SUBMITTING)
+
+    def answered(self, reply: SubmitReply, now: float) -> None:
         """The gateway has answered the submission."""
+        self.since = now
         match reply:
             case Accepted(job_id):
-                self.job_id, self.since = job_id, now
-                self.view = DocumentView(DocumentState.SUBMITTING)
+                self.job_id = job_id
             case Refused(RefusalKind.CREDENTIALS, message):
-                self.key = api_key
-                self.view = DocumentView(DocumentState.KEY_REFUSED, message=message)
+                self._is(DocumentState.KEY_REFUSED, message)
             case Refused(_, message):
-                self.view = DocumentView(DocumentState.REFUSED, message=f"Marie refuses the document: {message}")
+                self._is(DocumentState.REFUSED, f"Marie refuses the document: {message}")
 
     def unanswered(self, message: str, now: float, *, maybe_sent: bool) -> None:
         """No answer to the submission came: unless it surely was not sent, Marie may have it."""
+        self.since = now
         if maybe_sent:
-            self.since = now
-            self.view = DocumentView(DocumentState.LOOKING_UP, message=f"The reply was lost: {message}")
+            self._is(DocumentState.LOOKING_UP, f"Whether Marie has taken the document is not known: {message}")
         else:
-            self.view = DocumentView(DocumentState.WAITING, message=message)
+            self._is(DocumentState.WAITING, message)
 
-    def confirmed(self, node: Node | None, now: float) -> None:
-        """The gateway was asked for the DAG of the submission it accepted."""
+    def released(self) -> None:
+        """Another API key may be accepted, or the same one now."""
+        if self.state is DocumentState.KEY_REFUSED:
+            self._is(DocumentState.WAITING)
+
+    # In doubt.
+
+    def settled(self, now: float, *, backlog: bool) -> bool:
+        """Whether not to be found, from ``now`` on, means not to be there.
+
+        Args:
+            now: When the search began.
+            backlog: Whether the gateway had submissions before that which were not in its database yet.
+        """
+        return now - self.since >= (BACKLOG if backlog else SETTLE)
+
+    def undetermined(self, now: float) -> None:
+        """The gateway could not tell, as while its database is down, or is another process: the doubt begins anew."""
+        if self.state is DocumentState.SUBMITTING and not self.job_id:
+            self.unanswered("the request was interrupted.", now, maybe_sent=True)
+        elif self.doubted:
+            self.since, self.excused = now, True
+
+    def confirmed(self, node: Node | None, began: float, *, backlog: bool) -> None:
+        """The gateway was asked, at ``began``, for the DAG of the submission it accepted."""
+        if self.state is not DocumentState.SUBMITTING:
+            return
         if node is not None:
             self._found(node.dag_id)
-        elif now - self.since >= SETTLE:
+        elif self.settled(began, backlog=backlog):
             # Accepted and dropped, as Marie does with what it does not like and while its database is down. Before
             # it is asked for again it is searched for once more, now that it cannot be on its way any longer.
-            self.drops += 1
+            self.drops += not self.excused
             self.job_id = ""
-            self.view = DocumentView(
-                DocumentState.LOOKING_UP, message="Marie accepted the document and does not have it."
-            )
+            self._is(DocumentState.LOOKING_UP, "Marie accepted the document and does not have it.")
 
-    def searched(self, found: Mapping[str, str], now: float) -> None:
-        """Marie was searched for reference ids; ``found`` has the DAGs by them.
+    def searched(self, found: Found, began: float, *, backlog: bool, too_long: bool = False) -> None:
+        """Marie was searched, from ``began`` on, for its reference id.
 
-        A search that says no proves something only when it began SETTLE after the doubt did.
+        Args:
+            found: What the search brought.
+            began: When it began.
+            backlog: As for ``settled``.
+            too_long: Whether the search left out what nobody can read.
         """
-        dag_id = found.get(self.ticket.ref_id)
+        if self.state is not DocumentState.LOOKING_UP:
+            return
+        dag_id = found.dags.get(self.ticket.ref_id)
         if dag_id is not None:
             self._found(dag_id)
-        elif now - self.since >= SETTLE:
-            self.since = now
+        elif (found.exhaustive or too_long) and self.settled(began, backlog=backlog):
             if self.drops >= MOST_DROPS:
-                self.view = DocumentView(
+                self._is(
                     DocumentState.REFUSED,
-                    message=f"Marie accepted the document {self.drops} times and dropped it each time;"
+                    f"Marie accepted the document {self.drops} times and dropped it each time;"
                     " the gateway's log says why.",
                 )
             else:
-                self.view = DocumentView(DocumentState.WAITING)
-
-    def with_key(self, api_key: str) -> None:
-        """Another API key may be accepted."""
-        if self.view.state is DocumentState.KEY_REFUSED and api_key not in {"", self.key}:
-            self.view = DocumentView(DocumentState.WAITING)
+                self._is(DocumentState.WAITING)
+                self.view = replace(self.view, repeated=self.view.repeated or not found.exhaustive)
 
     def _found(self, dag_id: str) -> None:
         self.job_id = ""
         self.unfinished = None
-        self.view = DocumentView(DocumentState.SUBMITTED, dag_id)
+        self._is(DocumentState.SUBMITTED, dag_id=dag_id)
 
     # Following.
 
-    def listed(self, nodes: Sequence[Node]) -> bool:
-        """What the unfinished lists hold of its DAG; whether its tasks should be walked now.
+    def listed(self, nodes: Sequence[Node], now: float) -> bool:
+        """What the unfinished lists hold of its DAG; whether it is to be looked at whole.
 
         The lists are read one after another, so a task may be in two of them, or in none for a moment. They are good
         for noticing that something moved, not for saying where to.
         """
         if any(node.works for node in nodes):
-            self.view = DocumentView(DocumentState.RUNNING, self.view.dag_id)
+            self._is(DocumentState.RUNNING, dag_id=self.view.dag_id)
         unfinished = frozenset(node.id for node in nodes)
-        moved = unfinished != self.unfinished or not unfinished
+        moved = unfinished != self.unfinished or not unfinished or (self.unsure and now - self.looked >= RETRACE)
         self.unfinished = unfinished
+        self.met |= unfinished
         return moved
 
-    def walked(self, walk: Sequence[Node], elsewhere: Iterable[Node], now: float) -> None:
-        """Its tasks as they were counted up, and those of its DAG that the lists of failed and cancelled hold."""
-        states = {node.state for node in (*walk, *elsewhere)}
-        dag_id = self.view.dag_id
-        if not states:
-            self._vanished(now)
+    def walked(self, walk: Sequence[Node], now: float) -> None:
+        """Its tasks as they were counted up.
+
+        That there are no others is sure when the last one is the plan's end and no list has ever held another.
+        """
+        self.looked = now
+        walked = {node.id for node in walk}
+        self.unsure = not (len(walk) > 1 and walk[-1].idle and self.met <= walked)
+        unfinished = {node.id for node in walk if node.state in UNFINISHED or node.state is NodeState.OTHER}
+        if self._broken(walk):
             return
-        self.unseen_since = None
-        if {NodeState.FAILED, NodeState.EXPIRED} & states:
-            message = f"Marie's task for it failed (DAG {dag_id}); the executor's log says why."
-            self.view = DocumentView(DocumentState.FAILED, dag_id, message)
-        elif NodeState.CANCELLED in states:
-            self.view = DocumentView(DocumentState.CANCELLED, dag_id, f"DAG {dag_id} was cancelled in Marie.")
-        elif states == {NodeState.COMPLETED} and not self.unfinished:
-            if len(walk) == 1 and not self.quiet:
-                # Only the root could be counted: the tasks are known from the lists alone, so look twice.
-                self.quiet, self.unfinished = True, None
-            else:
-                self.view = DocumentView(DocumentState.SUCCEEDED, dag_id)
-        elif states == {NodeState.COMPLETED} or not self.unfinished:
-            # Something is unfinished that was not walked, or the other way round: look again.
+        if walk:
+            self.unseen_since = None
+        if not self.unsure and not unfinished:
+            self._is(DocumentState.SUCCEEDED, dag_id=self.view.dag_id)
+        elif self.unfinished is not None and self.unfinished & walked != unfinished:
+            # The lists said otherwise, because something moved between them and the walk: look again.
             self.unfinished = None
 
-    def unwalked(self) -> None:
-        """The walk failed: it is due again."""
+    def traced(self, walk: Sequence[Node], ended: Sequence[Node], completed: Listing | None, now: float) -> None:
+        """Where its tasks are, when counting up does not surely find all, by the lists of what has ended.
+
+        Args:
+            walk: Those that were counted up.
+            ended: Those of its DAG that failed, expired or were cancelled.
+            completed: Those of any DAG that are completed, when they were read.
+            now: When all that had been read.
+        """
+        if self._broken(ended):
+            return
+        known = [*walk, *(node for node in (completed.nodes if completed else ()) if node.dag_id == self.view.dag_id)]
+        if not known and not self.unfinished and (completed is None or completed.complete):
+            self._vanished(now)
+            return
+        done = not self.unfinished and all(node.state is NodeState.COMPLETED for node in known)
+        if done and (self.quiet or completed is not None):
+            # Where the completed ones are too many to be read, it is among them: it is nowhere else.
+            self._is(DocumentState.SUCCEEDED, dag_id=self.view.dag_id)
+            return
+        self.unseen_since = None
+        if done != self.quiet:
+            # Its tasks are known from lists alone, so look twice.
+            self.quiet, self.unfinished = done, None
+
+    def unlooked(self) -> None:
+        """The look at the whole failed: it is due again."""
         self.unfinished = None
+
+    def missing(self, now: float) -> bool:
+        """Whether it was found nowhere for so long that it must be searched for among all that was completed."""
+        return self.unseen_since is not None and now - self.unseen_since >= SETTLE
+
+    def _broken(self, nodes: Sequence[Node]) -> bool:
+        dag_id = self.view.dag_id
+        failed = next((node for node in nodes if node.state in {NodeState.FAILED, NodeState.EXPIRED}), None)
+        if failed is not None:
+            where = (
+                f"the logs of the gateway and of executor {failed.executor}" if not failed.idle else "the gateway's log"
+            )
+            name = f" {failed.name!r}" if failed.name else ""
+            self._is(
+                DocumentState.FAILED,
+                f"Task{name} of DAG {dag_id} {failed.state} in Marie, whose HTTP API does not say why; see {where}.",
+                dag_id=dag_id,
+            )
+        elif any(node.state is NodeState.CANCELLED for node in nodes):
+            self._is(DocumentState.CANCELLED, f"DAG {dag_id} was cancelled in Marie.", dag_id=dag_id)
+        return not self.followed
 
     def _vanished(self, now: float) -> None:
         """Marie no longer knows the DAG: after SETTLE that is no accident."""
         self.unfinished = None
         if self.unseen_since is None:
             self.unseen_since = now
-        elif now - self.unseen_since >= SETTLE:
-            message = f"Marie no longer knows DAG {self.view.dag_id}; its database may have been replaced."
-            self.view = DocumentView(DocumentState.FAILED, self.view.dag_id, message)
+        elif self.missing(now):
+            dag_id = self.view.dag_id
+            message = f"Marie no longer knows DAG {dag_id}; its database may have been replaced."
+            self._is(DocumentState.FAILED, message, dag_id=dag_id)

@@ -5,14 +5,17 @@ import contextvars
 from collections.abc import Callable, Mapping, Sequence
 
 import aiohttp
+import structlog
 
 from marie_operator.marie.client import Gateway, Submission
 from marie_operator.marie.document import Document, DocumentState, DocumentView, Ticket
-from marie_operator.marie.monitor import GatewayView, Monitor
+from marie_operator.marie.monitor import MAX_BACKOFF, GatewayView, Monitor
 from marie_operator.runtime.clock import Clock
 from marie_operator.runtime.resource import ObjectKey
 
 __all__ = ["Document", "DocumentState", "DocumentView", "GatewayView", "Gateways", "Submission", "Ticket"]
+
+log = structlog.get_logger(__name__)
 
 
 class Gateways:
@@ -26,6 +29,7 @@ class Gateways:
         clock: For the monitors.
         on_cluster: Called with a cluster when the view of its gateway has changed, or began anew.
         on_job: Called with a job when one of its documents has moved.
+        fence: Called before each submission; raises NotLeader when another process may be about to make it.
     """
 
     def __init__(
@@ -35,40 +39,63 @@ class Gateways:
         clock: Clock,
         on_cluster: Callable[[ObjectKey], None],
         on_job: Callable[[ObjectKey], None],
+        fence: Callable[[], None] = lambda: None,
     ) -> None:
         self._session = session
         self._clock = clock
         self._on_cluster = on_cluster
         self._on_job = on_job
+        self._fence = fence
         self._monitors: dict[ObjectKey, Monitor] = {}
         self._tasks: dict[ObjectKey, asyncio.Task[None]] = {}
+        self._ending: set[asyncio.Task[None]] = set()
+        self._closed = False
 
     def ensure(self, cluster: ObjectKey, url: str) -> None:
         """Watch a cluster's gateway at ``url``; again, with another URL, from there on."""
         known = self._monitors.get(cluster)
-        if known is not None and known.url == url.rstrip("/"):
+        if self._closed or (known is not None and known.url == url.rstrip("/")):
             return
         self.forget(cluster)
-        monitor = Monitor(
+        self._monitors[cluster] = Monitor(
             Gateway(self._session, url),
             clock=self._clock,
             on_gateway=lambda: self._on_cluster(cluster),
             on_job=self._on_job,
+            fence=self._fence,
         )
-        self._monitors[cluster] = monitor
-        self._tasks[cluster] = asyncio.create_task(
-            monitor.run(),
-            name=f"monitor {cluster}",
-            # Not a child of the reconcile that happened to start it: its log lines are its own.
-            context=contextvars.Context(),
-        )
+        self._start(cluster)
         # A new monitor knows no documents until its jobs say again which are theirs.
         self._on_cluster(cluster)
+
+    def _start(self, cluster: ObjectKey) -> None:
+        monitor = self._monitors[cluster]
+
+        def ended(task: asyncio.Task[None]) -> None:
+            self._ending.discard(task)
+            error = None if task.cancelled() else task.exception()
+            if error is None:
+                return
+            log.error("monitor failed; it starts again", cluster=str(cluster), url=monitor.url, exc_info=error)
+            if self._monitors.get(cluster) is monitor:
+                task.get_loop().call_later(MAX_BACKOFF, restart)
+
+        def restart() -> None:
+            if self._monitors.get(cluster) is monitor:
+                self._start(cluster)
+
+        # Not a child of the reconcile that happened to start it: its log lines are its own.
+        context = contextvars.Context()
+        task = asyncio.create_task(monitor.run(), name=f"monitor {cluster}", context=context)
+        task.add_done_callback(ended)
+        self._tasks[cluster] = task
 
     def forget(self, cluster: ObjectKey) -> None:
         """Stop watching: the cluster is gone, or meant to be off."""
         if self._monitors.pop(cluster, None) is not None:
-            self._tasks.pop(cluster).cancel()
+            task = self._tasks.pop(cluster)
+            if task.cancel():
+                self._ending.add(task)
 
     def view(self, cluster: ObjectKey) -> GatewayView | None:
         """What is known of a cluster's gateway; None while it is not watched."""
@@ -98,9 +125,7 @@ class Gateways:
         try:
             await asyncio.Event().wait()
         finally:
-            tasks = list(self._tasks.values())
-            self._monitors.clear()
-            self._tasks.clear()
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            self._closed = True
+            for cluster in list(self._monitors):
+                self.forget(cluster)
+            await asyncio.gather(*self._ending, return_exceptions=True)

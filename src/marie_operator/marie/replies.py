@@ -1,9 +1,12 @@
 """What a Marie 4.0.0 gateway answers, as types; the recordings in tests/recordings are the specification."""
 
+import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from typing import Any, TypeAlias
+from uuid import UUID
 
 Json: TypeAlias = Any
 
@@ -18,8 +21,11 @@ class NodeState(StrEnum):
     EXPIRED = "expired"
     CANCELLED = "cancelled"
     FAILED = "failed"
+    OTHER = "other"
+    """One that 4.0.0 does not have; it ends nothing."""
 
 
+_STATES = {state.value: state for state in NodeState}
 UNFINISHED = (NodeState.CREATED, NodeState.RETRY, NodeState.ACTIVE)
 
 
@@ -33,6 +39,7 @@ class Node:
         ref_id: What the submitter called the document.
         state: Where it is.
         executor: Who works on it; ``noop`` for the DAG's start and end.
+        name: What its planner calls it.
     """
 
     id: str
@@ -40,11 +47,17 @@ class Node:
     ref_id: str
     state: NodeState
     executor: str
+    name: str = ""
+
+    @property
+    def idle(self) -> bool:
+        """Whether it only marks the start or the end of a DAG."""
+        return self.executor in {"", "noop"}
 
     @property
     def works(self) -> bool:
         """Whether an executor has it in hand."""
-        return self.state is NodeState.ACTIVE and self.executor not in {"", "noop"}
+        return self.state is NodeState.ACTIVE and not self.idle
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +94,32 @@ class Slots:
     available: int
 
 
+@dataclass(frozen=True, slots=True)
+class Debug:
+    """What the gateway's debug page says.
+
+    Attributes:
+        running: Whether the scheduler takes work; HTTP 200 alone says nothing (marie.md 2).
+        started: When the scheduler started; another moment is another process. None where the page does not say.
+        pending: Submissions that were answered and are not in the database yet. They are registered before the answer
+            goes out, so that none pending means that each is in the database, or lost.
+        dags: Number of DAGs by state, over all queues.
+    """
+
+    running: bool
+    started: datetime | None = None
+    pending: int = 0
+    dags: Mapping[str, int] = field(default_factory=dict)
+
+
 class Unreadable(Exception):  # noqa: N818 - the name says what the reply is
     """A reply that means nothing to this client, or an error that says nothing of the question."""
 
 
 _CREDENTIALS = ("Invalid or expired token", "Invalid token or expired token", "Not authenticated", "missing api_key")
+_KEYS = re.compile(r"\bma[su]_[\w-]+")
+_VALIDATION = re.compile(r"\s*\[type=.*", re.DOTALL)
+_SHOWN = 200
 
 
 def submission(status: int, body: Json) -> SubmitReply:
@@ -94,15 +128,16 @@ def submission(status: int, body: Json) -> SubmitReply:
     Raises:
         Unreadable: it does not tell whether the document was taken.
     """
-    parameters = body.get("parameters") if isinstance(body, Mapping) else None
-    parameters = parameters if isinstance(parameters, Mapping) else {}
-    if status == 200 and parameters.get("status") == "ok" and parameters.get("job_id"):
-        return Accepted(str(parameters["job_id"]))
-    said = str(parameters.get("error") or parameters.get("msg") or _message(body))
+    parameters = _mapping(body, "parameters")
+    job_id = identifier(parameters.get("job_id"))
+    if status == 200 and parameters.get("status") == "ok" and job_id:
+        return Accepted(job_id)
+    said = _sentence(parameters.get("error")) or _sentence(parameters.get("msg")) or _message(body)
     if status in {401, 403} or any(text in said for text in _CREDENTIALS):
         return Refused(RefusalKind.CREDENTIALS, said or "the API key is not accepted")
     # Processing errors are exceptions on the way from the request to the scheduler: the same request meets them again.
-    permanent = (status == 200 and parameters) or status in {400, 422} or (status == 500 and "Processing error" in said)
+    answered = status == 200 and bool(parameters) and "job_id" not in parameters
+    permanent = answered or status in {400, 422} or (status == 500 and "Processing error" in said)
     if permanent and said:
         return Refused(RefusalKind.REQUEST, said)
     raise Unreadable(_unexpected(status, body))
@@ -118,43 +153,95 @@ def node(status: int, body: Json) -> Node | None:
         if body.get("status") == "error" and body.get("result") == "Job not found":
             return None
         if body.get("status") == "OK" and isinstance(body.get("result"), Mapping):
-            return _node(body["result"])
+            return task(body["result"])
     raise Unreadable(_unexpected(status, body))
 
 
-def nodes(status: int, body: Json) -> list[Node]:
-    """The reply for all tasks in a state; those of other shapes are left out.
+def task(row: Json) -> Node:
+    """One task, as it stands in a list or by itself. The API key that stands beside it is left behind.
+
+    Raises:
+        Unreadable: it lacks what makes it a task.
+    """
+    metadata = _mapping(_mapping(row, "data"), "metadata")
+    executor, _, _ = _text(metadata.get("on")).partition("://")
+    row = row if isinstance(row, Mapping) else {}
+    node_id, dag_id, state = identifier(row.get("id")), identifier(row.get("dag_id")), row.get("state")
+    if not node_id or not dag_id or not isinstance(state, str):
+        raise Unreadable("a task of an unknown form")
+    return Node(
+        id=node_id,
+        dag_id=dag_id,
+        ref_id=_text(metadata.get("ref_id")),
+        state=_STATES.get(state, NodeState.OTHER),
+        executor=executor,
+        name=_text(metadata.get("name")),
+    )
+
+
+def tasks(status: int, body: Json) -> Iterator[Node]:
+    """The reply for all tasks in a state.
 
     Raises:
         Unreadable: it is no list, such as INVALID_STATE or INTERNAL_ERROR.
     """
-    return [_node(row) for row in _result(status, body).values() if isinstance(row, Mapping) and "dag_id" in row]
+    for row in _result(status, body).values():
+        yield task(row)
 
 
-def scheduler_running(status: int, body: Json) -> bool:
-    """From the debug page: whether the scheduler takes work; HTTP 200 alone says nothing (marie.md 2)."""
-    return bool(_mapping(_result(status, body), "scheduler_info").get("running"))
+def debug(status: int, body: Json) -> Debug:
+    """The debug page.
+
+    Raises:
+        Unreadable: it is none.
+    """
+    result = _result(status, body)
+    states: dict[str, int] = {}
+    for queue in _mapping(_mapping(result, "dag_state_counts"), "queues").values():
+        for state, count in queue.items() if isinstance(queue, Mapping) else ():
+            if state != "all":
+                states[str(state)] = states.get(str(state), 0) + _number(count)
+    return Debug(
+        running=_mapping(result, "scheduler_info").get("running") is True,
+        started=_moment(_mapping(result, "timing_info").get("start_time")),
+        pending=_number(_mapping(result, "queue_status").get("pending_requests")),
+        dags=states,
+    )
 
 
 def planner_names(status: int, body: Json) -> frozenset[str]:
-    """Names of the planners that documents can name."""
+    """Names of the planners that documents can name.
+
+    Raises:
+        Unreadable: it lists none.
+    """
     if status == 200 and isinstance(body, Mapping) and isinstance(body.get("planners"), list):
         return frozenset(str(item["name"]) for item in body["planners"] if isinstance(item, Mapping) and "name" in item)
     raise Unreadable(_unexpected(status, body))
 
 
 def capacity(status: int, body: Json) -> dict[str, Slots]:
-    """Slots by executor name; phantoms of dead executors included (marie-wire 4)."""
-    rows = _result(status, body).get("slots") or ()
+    """Slots by executor name; phantoms of dead executors included (marie-wire 4).
+
+    Raises:
+        Unreadable: it says nothing of slots.
+    """
+    rows = _result(status, body).get("slots")
+    if not isinstance(rows, list):
+        raise Unreadable(_unexpected(status, body))
     return {
-        str(row["name"]): Slots(int(row["capacity"]), int(row["used"]), int(row["available"]))
+        str(row["name"]): Slots(_number(row.get("capacity")), _number(row.get("used")), _number(row.get("available")))
         for row in rows
-        if isinstance(row, Mapping)
+        if isinstance(row, Mapping) and "name" in row
     }
 
 
 def worker_addresses(status: int, body: Json) -> dict[str, frozenset[str]]:
-    """Addresses of registered workers by executor name: the truth about who is there (marie-wire 4)."""
+    """Addresses of registered workers by executor name: the truth about who is there (marie-wire 4).
+
+    Raises:
+        Unreadable: it lists none.
+    """
     return {
         str(name): frozenset(str(row["address"]) for row in rows if isinstance(row, Mapping) and "address" in row)
         for name, rows in _result(status, body).items()
@@ -163,34 +250,37 @@ def worker_addresses(status: int, body: Json) -> dict[str, frozenset[str]]:
 
 
 def acknowledged(status: int, body: Json) -> str:
-    """What a stub says: stop and delete answer as if they had acted, and never do (marie-wire 4)."""
-    if status == 200 and isinstance(body, Mapping) and isinstance(body.get("result"), str):
-        return str(body["result"])
+    """What a stub says: stop and delete answer as if they had acted, and never do (marie-wire 4).
+
+    Raises:
+        Unreadable: it is not that answer.
+    """
+    if status == 200 and isinstance(body, Mapping) and body.get("status") == "OK":
+        said = body.get("result")
+        if isinstance(said, str):
+            return said
     raise Unreadable(_unexpected(status, body))
+
+
+def identifier(value: Json) -> str:
+    """An id as Marie writes it, or nothing when it is none."""
+    try:
+        return str(UUID(value)) if isinstance(value, str) else ""
+    except ValueError:
+        return ""
 
 
 def successors(dag_id: str) -> Iterator[str]:
     """Ids of a DAG's tasks: its own, then each the one before plus one, in 128 bits (marie-wire 4)."""
-    number = int(dag_id.replace("-", ""), 16)
+    number = UUID(dag_id).int
     while True:
-        text = f"{number % (1 << 128):032x}"
-        yield f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+        yield str(UUID(int=number % (1 << 128)))
         number += 1
 
 
-def _node(row: Mapping[str, Json]) -> Node:
-    metadata = _mapping(_mapping(row, "data"), "metadata")
-    executor, _, _ = str(metadata.get("on") or "").partition("://")
-    try:
-        return Node(
-            id=str(row["id"]),
-            dag_id=str(row["dag_id"]),
-            ref_id=str(metadata.get("ref_id") or ""),
-            state=NodeState(str(row["state"])),
-            executor=executor,
-        )
-    except (KeyError, ValueError) as error:
-        raise Unreadable(f"a task of an unknown form: {error}") from error
+def redacted(text: str) -> str:
+    """A text without API keys: Marie quotes requests in its errors, and keys in its lists."""
+    return _KEYS.sub("mas_...", text)
 
 
 def _result(status: int, body: Json) -> Mapping[str, Json]:
@@ -201,18 +291,38 @@ def _result(status: int, body: Json) -> Mapping[str, Json]:
     raise Unreadable(_unexpected(status, body))
 
 
-def _mapping(body: Mapping[str, Json], name: str) -> Mapping[str, Json]:
-    value = body.get(name)
+def _mapping(body: Json, name: str) -> Mapping[str, Json]:
+    value = body.get(name) if isinstance(body, Mapping) else None
     return value if isinstance(value, Mapping) else {}
+
+
+def _text(value: Json) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _number(value: Json) -> int:
+    return value if isinstance(value, int) else 0
+
+
+def _moment(value: Json) -> datetime | None:
+    try:
+        return datetime.fromisoformat(_text(value))
+    except ValueError:
+        return None
 
 
 def _message(body: Json) -> str:
     if isinstance(body, Mapping):
-        found = body.get("message") or body.get("detail") or body.get("result")
-        return found if isinstance(found, str) else ""
-    return body if isinstance(body, str) else ""
+        said = [_sentence(body.get(name)) for name in ("message", "detail", "result")]
+        return ": ".join(dict.fromkeys(each for each in said if each))
+    return _sentence(body)
+
+
+def _sentence(value: Json) -> str:
+    """One line for people, without what pydantic adds for developers."""
+    return redacted(" ".join(_VALIDATION.sub("", _text(value)).split()))[:_SHOWN]
 
 
 def _unexpected(status: int, body: Json) -> str:
-    said = " ".join(_message(body).split())[:200]
-    return f"the gateway answered HTTP {status}{f': {said}' if said else ''}"
+    said = _message(body)
+    return f"HTTP {status}{f': {said}' if said else ''}"
