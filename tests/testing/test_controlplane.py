@@ -103,7 +103,7 @@ async def test_nothing_outlives_a_test_run_that_is_killed(binaries: Path, tmp_pa
 
 async def _until(holds: Callable[[], bool]) -> None:
     async with asyncio.timeout(10):
-        while not holds():  # noqa: ASYNC110 - what is awaited happens in other processes
+        while not holds():
             await asyncio.sleep(0.05)
 
 

@@ -32,7 +32,7 @@ def shell(script: str, directory: Path) -> Process:
 
 async def until(holds: Callable[[], bool]) -> None:
     async with asyncio.timeout(10):
-        while not holds():  # noqa: ASYNC110 - what is awaited happens in another process
+        while not holds():
             await asyncio.sleep(0.01)
 
 

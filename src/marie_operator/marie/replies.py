@@ -119,6 +119,7 @@ class Unreadable(Exception):  # noqa: N818 - the name says what the reply is
 _CREDENTIALS = ("Invalid or expired token", "Invalid token or expired token", "Not authenticated", "missing api_key")
 _KEYS = re.compile(r"\bma[su]_[\w-]+")
 _VALIDATION = re.compile(r"\s*\[type=.*", re.DOTALL)
+_PAGE = re.compile(r"\s*<(?:.*?<title>(?P<title>.*?)</title>)?", re.DOTALL | re.IGNORECASE)
 _SHOWN = 200
 
 
@@ -315,12 +316,15 @@ def _message(body: Json) -> str:
     if isinstance(body, Mapping):
         said = [_sentence(body.get(name)) for name in ("message", "detail", "result")]
         return ": ".join(dict.fromkeys(each for each in said if each))
-    return _sentence(body)
+    # A page of whoever stands before the gateway: its title is its message.
+    page = _PAGE.match(_text(body))
+    return _sentence(page["title"] if page else body)
 
 
 def _sentence(value: Json) -> str:
     """One line for people, without what pydantic adds for developers."""
-    return redacted(" ".join(_VALIDATION.sub("", _text(value)).split()))[:_SHOWN]
+    text = "".join(each if each.isprintable() else " " for each in _VALIDATION.sub("", _text(value)))
+    return redacted(" ".join(text.split()))[:_SHOWN]
 
 
 def _unexpected(status: int, body: Json) -> str:

@@ -53,7 +53,7 @@ class Stage:
     async def until(self, holds: Callable[[], bool]) -> None:
         """Return once the world, which announces nothing, is as expected."""
         async with asyncio.timeout(30):
-            while not holds():  # noqa: ASYNC110 - there is no event to wait for
+            while not holds():
                 await asyncio.sleep(0.02)
 
     async def finished(self) -> None:

@@ -157,12 +157,14 @@ def _server(seen: Observation) -> Verdict:
         if found := trouble.first(pods):
             return Verdict(False, ClusterReason.SERVER_FAILING, f"The server does not start: {found}.")
         return Verdict(False, ClusterReason.SERVER_STARTING, "The server's pod is starting.")
-    if seen.gateway is None:
-        return _server_before(cluster)
-    if not seen.gateway.reachable:
-        return Verdict(False, ClusterReason.GATEWAY_UNREACHABLE, seen.gateway.problem)
-    if not seen.gateway.running:
-        problem = seen.gateway.problem or "The gateway answers, but its scheduler is not running yet."
+    return _server_before(cluster) if seen.gateway is None else _gateway(seen.gateway)
+
+
+def _gateway(gateway: GatewayView) -> Verdict:
+    if not gateway.reachable:
+        return Verdict(False, ClusterReason.GATEWAY_UNREACHABLE, gateway.problem)
+    if not gateway.running:
+        problem = gateway.problem or "The gateway answers, but its scheduler is not running yet."
         return Verdict(False, ClusterReason.SCHEDULER_STOPPED, problem)
     return Verdict(True, ClusterReason.SERVER_READY, "The server's pod is ready and its scheduler is running.")
 
