@@ -118,7 +118,7 @@ def test_the_operator_may_do_nothing_else(kubectl: Kubectl) -> None:
         ("list", "secrets", "", "default"),
         ("create", "secrets", "", "default"),
         ("create", "pods", "", "default"),
-        ("get", "configmaps", "", "default"),
+        ("list", "configmaps", "", "default"),
         ("update", "marieclusters", "marie.ai", "default"),
         ("create", "mariejobs", "marie.ai", "default"),
         ("update", "leases", "coordination.k8s.io", "default"),

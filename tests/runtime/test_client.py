@@ -137,6 +137,13 @@ async def test_a_conflict_of_fields_names_manager_and_field(tmp_path: Path) -> N
     assert content_type == "application/apply-patch+yaml"
 
 
+@pytest.mark.parametrize("said", ["failed to create typed patch object (n/a; apps/v1)", "failed to convert new object"])
+async def test_an_object_that_cannot_be_merged_is_the_objects_fault(tmp_path: Path, said: str) -> None:
+    async with serving(tmp_path, status(500, message=f"{said}: .spec: duplicate entries")) as (client, _):
+        with pytest.raises(Invalid, match="duplicate entries"):
+            await client.apply(DEPLOYMENTS, OBJECT, field_manager="me")
+
+
 @pytest.mark.semantics("N-01")
 async def test_a_server_that_says_when_to_come_back_is_asked_again_then(tmp_path: Path) -> None:
     busy = status(429, "TooManyRequests", headers={"Retry-After": "0"})

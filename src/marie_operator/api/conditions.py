@@ -35,9 +35,6 @@ class ClusterReason(StrEnum):
     PROVISIONED = "Provisioned"
     """The cluster has been ready. Nothing to do."""
 
-    PROVISIONING = "Provisioning"
-    """The first pods are starting. Wait; the Ready condition says for what."""
-
     SERVER_READY = "ServerReady"
     """The server's pod is ready and its scheduler runs. Nothing to do."""
 
@@ -64,12 +61,6 @@ class ClusterReason(StrEnum):
 
     EXECUTORS_FAILING = "ExecutorsFailing"
     """Executor pods cannot start or keep ending. Do what the message says of them: image, resources, GPUs, logs."""
-
-    EXECUTORS_UNREGISTERED = "ExecutorsUnregistered"
-    """Executor pods are ready but the gateway does not know them.
-
-    Check that they use the cluster's etcd and that ``executorName`` is right.
-    """
 
     NO_EXECUTORS = "NoExecutors"
     """No group wants a pod. Raise ``replicas`` of a group when jobs should run."""
@@ -115,9 +106,6 @@ class ClusterReason(StrEnum):
 
     PERMISSION_DENIED = "PermissionDenied"
     """The operator may not do what the message says. Apply config/rbac of the operator's version again."""
-
-    TERMINATING = "Terminating"
-    """The cluster is being deleted. Wait."""
 
 
 class JobCondition(StrEnum):
@@ -167,12 +155,6 @@ class JobReason(StrEnum):
     """The gateway does not answer; the operator tries again.
 
     Check the server's pod and NetworkPolicies when it lasts.
-    """
-
-    GATEWAY_FAILING = "GatewayFailing"
-    """The gateway answers with errors; the operator tries again.
-
-    Check the server's log and its database when it lasts.
     """
 
     UNKNOWN_PLANNER = "UnknownPlanner"
@@ -290,9 +272,6 @@ class EventReason(StrEnum):
     DOCUMENT_RETRIED = "DocumentRetried"
     """A document failed and is submitted again. Nothing to do unless it repeats."""
 
-    DOCUMENT_DROPPED = "DocumentDropped"
-    """Marie confirmed a document and lost it; it is submitted again. See the server's log when it repeats."""
-
     DOCUMENT_FAILED = "DocumentFailed"
     """A document failed for good. The note says why."""
 
@@ -304,6 +283,3 @@ class EventReason(StrEnum):
 
     EXPIRED = "Expired"
     """The finished job is deleted, ``ttlSecondsAfterFinished`` after its end. Nothing to do."""
-
-    RECONCILE_FAILED = "ReconcileFailed"
-    """The operator met an error and tries again. Report it when the note does not say what to do."""

@@ -45,7 +45,8 @@ class ServerSpec(Model):
     )
     template: PodTemplate = Field(
         description="Pod template of the server. A container with a name and an image is enough: command, ports, "
-        "probes and environment are filled in where the template says nothing. The first container is Marie's."
+        "probes and environment are filled in where the template says nothing. Marie's container is the one named "
+        '"marie", else the first.'
     )
 
 
@@ -102,7 +103,8 @@ class ExecutorGroupSpec(Model):
     )
     template: PodTemplate = Field(
         description="Pod template of the executors. A container with a name and an image is enough: command, ports, "
-        "probes and environment are filled in where the template says nothing. The first container is Marie's."
+        "probes and environment are filled in where the template says nothing. Marie's container is the one named "
+        '"marie", else the first.'
     )
 
 

@@ -42,7 +42,8 @@ class JobInput(Model):
     credentials_secret_ref: SecretReference | None = Field(
         default=None,
         description="Secret by which the operator lists the prefix; its keys are AWS_ACCESS_KEY_ID, "
-        "AWS_SECRET_ACCESS_KEY, AWS_ENDPOINT_URL and AWS_REGION. Without it, the operator's own environment is used.",
+        "AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN, AWS_ENDPOINT_URL and AWS_REGION. Without it, the operator's own "
+        "environment is used.",
     )
 
 
@@ -129,7 +130,8 @@ class MarieJobSpec(Model):
         default=0,
         ge=-100,
         le=100,
-        description="Documents of jobs with a higher number are worked on first; -100 to 100.",
+        description="Importance among jobs of a cluster; -100 to 100. No effect in this version: documents are worked "
+        "on in the order in which they reach Marie.",
     )
     backoff_limit: Int32 = Field(
         default=3, ge=0, description="How often a document that failed is submitted again before it counts as failed."
@@ -143,7 +145,9 @@ class MarieJobSpec(Model):
         description="Seconds from its end after which the job is deleted; without it, the job is kept.",
     )
     shutdown_after_job_finishes: Bool = Field(
-        default=False, description="Set to true to suspend the cluster once the job has ended."
+        default=False,
+        description="Whether a cluster that is the job's own goes with it. No effect in this version, in which "
+        "clusters are shared: set suspend of the MarieCluster.",
     )
     suspend: Bool = Field(
         default=False,

@@ -114,7 +114,11 @@ class Expired(ApiError):  # noqa: N818
 
 
 class Invalid(ApiError):  # noqa: N818
-    """422: the object breaks its schema or a validation rule; the message names the field."""
+    """422: the object breaks its schema or a validation rule; the message names the field.
+
+    Also 500 to a server-side apply whose object cannot be merged: two items of a list that is keyed have one key, or
+    a field has another type than the schema's. The API server has no reason for that (structuredmerge.go), only words.
+    """
 
 
 class TooManyRequests(ApiError):  # noqa: N818
@@ -137,6 +141,9 @@ _BY_CODE: Mapping[int, type[ApiError]] = {
 }
 
 
+_UNMERGEABLE = ("failed to create typed patch object", "failed to convert new object")
+
+
 def from_status(code: int, status: Mapping[str, Any], *, request: str, retry_after: float | None = None) -> ApiError:
     """The typed error for an answer.
 
@@ -153,5 +160,7 @@ def from_status(code: int, status: Mapping[str, Any], *, request: str, retry_aft
     elif code == 409 and any(c.get("reason") == "FieldManagerConflict" for c in details.get("causes") or ()):
         kind = ApplyConflict
     message = str(status.get("message") or f"HTTP {code}")
+    if code == 500 and message.startswith(_UNMERGEABLE):
+        kind = Invalid
     seconds = details.get("retryAfterSeconds") if retry_after is None else retry_after
     return kind(code, reason, message, details=details, retry_after=seconds, request=request)

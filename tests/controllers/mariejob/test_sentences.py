@@ -246,4 +246,4 @@ def test_every_reason_of_a_waiting_job_is_shown() -> None:
         JobReason.PERMISSION_DENIED,
         JobReason.UNREADABLE,
     }
-    assert set(JobReason) - from_secrets - shown == {JobReason.NAME_TAKEN, JobReason.GATEWAY_FAILING}
+    assert set(JobReason) - from_secrets - shown == {JobReason.NAME_TAKEN}
