@@ -1,12 +1,14 @@
 """What a server says about the kinds that it serves: discovery, unaggregated and aggregated."""
 
+import hashlib
+import json
 import re
 from collections.abc import Collection, Iterable, Mapping
 from itertools import groupby
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from marie_operator.testing.apiserver.builtin import KUBERNETES, Subresource, builtin, find_builtin
-from marie_operator.testing.apiserver.errors import Object, Refusal
+from marie_operator.testing.apiserver.errors import Object
 from marie_operator.testing.apiserver.schema import Schema
 
 AGGREGATED = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
@@ -14,6 +16,20 @@ AGGREGATED = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryLi
 
 _VERSION = re.compile(r"v([1-9][0-9]*)(?:(alpha|beta)([1-9][0-9]*))?\Z")
 _READ_AND_WRITTEN = ("get", "patch", "update")
+
+
+class Document(NamedTuple):
+    """What is answered to a request that is not about a resource.
+
+    Attributes:
+        body: The document.
+        content_type: Its media type.
+        etag: Changes with the document, without quotes; empty where there is none.
+    """
+
+    body: bytes
+    content_type: str
+    etag: str
 
 
 class Kind(Protocol):
@@ -85,17 +101,60 @@ def _custom_part(kind: Kind, name: str) -> Subresource:
     return Subresource(name, kind.kind, kind.group, kind.version, _READ_AND_WRITTEN)
 
 
-def core_versions(address: str) -> Object:
-    """``/api``: the versions of the core group.
+def document(kinds: Collection[Kind], path: str, accept: str) -> Document | None:
+    """The document of discovery at a path; None when there is none.
 
     Args:
-        address: Host and port of the server.
+        kinds: What is served.
+        path: Without a slash at its end.
+        accept: What the client accepts: it may prefer aggregated documents.
     """
-    return {
-        "kind": "APIVersions",
-        "versions": ["v1"],
-        "serverAddressByClientCIDRs": [{"clientCIDR": "0.0.0.0/0", "serverAddress": address}],
-    }
+    if path == "/version":
+        return _encoded(version())
+    match path.split("/")[1:]:
+        case ["api" | "apis" as root] if _wants_aggregated(accept):
+            return _encoded(aggregated(kinds, core=root == "api"), AGGREGATED)
+        case ["api"]:
+            return _encoded(core_versions())
+        case ["apis"]:
+            return _encoded(groups(kinds))
+        case ["api", number]:
+            found = resources(kinds, "", number)
+        case ["apis", name]:
+            found = group(kinds, name)
+        case ["apis", name, number]:
+            found = resources(kinds, name, number)
+        case _:
+            return None
+    return None if found is None else _encoded(found)
+
+
+def _wants_aggregated(accept: str) -> bool:
+    """Whether a client's first choice that can be served is an aggregated document."""
+    for choice in accept.split(","):
+        media, *parameters = choice.replace(" ", "").split(";")
+        if media == "application/json":
+            wanted = dict(each.partition("=")[::2] for each in parameters)
+            if not wanted.get("as"):
+                return False
+            if (wanted["as"], wanted.get("v")) == ("APIGroupDiscoveryList", "v2"):
+                return True
+    return False
+
+
+def _encoded(content: Object, content_type: str = "application/json") -> Document:
+    body = json.dumps(content, separators=(",", ":")).encode()
+    return Document(body, content_type, digest(body) if content_type == AGGREGATED else "")
+
+
+def digest(body: bytes) -> str:
+    """The ``ETag`` of a document."""
+    return hashlib.sha512(body).hexdigest().upper()
+
+
+def core_versions() -> Object:
+    """``/api``: the versions of the core group."""
+    return {"kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": []}
 
 
 def groups(kinds: Iterable[Kind]) -> Object:
@@ -108,29 +167,21 @@ def groups(kinds: Iterable[Kind]) -> Object:
     }
 
 
-def group(kinds: Iterable[Kind], name: str) -> Object:
-    """``/apis/<group>``.
-
-    Raises:
-        Refusal: 404, there is no such group.
-    """
+def group(kinds: Iterable[Kind], name: str) -> Object | None:
+    """``/apis/<group>``; None when there is no such group."""
     versions = _by_group(kinds).get(name)
     if not name or versions is None:
-        raise Refusal(404, "the server could not find the requested resource")
+        return None
     return {"kind": "APIGroup", "apiVersion": "v1", **_group(name, list(versions))}
 
 
-def resources(kinds: Iterable[Kind], group: str, version: str) -> Object:
-    """``/api/v1`` and ``/apis/<group>/<version>``.
-
-    Raises:
-        Refusal: 404, there is no such version.
-    """
+def resources(kinds: Iterable[Kind], group: str, version: str) -> Object | None:
+    """``/api/v1`` and ``/apis/<group>/<version>``; None when there is no such version."""
     found = sorted(
         (kind for kind in kinds if (kind.group, kind.version) == (group, version)), key=lambda kind: kind.plural
     )
     if not found:
-        raise Refusal(404, "the server could not find the requested resource")
+        return None
     entries = [entry for kind in found for entry in (_resource(kind), *_parts(kind))]
     # The core's list has no apiVersion; clients of all ages live with it.
     head = {"kind": "APIResourceList"} | ({"apiVersion": "v1"} if group else {})
