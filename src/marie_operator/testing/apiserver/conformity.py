@@ -1,0 +1,117 @@
+"""Whether an applied object has the form that its schema says, and how structured-merge-diff tells that it has not."""
+
+from collections.abc import Iterator
+
+from marie_operator.testing.apiserver.errors import Json
+from marie_operator.testing.apiserver.fieldset import display, encoded
+from marie_operator.testing.apiserver.merging import Unkeyed, element
+from marie_operator.testing.apiserver.schema import ANY, Schema
+
+_SCALARS = {"integer": "numeric", "number": "numeric", "boolean": "boolean", "string": "string"}
+
+
+def mismatches(value: Json, schema: Schema) -> list[str]:
+    """What is wrong with an object: fields that are not known, values of other types, repeated items."""
+    return [f"{path}: {message}" if path else message for path, message in _mismatches(value, schema)]
+
+
+def told(mistakes: list[str]) -> str:
+    """All mistakes in one text."""
+    return mistakes[0] if len(mistakes) == 1 else "\n  ".join(["errors:", *mistakes])
+
+
+def _mismatches(value: Json, schema: Schema) -> Iterator[tuple[str, str]]:
+    if value is None:
+        return
+    kind = schema.type
+    if isinstance(value, dict) and kind in {"object", ""}:
+        yield from _in_map(value, schema)
+    elif isinstance(value, list) and kind in {"array", ""}:
+        yield from _in_list(value, schema)
+    elif kind == "object":
+        yield "", f"expected map, got &{{{go(value)}}}"
+    elif kind == "array":
+        yield "", f"expected list, got &{{{go(value)}}}"
+    elif kind and (message := _wrong_scalar(value, schema)):
+        yield "", message
+
+
+def _wrong_scalar(value: Json, schema: Schema) -> str:
+    expected = _SCALARS.get(schema.type, "")
+    if expected == "numeric" and (isinstance(value, bool) or not isinstance(value, int | float)):
+        return f"expected numeric (int or float), got {_go_type(value)}"
+    if expected == "boolean" and not isinstance(value, bool):
+        return f"expected boolean, got &{{{go(value)}}}"
+    if expected == "string":
+        # Strings of a format may be written in other ways, such as quantities as numbers.
+        if schema.node.get("format", "byte") != "byte":
+            return f"expected any scalar, got &{{{go(value)}}}" if isinstance(value, dict | list) else ""
+        if not isinstance(value, str):
+            return f"expected string, got &value.valueUnstructured{{Value:{_go_syntax(value)}}}"
+    return ""
+
+
+def _in_map(value: dict[str, Json], schema: Schema) -> Iterator[tuple[str, str]]:
+    for name, each in value.items():
+        known = schema.owned(name)
+        if known is None:
+            yield f".{name}", "field not declared in schema"
+            return
+        for path, message in _mismatches(each, known):
+            yield f".{name}{path}", message
+
+
+def _in_list(value: list[Json], schema: Schema) -> Iterator[tuple[str, str]]:
+    items, seen = schema.items or ANY, set()
+    for index, each in enumerate(value):
+        prefix = f"[{index}]"
+        if schema.granular:
+            try:
+                key = element(each, schema)
+            except Unkeyed as error:
+                yield "", f"element {index}: {error}"
+                return
+            prefix = display((key,))
+            if key in seen:
+                yield "", f"duplicate entries for key {prefix}"
+            seen.add(key)
+        for path, message in _mismatches(each, items):
+            yield prefix + path, message
+
+
+def go(value: Json) -> str:
+    """A value as Go prints it."""
+    if value is None:
+        return "<nil>"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, dict):
+        return "map[" + " ".join(f"{name}:{go(value[name])}" for name in sorted(value)) + "]"
+    if isinstance(value, list):
+        return "[" + " ".join(map(go, value)) + "]"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _go_type(value: Json) -> str:
+    if isinstance(value, bool):
+        return "bool"
+    if isinstance(value, dict):
+        return "map[string]interface {}"
+    if isinstance(value, list):
+        return "[]interface {}"
+    return "string" if isinstance(value, str) else type(value).__name__
+
+
+def _go_syntax(value: Json) -> str:
+    """A value as Go writes it in source code."""
+    if isinstance(value, str):
+        return encoded(value)
+    if isinstance(value, dict):
+        return (
+            "map[string]interface {}{"
+            + ", ".join(f'"{name}":{_go_syntax(value[name])}' for name in sorted(value))
+            + "}"
+        )
+    if isinstance(value, list):
+        return "[]interface {}{" + ", ".join(map(_go_syntax, value)) + "}"
+    return "interface {}(nil)" if value is None else go(value)
