@@ -1,7 +1,8 @@
 """JSONPath as ``additionalPrinterColumns`` have it: fields, indexes, slices, wildcards, filters and descent."""
 
+import operator
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import Final
 
@@ -17,7 +18,7 @@ _TOKEN: Final = re.compile(
       \.\.                                                # everything below
     | \.?\*                                               # all
     | \.?(?P<field>(?:[^\\.\[\]*?()'"\s]|\\.)+)           # a field, dots in it escaped
-    | \[\s*(?P<name>{_QUOTED})\s*\]                       # a field, quoted
+    | \[(?P<name>'[^']*')\]                               # a field, quoted
     | \[\s*\*\s*\]                                        # all
     | \[\s*(?P<index>-?\d+)\s*\]
     | \[\s*(?P<start>-?\d+)?\s*:\s*(?P<stop>-?\d+)?\s*(?::\s*(?P<step>\d+)\s*)?\]
@@ -25,13 +26,13 @@ _TOKEN: Final = re.compile(
     """,
     re.VERBOSE,
 )
-_COMPARED: Final[dict[str, Callable[[Json, Json], bool]]] = {
-    "==": lambda left, right: bool(left == right),
-    "!=": lambda left, right: bool(left != right),
-    "<": lambda left, right: bool(left < right),
-    ">": lambda left, right: bool(left > right),
-    "<=": lambda left, right: bool(left <= right),
-    ">=": lambda left, right: bool(left >= right),
+_COMPARED: Final[Mapping[str, Callable[[Json, Json], bool]]] = {
+    "==": operator.eq,
+    "!=": operator.ne,
+    "<": operator.lt,
+    ">": operator.gt,
+    "<=": operator.le,
+    ">=": operator.ge,
 }
 
 
@@ -43,16 +44,20 @@ def find(path: str, value: Json) -> list[Json]:
         value: Where it begins.
 
     Raises:
-        ValueError: it is no path.
+        ValueError: it is no path, or compares what cannot be compared.
     """
+    return _walk(steps(path), value)
+
+
+def _walk(path: Iterable[Step], value: Json) -> list[Json]:
     found = [value]
-    for step in steps(path):
+    for step in path:
         found = [each for one in found for each in step(one)]
     return found
 
 
 def first(path: str, value: Json) -> Json:
-    """The first of what a path leads to; MISSING where it leads nowhere, or is no path."""
+    """The first of what a path leads to; MISSING where it leads nowhere."""
     try:
         return next(iter(find(path, value)), MISSING)
     except ValueError:
@@ -74,16 +79,17 @@ def steps(path: str) -> tuple[Step, ...]:
         match = _TOKEN.match(path, place)
         if match is None:
             raise ValueError(f"unrecognized path {path!r}")
-        made.append(_step(match))
+        name = match["name"]
+        # Quoting does not keep dots together: they have to be escaped all the same.
+        made += steps(f".{name[1:-1]}") if name is not None else [_step(match)]
         place = match.end()
     return tuple(made)
 
 
 def _step(match: re.Match[str]) -> Step:
     groups = match.groupdict()
-    field = groups["field"] if groups["name"] is None else groups["name"][1:-1]
-    if field is not None:
-        return _field(re.sub(r"\\(.)", r"\1", field))
+    if groups["field"] is not None:
+        return _field(re.sub(r"\\(.)", r"\1", groups["field"]))
     if groups["index"] is not None:
         return _index(int(groups["index"]))
     if groups["left"] is not None:
@@ -105,7 +111,15 @@ def _index(number: int) -> Step:
 
 
 def _slice(part: slice) -> Step:
-    return lambda value: value[part] if isinstance(value, list) else ()
+    def chosen(value: Json) -> Iterable[Json]:
+        if not isinstance(value, list):
+            return ()
+        # Bounds beyond the list make it no part of the list at all, other than in Python.
+        bounds = (0 if part.start is None else part.start, len(value) if part.stop is None else part.stop)
+        start, stop = (bound + len(value) if bound < 0 else bound for bound in bounds)
+        return value[start : stop : part.step] if 0 <= start <= stop <= len(value) else ()
+
+    return chosen
 
 
 def _all(value: Json) -> Iterable[Json]:
@@ -120,27 +134,28 @@ def _below(value: Json) -> Iterator[Json]:
         yield from _below(each)
 
 
-def _filter(left: str, operator: str | None, right: str | None) -> Step:
-    path = steps(left)
-    compared, wanted = _COMPARED.get(operator or ""), _literal(right or "")
+def _filter(left: str, compare: str | None, right: str | None) -> Step:
+    path, wanted = steps(left), _literal(right or "")
 
     def chosen(value: Json) -> Iterator[Json]:
         for each in value if isinstance(value, list) else ():
-            found = [each]
-            for step in path:
-                found = [one for before in found for one in step(before)]
-            if found and (compared is None or (_comparable(found[0], wanted) and compared(found[0], wanted))):
+            found = _walk(path, each)
+            if found and (compare is None or _holds(found[0], compare, wanted)):
                 yield each
 
     return chosen
 
 
-def _comparable(found: Json, wanted: Json) -> bool:
-    if isinstance(found, bool) or isinstance(wanted, bool):
-        return isinstance(found, bool) and isinstance(wanted, bool)
-    if isinstance(found, str) or isinstance(wanted, str):
-        return isinstance(found, str) and isinstance(wanted, str)
-    return isinstance(found, int | float) and isinstance(wanted, int | float)
+def _holds(found: Json, compare: str, wanted: Json) -> bool:
+    """Whether a comparison holds.
+
+    Raises:
+        ValueError: the two cannot be compared, not even a whole number with one that is not.
+    """
+    ordered = compare not in {"==", "!="}
+    if type(found) is not type(wanted) or found is None or (ordered and isinstance(found, bool)):
+        raise ValueError(f"{found!r} cannot be compared with {wanted!r}")
+    return _COMPARED[compare](found, wanted)
 
 
 def _literal(text: str) -> Json:

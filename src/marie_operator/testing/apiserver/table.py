@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from marie_operator.testing.apiserver import jsonpath
@@ -90,7 +91,24 @@ def _cell(type_: str, value: Json, age: Since) -> Json:
 
 
 def _text(value: Json, _: Since) -> str:
-    return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    if isinstance(value, str):
+        return value
+    if isinstance(value, float):
+        return _decimal(value)
+    if value is None:
+        return "<no value>"
+    text = json.dumps(value, separators=(",", ":"), ensure_ascii=False, sort_keys=True)
+    # As Go encodes JSON: harmless in a page.
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def _decimal(value: float) -> str:
+    """A number as Go prints it: with an exponent from a million on, but for whole ones, which are stored as such."""
+    if value.is_integer() and abs(value) < 1e21:
+        return str(int(value))
+    exact = Decimal(repr(value)).normalize()
+    exponent = exact.adjusted()
+    return f"{exact:f}" if -4 <= exponent < 6 else f"{exact.scaleb(-exponent):f}e{exponent:+03d}"
 
 
 def _integer(value: Json, _: Since) -> int | None:
