@@ -24,7 +24,9 @@ def _mismatches(value: Json, schema: Schema) -> Iterator[tuple[str, str]]:
     if value is None:
         return
     kind = schema.type
-    if isinstance(value, dict) and kind in {"object", ""}:
+    if isinstance(value, dict | list) and _is_quantity(schema):
+        yield "", f"expected any scalar, got &{{{go(value)}}}"
+    elif isinstance(value, dict) and kind in {"object", ""}:
         yield from _in_map(value, schema)
     elif isinstance(value, list) and kind in {"array", ""}:
         yield from _in_list(value, schema)
@@ -34,6 +36,16 @@ def _mismatches(value: Json, schema: Schema) -> Iterator[tuple[str, str]]:
         yield "", f"expected list, got &{{{go(value)}}}"
     elif kind and (message := _wrong_scalar(value, schema)):
         yield "", message
+
+
+def _is_quantity(schema: Schema) -> bool:
+    """Whether it is what may be written as a string or as a number."""
+    options = schema.node.get("oneOf") or ()
+    return (
+        not schema.type
+        and "format" not in schema.node
+        and {each.get("type") for each in options} == {"string", "number"}
+    )
 
 
 def _wrong_scalar(value: Json, schema: Schema) -> str:

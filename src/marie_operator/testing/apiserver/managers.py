@@ -98,8 +98,8 @@ def bare(shown: Object) -> Object:
 def with_managed(shown: Object, managed: Managed) -> Object:
     """An object with who owns what of it."""
     meta = {name: value for name, value in (shown.get("metadata") or {}).items() if name != "managedFields"}
-    if managed:
-        meta["managedFields"] = _entries(managed)
+    if entries := _entries(managed):
+        meta["managedFields"] = entries
     return {**shown, "metadata": meta}
 
 
@@ -135,7 +135,7 @@ def _parsed(entries: Iterable[Any], *, trusted: bool) -> Managed:
             raise ValueError("an entry of managedFields needs operation, apiVersion and fieldsType")
         versioned = api_version if operation == "Update" else ""
         who = Manager(entry.get("manager", ""), operation, versioned, entry.get("subresource", ""))
-        fields = entry.get("fieldsV1") or {}
+        fields = entry.get("fieldsV1", {})
         if not trusted:
             fields = fieldset.parsed(fields)
             fields.pop(".", None)
@@ -149,7 +149,7 @@ def _entries(managed: Managed) -> list[Object]:
         who, owned = each
         return who.operation, owned.time, who.name, owned.api_version, who.subresource
 
-    return [owned.entry or _entry(who, owned) for who, owned in sorted(managed.items(), key=order)]
+    return [owned.entry or _entry(who, owned) for who, owned in sorted(managed.items(), key=order) if owned.fields]
 
 
 def _entry(who: Manager, owned: Owned) -> Object:

@@ -162,18 +162,21 @@ def compare(left: Json, right: Json, schema: Schema) -> Comparison:
 def _compare_maps(left: Json, right: Json, schema: Schema, result: Comparison) -> None:
     for name, ours in left.items():
         theirs = right.get(name, MISSING)
+        if theirs is MISSING:
+            theirs = _absent(name, ours, schema)
         if theirs is not ours and theirs != ours:
             _compare_field(f"f:{name}", ours, theirs, below(schema, name), result)
     for name, theirs in right.items():
         if name not in left:
-            _compare_field(f"f:{name}", MISSING, theirs, below(schema, name), result)
+            _compare_field(f"f:{name}", _absent(name, theirs, schema), theirs, below(schema, name), result)
+
+
+def _absent(name: str, other: Json, schema: Schema) -> Json:
+    """What a field is where it is absent, when it is something elsewhere."""
+    return None if other is None and schema.built_in else schema.zeros.get(name, MISSING)
 
 
 def _compare_field(key: str, left: Json, right: Json, schema: Schema, result: Comparison) -> None:
-    if left is MISSING:
-        left = schema.zero
-    elif right is MISSING:
-        right = schema.zero
     if left is MISSING:
         result.added[key] = everything(right, schema)
     elif right is MISSING:

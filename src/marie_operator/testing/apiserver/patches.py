@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from marie_operator.testing.apiserver.errors import Json, Object, Refusal
-from marie_operator.testing.apiserver.strategic import strategic_merge_patch
+from marie_operator.testing.apiserver.strategic import strategic_merge_patch, unprocessable
 
 __all__ = ["json_patch", "merge_patch", "strategic_merge_patch"]
 
@@ -38,7 +38,7 @@ def json_patch(document: Json, operations: Json) -> Json:
         try:
             document = _done(document, operation)
         except _Unfit:
-            raise Refusal(422, "the server rejected our request due to an error in our request") from None
+            raise unprocessable() from None
     return document
 
 

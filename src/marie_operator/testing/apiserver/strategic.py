@@ -30,6 +30,11 @@ def strategic_merge_patch(document: Object, patch: Object, schema: Schema) -> Ob
     return _map(document, patch, schema)
 
 
+def unprocessable() -> Refusal:
+    """What the server says of most patches that do not fit."""
+    return Refusal(422, "the server rejected our request due to an error in our request", details={})
+
+
 def _fail(message: str) -> NoReturn:
     raise Refusal(500, message, reason="")
 
@@ -186,11 +191,11 @@ def _key(item: Json, merge_key: str) -> Json:
 
 
 def _check_alike(*lists: list[Json]) -> None:
-    kinds = {_go_type(each) for values in lists for each in values}
+    kinds = dict.fromkeys(_go_type(each) for values in lists for each in values)
     if not kinds:
         _fail("no elements in any of the given slices")
-    if "[]interface {}" in kinds:
-        raise Refusal(422, "the server rejected our request due to an error in our request")
+    if next(iter(kinds)) == "[]interface {}":
+        raise unprocessable()
     if len(kinds) > 1:
         _fail(f"list element types are not identical: {go(list(lists))}")
 
