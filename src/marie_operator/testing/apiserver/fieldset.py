@@ -18,21 +18,20 @@ FieldSet = dict[str, Any]
 Path = tuple[str, ...]
 """Path elements from the object downward."""
 
-_ESCAPED = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"}
+_ESCAPED = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"})
 
 
 def encoded(value: Json) -> str:
     """A value as it stands in a path element."""
+    if value.__class__ is int:
+        return str(value)
     if isinstance(value, str):
         text = encode_basestring(value)
     elif isinstance(value, float) and value.is_integer():
         return str(int(value))
     else:
         text = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
-    for character, escaped in _ESCAPED.items():
-        if character in text:
-            text = text.replace(character, escaped)
-    return text
+    return text.translate(_ESCAPED) if "<" in text or ">" in text or "&" in text else text
 
 
 def item_key(keys: dict[str, Json]) -> str:
@@ -206,11 +205,6 @@ def _displayed(element: str) -> str:
         return f"[={text}]"
     keys = json.loads(text)
     return "[" + ",".join(f"{name}={encoded(keys[name])}" for name in sorted(keys)) + "]"
-
-
-def ordered(fields: FieldSet) -> FieldSet:
-    """The same set with its keys in order."""
-    return {key: ordered(fields[key]) if fields[key] else fields[key] for key in sorted(fields)}
 
 
 def parsed(fields: Json) -> FieldSet:

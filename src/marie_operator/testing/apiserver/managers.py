@@ -159,7 +159,7 @@ def _entry(who: Manager, owned: Owned) -> Object:
         "apiVersion": owned.api_version,
         "time": owned.time,
         "fieldsType": "FieldsV1",
-        "fieldsV1": fieldset.ordered(owned.fields),
+        "fieldsV1": owned.fields,
         "subresource": who.subresource,
     }
     return {name: value for name, value in entry.items() if value or name == "fieldsV1"}

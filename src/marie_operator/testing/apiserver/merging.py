@@ -4,12 +4,13 @@ Maps own field by field, lists of type ``set`` and ``map`` item by item; everyth
 those of structured-merge-diff.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from marie_operator.testing.apiserver.errors import Json
-from marie_operator.testing.apiserver.fieldset import FieldSet, encoded, is_member, item_key
+from marie_operator.testing.apiserver.fieldset import FieldSet, encoded, is_member
 from marie_operator.testing.apiserver.schema import ANY, MISSING, Schema
+
+_CONTAINERS = frozenset({dict, list})
 
 
 class Unkeyed(ValueError):  # noqa: N818 - what it is
@@ -60,20 +61,18 @@ def element(item: Json, schema: Schema) -> str:
     if not isinstance(item, dict):
         kind = "a null element" if item is None else "non-map elements"
         raise Unkeyed(f"associative list with keys may not have {kind}")
-    keys = {}
-    for name in schema.item_keys:
-        value = item.get(name, MISSING)
-        if value is MISSING:
-            value = _key_default(schema, name)
+    parts = []
+    for name, default in schema.item_defaults.items():
+        value = item.get(name, default)
         if value is not MISSING:
-            keys[name] = value
-    if not keys:
+            parts.append(f'"{name}":{encoded(value)}')
+    if not parts:
         names = " ".join(f'"{name}"' for name in schema.item_keys)
         raise Unkeyed(
             f"associative list with keys has an element that omits all key fields [{names}] "
             "(and doesn't have default values for any key fields)"
         )
-    return item_key(keys)
+    return "k:{" + ",".join(parts) + "}"
 
 
 def _value_element(item: Json) -> str:
@@ -84,12 +83,6 @@ def _value_element(item: Json) -> str:
     if item is None:
         raise Unkeyed("associative list without keys has an element that's an explicit null")
     return "v:" + encoded(item)
-
-
-def _key_default(schema: Schema, name: str) -> Json:
-    known = None if schema.items is None else schema.items.fields.get(name)
-    default = MISSING if known is None else known.default
-    return MISSING if default is None else default
 
 
 def _items(values: list[Json], schema: Schema) -> dict[str, list[Json]]:
@@ -108,46 +101,55 @@ def _granular(value: Json, schema: Schema) -> bool:
     return (isinstance(value, dict) and not schema.atomic) or (isinstance(value, list) and schema.granular)
 
 
-def _children(value: Json, schema: Schema) -> Iterator[tuple[str, Json, Schema, bool]]:
-    """Fields or items of a granular value: path element, value, schema, and whether it is a field that has a name.
-
-    Items that have the same path element are told once, with MISSING for a value.
-    """
-    if isinstance(value, dict):
-        for name, each in value.items():
-            yield f"f:{name}", each, below(schema, name), name in schema.fields
-    else:
-        for key, items in _items(value, schema).items():
-            yield key, items[0] if len(items) == 1 else MISSING, schema.items or ANY, False
-
-
 def fields_of(value: Json, schema: Schema) -> FieldSet:
     """The fields that an object mentions."""
-    return _fields_of(value, schema, member=False) or {}
+    return _mentioned(value, schema, member=False) or {}
 
 
-def _fields_of(value: Json, schema: Schema, *, member: bool) -> FieldSet | None:
-    if value is None or not _granular(value, schema):
+def _mentioned(value: Json, schema: Schema, *, member: bool) -> FieldSet | None:
+    """The node of a field, without itself unless it is a member; None when there is nothing."""
+    result: FieldSet = {".": {}} if member else {}
+    if isinstance(value, dict):
+        if not value or schema.atomic:
+            return {}
+        fields = schema.fields
+        for name, each in value.items():
+            known = fields.get(name)
+            if each.__class__ not in _CONTAINERS:
+                result[f"f:{name}"] = {}
+            elif (node := _mentioned(each, known or below(schema, name), member=known is None)) is not None:
+                result[f"f:{name}"] = node
+    elif isinstance(value, list) and schema.granular:
+        items = schema.items or ANY
+        for key, found in _items(value, schema).items():
+            result[key] = (_mentioned(found[0], items, member=True) if len(found) == 1 else None) or {}
+    else:
         return {}
-    if not value and isinstance(value, dict):
-        return {}
-    result: FieldSet = {}
-    for key, each, schema_of_it, named in _children(value, schema):
-        node = {} if each is MISSING else _fields_of(each, schema_of_it, member=not named)
-        if node is not None:
-            result[key] = node
-    if not result:
-        return {} if member else None
-    return {".": {}, **result} if member else result
+    if len(result) > member:
+        return result
+    return {} if member else None
 
 
 def everything(value: Json, schema: Schema) -> FieldSet:
     """The node of a field that was not there before: it and all that is below it."""
-    if not value or not _granular(value, schema):
+    if not value or value.__class__ not in _CONTAINERS:
         return {}
     result: FieldSet = {".": {}}
-    for key, each, schema_of_it, _ in _children(value, schema):
-        result[key] = {} if each is MISSING else everything(each, schema_of_it)
+    if isinstance(value, dict):
+        if schema.atomic:
+            return {}
+        fields = schema.fields
+        for name, each in value.items():
+            if each.__class__ in _CONTAINERS:
+                result[f"f:{name}"] = everything(each, fields.get(name) or below(schema, name))
+            else:
+                result[f"f:{name}"] = {}
+    elif schema.granular:
+        items = schema.items or ANY
+        for key, found in _items(value, schema).items():
+            result[key] = everything(found[0], items) if len(found) == 1 else {}
+    else:
+        return {}
     return result
 
 
@@ -257,12 +259,23 @@ def merge(left: Json, right: Json, schema: Schema) -> Json:
     if right is None:
         return left
     if isinstance(one, dict) and isinstance(two, dict):
-        result = {name: merge(ours, two.get(name, MISSING), below(schema, name)) for name, ours in one.items()}
-        result.update((name, theirs) for name, theirs in two.items() if name not in one)
-        return result
+        return _merge_maps(one, two, schema)
     if isinstance(one, list) and isinstance(two, list):
         return _merge_lists(one, two, schema)
     return right
+
+
+def _merge_maps(left: dict[str, Json], right: dict[str, Json], schema: Schema) -> dict[str, Json]:
+    result = dict(left)
+    for name, theirs in right.items():
+        ours = left.get(name, MISSING)
+        if ours is MISSING or theirs.__class__ not in _CONTAINERS:
+            # Null leaves what is below a field as it is.
+            if theirs is not None or ours is MISSING or not ours or not _granular(ours, below(schema, name)):
+                result[name] = theirs
+        elif ours is not theirs:
+            result[name] = merge(ours, theirs, below(schema, name))
+    return result
 
 
 def _merge_lists(left: list[Json], right: list[Json], schema: Schema) -> list[Json]:
