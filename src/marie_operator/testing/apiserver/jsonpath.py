@@ -24,7 +24,7 @@ _TOKEN: Final = re.compile(
     | \[\s*(?P<start>-?\d+)?\s*:\s*(?P<stop>-?\d+)?\s*(?::\s*(?P<step>\d+)\s*)?\]
     | \[\?\(\s*@(?P<left>(?:[^=!<>()'"\s]|{_QUOTED})*)\s*(?:(?P<operator>==|!=|<=|>=|<|>)\s*(?P<right>[^)]*?))?\s*\)\]
     """,
-    re.VERBOSE,
+    re.VERBOSE | re.DOTALL,
 )
 _COMPARED: Final[Mapping[str, Callable[[Json, Json], bool]]] = {
     "==": operator.eq,
@@ -89,7 +89,7 @@ def steps(path: str) -> tuple[Step, ...]:
 def _step(match: re.Match[str]) -> Step:
     groups = match.groupdict()
     if groups["field"] is not None:
-        return _field(re.sub(r"\\(.)", r"\1", groups["field"]))
+        return _field(re.sub(r"(?s)\\(.)", r"\1", groups["field"]))
     if groups["index"] is not None:
         return _index(int(groups["index"]))
     if groups["left"] is not None:
@@ -160,7 +160,7 @@ def _holds(found: Json, compare: str, wanted: Json) -> bool:
 
 def _literal(text: str) -> Json:
     if text[:1] in {"'", '"'}:
-        return re.sub(r"\\(.)", r"\1", text[1:-1])
+        return re.sub(r"(?s)\\(.)", r"\1", text[1:-1])
     if text in {"true", "false"}:
         return text == "true"
     try:
