@@ -408,6 +408,20 @@ def test_fields_of_a_built_in_kind_that_are_no_pointers_were_always_there() -> N
     assert managers(cleared) == []
 
 
+def test_what_has_become_one_field_is_owned_as_one() -> None:
+    live = apply(None, thing({"set": ["a", "b"], "labels": {"x": "y"}}))
+    node = copy.deepcopy(dict(SCHEMA.node))
+    node["properties"]["spec"]["properties"]["set"]["x-kubernetes-list-type"] = "atomic"
+    node["properties"]["spec"]["properties"]["labels"]["x-kubernetes-map-type"] = "atomic"
+    options: Object = {"schema": Schema(node), "api_version": V1, "subresource": "", "now": LATER}
+    wanted = thing({"set": ["c"], "labels": {"x": "z"}})
+    with pytest.raises(Refusal) as refused:
+        managedfields.apply(live, wanted, manager="b", force=False, **options)
+    assert refused.value.message == ('Apply failed with 2 conflicts: conflicts with "a":\n- .spec.labels\n- .spec.set')
+    changed = thing({"set": ["c"], "labels": {"x": "y", "z": "w"}})
+    assert managers(managedfields.update(live, changed, manager="u", **options)) == ["u"]
+
+
 # What holds for any objects.
 
 

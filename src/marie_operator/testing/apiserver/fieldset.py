@@ -235,6 +235,9 @@ def _element(key: str) -> str:
         return key
     if key[0] == "v":
         return "v:" + encoded(json.loads(key[2:]))
-    if key[0] == "k":
-        return item_key(json.loads(key[2:]))
-    return ""
+    if key[0] != "k":
+        return ""
+    keys = json.loads(key[2:])
+    if not isinstance(keys, dict):
+        raise TypeError("keys of a list's item are an object")
+    return item_key(keys)

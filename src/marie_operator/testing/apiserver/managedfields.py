@@ -24,10 +24,12 @@ from marie_operator.testing.apiserver.managers import (
     with_managed,
 )
 from marie_operator.testing.apiserver.merging import (
+    Comparison,
     Unkeyed,
     compare,
     fields_of,
     merge,
+    reconciled,
     remove,
     with_parents,
 )
@@ -89,9 +91,8 @@ def update(
     if not managed and live is not None:
         return with_managed(new, {})
     who = Manager(manager or "unknown", "Update", api_version, subresource)
-    excluded = fieldset.from_paths(ignored)
-    before, after = bare(live or {"metadata": {}}), bare(new)
-    managed = _updated(managed, before, after, schema.as_object, who, now, excluded)
+    write = _Write(schema.as_object, who, api_version, now, fieldset.from_paths(ignored))
+    managed = _updated(managed, bare(live or {"metadata": {}}), bare(new), write)
     return with_managed(new, capped(managed))
 
 
@@ -128,15 +129,15 @@ def apply(
     """
     _check_applied(applied, live, api_version)
     who = Manager(manager, "Apply", "", subresource)
-    run = _Apply(schema.as_object, who, api_version, now, fieldset.from_paths(ignored))
+    write = _Write(schema.as_object, who, api_version, now, fieldset.from_paths(ignored))
     start = bare(live or {"apiVersion": api_version, "kind": applied.get("kind"), "metadata": {}})
     managed = decoded(live) if live is not None else {}
     if not managed and live is not None:
         previous = Manager(BEFORE_FIRST_APPLY, "Update", api_version, subresource)
         empty: Object = {"metadata": {}}
-        managed = capped(_updated({}, empty, start, run.schema, previous, now, run.excluded))
-    run.check(applied)
-    merged, managed = run.merged(start, applied, managed, force=force)
+        managed = capped(_updated({}, empty, start, replace(write, who=previous)))
+    write.check(applied)
+    merged, managed = write.merged(start, applied, managed, force=force)
     if manager == "kubectl":
         merged = _noted(merged, applied)
     result = with_managed(merged, managed)
@@ -144,13 +145,13 @@ def apply(
 
 
 @dataclass(frozen=True)
-class _Apply:
-    """One server-side apply.
+class _Write:
+    """One write of a manager.
 
     Attributes:
         schema: Of the object as a whole.
-        who: Who applies.
-        api_version: What it applies in.
+        who: Who writes.
+        api_version: What it writes in.
         now: The time.
         excluded: Fields that it does not change.
     """
@@ -160,6 +161,12 @@ class _Apply:
     api_version: str
     now: str
     excluded: FieldSet
+
+    def counted(self, comparison: Comparison) -> tuple[FieldSet, FieldSet]:
+        """What changed and what went, as far as a write there can do that and anybody can own it."""
+        changed = fieldset.without(fieldset.union(comparison.modified, comparison.added), self.excluded)
+        removed = fieldset.without(comparison.removed, self.excluded)
+        return fieldset.difference(changed, _NOT_OWNED), fieldset.difference(removed, _NOT_OWNED)
 
     def check(self, applied: Object) -> None:
         """Refuse what does not fit the schema."""
@@ -178,11 +185,8 @@ class _Apply:
         own = Owned(fieldset.without(fields_of(applied, self.schema), self.excluded), self.api_version)
         merged = self._pruned(merged, {**managed, self.who: own}, last)
         comparison = compare(live, merged, self.schema)
-        changed = fieldset.union(comparison.modified, comparison.added)
         others = {who: owned for who, owned in managed.items() if who != self.who}
-        left, lost = _narrowed(
-            others, fieldset.without(changed, self.excluded), fieldset.without(comparison.removed, self.excluded)
-        )
+        left, lost = _narrowed(others, *self.counted(comparison), self.schema)
         if lost and not force:
             self._refuse(lost, live)
         own = replace(own, fields=fieldset.difference(own.fields, _NOT_OWNED))
@@ -280,31 +284,29 @@ def _noted(merged: Object, applied: Object) -> Object:
 # What a write takes from others.
 
 
-def _updated(
-    managed: Managed, before: Object, after: Object, schema: Schema, who: Manager, now: str, excluded: FieldSet
-) -> Managed:
+def _updated(managed: Managed, before: Object, after: Object, write: _Write) -> Managed:
     """Who owns what when an object has changed."""
-    comparison = compare(before, after, schema)
-    changed = fieldset.without(fieldset.union(comparison.modified, comparison.added), excluded)
-    removed = fieldset.without(comparison.removed, excluded)
+    changed, removed = write.counted(compare(before, after, write.schema))
     if not changed and not removed:
         return managed
-    result, _ = _narrowed(managed, changed, removed)
-    own = fieldset.difference(changed, _NOT_OWNED)
-    if own:
-        previous = result.get(who)
-        fields = own if previous is None else fieldset.union(own, previous.fields)
-        result[who] = Owned(fields, who.api_version, now)
+    result, _ = _narrowed(managed, changed, removed, write.schema)
+    if changed:
+        previous = result.get(write.who)
+        fields = changed if previous is None else fieldset.union(changed, previous.fields)
+        result[write.who] = Owned(fields, write.api_version, write.now)
     return result
 
 
-def _narrowed(managed: Managed, changed: FieldSet, removed: FieldSet) -> tuple[Managed, dict[Manager, FieldSet]]:
+def _narrowed(
+    managed: Managed, changed: FieldSet, removed: FieldSet, schema: Schema
+) -> tuple[Managed, dict[Manager, FieldSet]]:
     """What managers have left when somebody else changes fields, and what they lose to them."""
     result, lost = {}, {}
     for who, owned in managed.items():
-        if taken := fieldset.intersection(owned.fields, changed):
+        fields = reconciled(owned.fields, changed, schema)
+        if taken := fieldset.intersection(fields, changed):
             lost[who] = taken
-        fields = fieldset.difference(fieldset.difference(owned.fields, taken), removed)
+        fields = fieldset.difference(fieldset.difference(fields, taken), removed)
         if fields:
             result[who] = owned.narrowed(fields)
     return result, lost

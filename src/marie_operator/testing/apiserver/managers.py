@@ -137,6 +137,8 @@ def _parsed(entries: Iterable[Any], *, trusted: bool) -> Managed:
         who = Manager(entry.get("manager", ""), operation, versioned, entry.get("subresource", ""))
         fields = entry.get("fieldsV1", {})
         if not trusted:
+            if not all(isinstance(value, str) for name, value in entry.items() if name != "fieldsV1"):
+                raise ValueError("an entry of managedFields is made of strings")
             fields = fieldset.parsed(fields)
             fields.pop(".", None)
         time = entry.get("time") or ""

@@ -350,3 +350,18 @@ def with_parents(fields: FieldSet, schema: Schema) -> FieldSet:
         inside = with_parents(node, inner)
         result[key] = {".": {}, **inside} if named and "." not in inside else inside
     return result
+
+
+def reconciled(fields: FieldSet, changed: FieldSet, schema: Schema) -> FieldSet:
+    """A set as the schema has it now, as far as fields have changed: what has become one field is owned as one."""
+    result = fields
+    for key, change in changed.items():
+        node = fields.get(key)
+        if not node:
+            continue
+        inner = (below(schema, key[2:]) if key.startswith("f:") else schema.items) or ANY
+        whole = inner.atomic if inner.type == "object" else inner.type == "array" and not inner.granular
+        now = {} if whole else reconciled(node, change, inner)
+        if now is not node:
+            result = {**result, key: now}
+    return result
