@@ -57,9 +57,6 @@ def facts(node: Any) -> Any:
     parts = kept.get("allOf")
     if isinstance(parts, list) and len(parts) == 1 and parts[0].keys() == {"$ref"}:
         kept |= kept.pop("allOf")[0]
-    # DeleteOptions and others belong to every group there is.
-    if len(kept.get(GVK, ())) > 3:
-        del kept[GVK]
     return kept
 
 
@@ -135,6 +132,10 @@ def main() -> None:
         path = f"apis__{path}" if "__" in path else f"api__{path}"
         document = json.loads((api / f"openapi-spec/v3/{path}_openapi.json").read_text())
         definitions |= {name: facts(schema) for name, schema in document["components"]["schemas"].items()}
+    # DeleteOptions and others are kinds of every group there is.
+    for name in definitions:
+        if name.startswith(META):
+            definitions[name].pop(GVK, None)
     found = [kind for group_version in GROUPS for kind in kinds(api, group_version)]
     named = {
         (each["group"], each["version"], each["kind"]): name

@@ -95,12 +95,12 @@ def test_aggregated_discovery_tells_all_at_once() -> None:
                         "shortNames": ["kt"],
                         "categories": ["all"],
                         "subresources": [
+                            {"subresource": "status", "responseKind": identity, "verbs": PART},
                             {
                                 "subresource": "scale",
                                 "responseKind": {"group": "autoscaling", "version": "v1", "kind": "Scale"},
                                 "verbs": PART,
                             },
-                            {"subresource": "status", "responseKind": identity, "verbs": PART},
                         ],
                     }
                 ],

@@ -89,10 +89,12 @@ class Kind(Protocol):
 
 
 def subresources(kind: Kind) -> list[Subresource]:
-    """What is known of a kind's subresources, by name."""
+    """What is known of a kind's subresources, in the order in which they are listed."""
     known = find_builtin(kind.group, kind.version, kind.plural)
-    parts = known.parts if known else {}
-    return [parts.get(name) or _custom_part(kind, name) for name in sorted(kind.subresources)]
+    if known is None:
+        # The status comes before the scale.
+        return [_custom_part(kind, name) for name in sorted(kind.subresources, reverse=True)]
+    return [known.parts[name] for name in sorted(kind.subresources)]
 
 
 def _custom_part(kind: Kind, name: str) -> Subresource:

@@ -273,9 +273,10 @@ class _Subject:
         self.collected = f"{prefix}Collection{scope}{kind.kind}"
         self._connected = prefix, f"{scope}{kind.kind}"
         self._tag = f"{group[0].lower()}{group[1:]}_{kind.version}"
-        about = part or kind
-        self._about = _identity(about.group, about.version, about.kind)
         built_in = find_builtin(kind.group, kind.version, kind.plural)
+        # Of a kind from a CRD, even the scale is said to be of its kind.
+        about = part if built_in and part else kind
+        self._about = _identity(about.group, about.version, about.kind)
         self._patches = (*_PATCHES, _STRATEGIC) if built_in else _PATCHES
 
     def connected(self, method: str) -> str:
