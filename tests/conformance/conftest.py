@@ -1,0 +1,152 @@
+"""The servers that the same cases run on, and a namespace for each case.
+
+The servers live on the session's event loop, so everything here and every case runs on it.
+"""
+
+import asyncio
+import itertools
+import json
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from marie_operator.testing.controlplane import ADMIN, OPERATOR, OPERATOR_USER, ControlPlane, locate_binaries
+from tests.conformance.samples import WIDGETS, established
+from tests.conformance.wire import Client, Namespace
+
+# The servers that every case runs on.
+SERVERS = ("real",)
+
+ROOT = Path(__file__).parents[2]
+
+_numbers = itertools.count(1)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    here = Path(__file__).parent
+    for item in items:
+        if here in item.path.parents:
+            item.add_marker(pytest.mark.controlplane)
+            item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A server that runs.
+
+    Attributes:
+        url: Where it is.
+        ca: The certificate to trust, when it has TLS.
+        tokens: By user: ``admin`` may everything; ``operator`` is OPERATOR_USER, and may what a case lets it.
+        kubeconfigs: By user.
+        binaries: Where kubectl is.
+        directory: For kubectl's cache.
+    """
+
+    url: str
+    ca: Path | None
+    tokens: dict[str, str]
+    kubeconfigs: dict[str, Path]
+    binaries: Path
+    directory: Path
+    robot: str = field(default=OPERATOR_USER)
+
+    def client(self, token: str | None) -> Client:
+        """Requests of whom a token names, to be entered."""
+        return Client(self.url, ca=self.ca, token=token)
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session", params=SERVERS)
+async def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Server]:
+    """The server, without controllers: nothing changes an object but the cases."""
+    start = {"real": _real}[request.param]
+    async with start(tmp_path_factory.mktemp(request.param)) as started:
+        yield started
+
+
+@asynccontextmanager
+async def _real(folder: Path) -> AsyncIterator[Server]:
+    binaries = await asyncio.to_thread(locate_binaries, ROOT)
+    async with ControlPlane(binaries, folder, controllers=False) as plane:
+        users = (ADMIN, OPERATOR)
+        yield Server(
+            url=plane.url,
+            ca=folder / "pki" / "apiserver.crt",
+            tokens={user: _token(plane.kubeconfig(user)) for user in users},
+            kubeconfigs={user: plane.kubeconfig(user) for user in users},
+            binaries=binaries,
+            directory=folder,
+        )
+
+
+def _token(kubeconfig: Path) -> str:
+    return str(json.loads(kubeconfig.read_text())["users"][0]["user"]["token"])
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def api(server: Server) -> AsyncIterator[Client]:
+    """Requests of an administrator."""
+    async with server.client(server.tokens[ADMIN]) as client:
+        yield client
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def robot(server: Server) -> AsyncIterator[Client]:
+    """Requests of somebody who may nothing but what a case lets them."""
+    async with server.client(server.tokens[OPERATOR]) as client:
+        yield client
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def ns(api: Client) -> Namespace:
+    """A namespace of the case's own, with the account that pods need."""
+    return await namespace(api)
+
+
+async def namespace(api: Client, **metadata: Any) -> Namespace:
+    name = f"case-{next(_numbers)}"
+    (await api.post("/api/v1/namespaces", {"metadata": {"name": name, **metadata}})).ok(201)
+    account = await api.post(f"/api/v1/namespaces/{name}/serviceaccounts", {"metadata": {"name": "default"}})
+    # A server may have made it already.
+    assert account.status in {201, 409}, account.text
+    return Namespace(name)
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def widgets(api: Client) -> str:
+    """A custom resource with status and scale; its name as ``Namespace`` takes it."""
+    await established(api, WIDGETS)
+    return "conformance.example/v1/widgets"
+
+
+@pytest.fixture
+def kubectl(server: Server, ns: Namespace) -> Any:
+    """Runs kubectl in the case's namespace; its exit code and what it prints."""
+
+    async def run(*arguments: str, stdin: str = "", user: str = ADMIN) -> tuple[int, str, str]:
+        process = await asyncio.create_subprocess_exec(
+            server.binaries / "kubectl",
+            f"--kubeconfig={server.kubeconfigs[user]}",
+            f"--cache-dir={server.directory}/kubectl",
+            f"--namespace={ns.name}",
+            *arguments,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        output, errors = await process.communicate(stdin.encode())
+        return process.returncode or 0, output.decode(), errors.decode()
+
+    return run
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def cleanup() -> AsyncIterator[AsyncExitStack]:
+    """For what lives outside of namespaces."""
+    async with AsyncExitStack() as stack:
+        yield stack

@@ -1,0 +1,167 @@
+"""Objects that the cases start from."""
+
+import asyncio
+from typing import Any
+
+from tests.conformance.wire import Client
+
+GROUP = "conformance.example"
+CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+
+
+def config_map(name: str, **rest: Any) -> dict[str, Any]:
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, **rest}
+
+
+def pod(name: str, **spec: Any) -> dict[str, Any]:
+    """A pod with one container, ``main``."""
+    containers = [{"name": "main", "image": "example/main:1"}]
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name, "labels": {"app": name}},
+        "spec": {"containers": containers, **spec},
+    }
+
+
+def template(app: str, **spec: Any) -> dict[str, Any]:
+    containers = [{"name": "main", "image": "example/main:1"}]
+    return {"metadata": {"labels": {"app": app}}, "spec": {"containers": containers, **spec}}
+
+
+def deployment(name: str, **spec: Any) -> dict[str, Any]:
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": name},
+        "spec": {"selector": {"matchLabels": {"app": name}}, "template": template(name), **spec},
+    }
+
+
+def service(name: str, **spec: Any) -> dict[str, Any]:
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": name},
+        "spec": {"selector": {"app": name}, "ports": [{"name": "http", "port": 80}], **spec},
+    }
+
+
+def job(name: str, **spec: Any) -> dict[str, Any]:
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {"name": name},
+        "spec": {
+            "template": {"spec": {"restartPolicy": "Never", "containers": [{"name": "main", "image": "x"}]}},
+            **spec,
+        },
+    }
+
+
+def widget(name: str, **spec: Any) -> dict[str, Any]:
+    return {"apiVersion": f"{GROUP}/v1", "kind": "Widget", "metadata": {"name": name}, "spec": spec}
+
+
+def definition(plural: str, kind: str, schema: dict[str, Any], *, group: str = GROUP, **version: Any) -> dict[str, Any]:
+    """A CustomResourceDefinition with one version, v1, in namespaces; ``schema`` holds the properties of its spec."""
+    spec = schema if "type" in schema else {"type": "object", "properties": schema}
+    status = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+    whole = {"type": "object", "properties": {"spec": spec, "status": status}}
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"{plural}.{group}"},
+        "spec": {
+            "group": group,
+            "scope": "Namespaced",
+            "names": {"plural": plural, "singular": kind.lower(), "kind": kind, "listKind": f"{kind}List"},
+            "versions": [
+                {"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": whole}, **version}
+            ],
+        },
+    }
+
+
+WIDGETS = definition(
+    "widgets",
+    "Widget",
+    {
+        "size": {"type": "integer", "default": 1, "minimum": 0, "maximum": 100},
+        "color": {"type": "string", "enum": ["red", "green", "blue"]},
+        "replicas": {"type": "integer", "minimum": 0},
+        "note": {"type": "string", "nullable": True},
+        "settings": {"type": "object", "additionalProperties": {"type": "string"}},
+        "plain": {"type": "array", "items": {"type": "string"}},
+        "tags": {"type": "array", "items": {"type": "string"}, "x-kubernetes-list-type": "set"},
+        "parts": {
+            "type": "array",
+            "x-kubernetes-list-type": "map",
+            "x-kubernetes-list-map-keys": ["name"],
+            "items": {
+                "type": "object",
+                "required": ["name"],
+                "properties": {
+                    "name": {"type": "string"},
+                    "count": {"type": "integer"},
+                    "mode": {"type": "string", "default": "plain"},
+                },
+            },
+        },
+        "exact": {
+            "type": "object",
+            "x-kubernetes-map-type": "atomic",
+            "properties": {"a": {"type": "string"}, "b": {"type": "string"}},
+        },
+        "free": {"type": "object", "x-kubernetes-preserve-unknown-fields": True},
+    },
+    subresources={
+        "status": {},
+        "scale": {
+            "specReplicasPath": ".spec.replicas",
+            "statusReplicasPath": ".status.replicas",
+            "labelSelectorPath": ".status.selector",
+        },
+    },
+    additionalPrinterColumns=[
+        {"name": "Size", "type": "integer", "jsonPath": ".spec.size"},
+        {"name": "Color", "type": "string", "jsonPath": ".spec.color", "description": "What it looks like."},
+        {"name": "Note", "type": "string", "jsonPath": ".spec.note", "priority": 1},
+        {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"},
+    ],
+)
+WIDGETS["spec"]["names"] |= {"shortNames": ["wd"], "categories": ["conforming"]}
+
+
+async def established(api: Client, crd: dict[str, Any]) -> dict[str, Any]:
+    """Create a CustomResourceDefinition, and return when its objects can be asked for."""
+    (await api.post(CRDS, crd)).ok(201)
+    name = crd["metadata"]["name"]
+    current: dict[str, Any] = {}
+    async with api.watch(CRDS, fieldSelector=f"metadata.name={name}") as events:
+        while not holds(current, "Established"):
+            _, current = await events.next()
+    for version in crd["spec"]["versions"]:
+        if version["served"]:
+            await served(api, f"/apis/{crd['spec']['group']}/{version['name']}/{crd['spec']['names']['plural']}")
+    return current
+
+
+async def served(api: Client, path: str, status: int = 200, *, listed: bool = True) -> None:
+    """Handlers and discovery of a real server follow a definition after a moment."""
+    group, plural = path.rpartition("/")[0], path.rpartition("/")[2]
+    async with asyncio.timeout(30):
+        while (await api.get(path)).status != status:
+            await asyncio.sleep(0.02)
+        while listed and status == 200 and plural not in await _discovered(api, group):
+            await asyncio.sleep(0.02)
+
+
+async def _discovered(api: Client, group: str) -> list[str]:
+    reply = await api.get(group)
+    return [each["name"] for each in reply.json["resources"]] if reply.status == 200 else []
+
+
+def holds(obj: dict[str, Any], condition: str) -> bool:
+    found = {each["type"]: each["status"] for each in obj.get("status", {}).get("conditions") or []}
+    return found.get(condition) == "True"
