@@ -1,18 +1,28 @@
 """Whether an applied object has the form that its schema says, and how structured-merge-diff tells that it has not."""
 
-from collections.abc import Iterator
+from collections.abc import Mapping
 
 from marie_operator.testing.apiserver.errors import Json
-from marie_operator.testing.apiserver.fieldset import display, encoded
+from marie_operator.testing.apiserver.fieldset import Path, display, encoded
 from marie_operator.testing.apiserver.merging import Unkeyed, element
 from marie_operator.testing.apiserver.schema import ANY, Schema
 
 _SCALARS = {"integer": "numeric", "number": "numeric", "boolean": "boolean", "string": "string"}
 
+_PLAIN: Mapping[str, frozenset[type]] = {
+    "string": frozenset({str}),
+    "integer": frozenset({int, float}),
+    "number": frozenset({int, float}),
+    "boolean": frozenset({bool}),
+}
+"""What needs no further look."""
+
 
 def mismatches(value: Json, schema: Schema) -> list[str]:
     """What is wrong with an object: fields that are not known, values of other types, repeated items."""
-    return [f"{path}: {message}" if path else message for path, message in _mismatches(value, schema)]
+    found: list[str] = []
+    _check(value, schema, (), found)
+    return found
 
 
 def told(mistakes: list[str]) -> str:
@@ -20,22 +30,24 @@ def told(mistakes: list[str]) -> str:
     return mistakes[0] if len(mistakes) == 1 else "\n  ".join(["errors:", *mistakes])
 
 
-def _mismatches(value: Json, schema: Schema) -> Iterator[tuple[str, str]]:
+def _check(value: Json, schema: Schema, path: Path, found: list[str]) -> None:
+    kind = schema.type
     if value is None:
         return
-    kind = schema.type
     if isinstance(value, dict | list) and _is_quantity(schema):
-        yield "", f"expected any scalar, got &{{{go(value)}}}"
+        _tell(path, f"expected any scalar, got &{{{go(value)}}}", found)
     elif isinstance(value, dict) and kind in {"object", ""}:
-        yield from _in_map(value, schema)
+        _check_map(value, schema, path, found)
     elif isinstance(value, list) and kind in {"array", ""}:
-        yield from _in_list(value, schema)
-    elif kind == "object":
-        yield "", f"expected map, got &{{{go(value)}}}"
-    elif kind == "array":
-        yield "", f"expected list, got &{{{go(value)}}}"
+        _check_list(value, schema, path, found)
+    elif kind in {"object", "array"}:
+        _tell(path, f"expected {'map' if kind == 'object' else 'list'}, got &{{{go(value)}}}", found)
     elif kind and (message := _wrong_scalar(value, schema)):
-        yield "", message
+        _tell(path, message, found)
+
+
+def _tell(path: Path, message: str, found: list[str]) -> None:
+    found.append(f"{display(path)}: {message}" if path else message)
 
 
 def _is_quantity(schema: Schema) -> bool:
@@ -63,32 +75,32 @@ def _wrong_scalar(value: Json, schema: Schema) -> str:
     return ""
 
 
-def _in_map(value: dict[str, Json], schema: Schema) -> Iterator[tuple[str, str]]:
+def _check_map(value: dict[str, Json], schema: Schema, path: Path, found: list[str]) -> None:
+    fields = schema.fields
     for name, each in value.items():
-        known = schema.owned(name)
+        known = fields.get(name) or schema.owned(name)
         if known is None:
-            yield f".{name}", "field not declared in schema"
+            _tell((*path, f"f:{name}"), "field not declared in schema", found)
             return
-        for path, message in _mismatches(each, known):
-            yield f".{name}{path}", message
+        if each.__class__ not in _PLAIN.get(known.type, ()):
+            _check(each, known, (*path, f"f:{name}"), found)
 
 
-def _in_list(value: list[Json], schema: Schema) -> Iterator[tuple[str, str]]:
+def _check_list(value: list[Json], schema: Schema, path: Path, found: list[str]) -> None:
     items, seen = schema.items or ANY, set()
     for index, each in enumerate(value):
-        prefix = f"[{index}]"
+        key = f"i:{index}"
         if schema.granular:
             try:
                 key = element(each, schema)
             except Unkeyed as error:
-                yield "", f"element {index}: {error}"
+                _tell(path, f"element {index}: {error}", found)
                 return
-            prefix = display((key,))
             if key in seen:
-                yield "", f"duplicate entries for key {prefix}"
+                _tell(path, f"duplicate entries for key {display((key,))}", found)
             seen.add(key)
-        for path, message in _mismatches(each, items):
-            yield prefix + path, message
+        if each.__class__ not in _PLAIN.get(items.type, ()):
+            _check(each, items, (*path, key), found)
 
 
 def go(value: Json) -> str:

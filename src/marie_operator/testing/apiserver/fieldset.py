@@ -201,6 +201,8 @@ def _displayed(element: str) -> str:
     kind, text = element[0], element[2:]
     if kind == "f":
         return f".{text}"
+    if kind == "i":
+        return f"[{text}]"
     if kind == "v":
         return f"[={text}]"
     keys = json.loads(text)
