@@ -3,7 +3,7 @@
 import asyncio
 import json
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ import pytest
 import pytest_asyncio
 
 from marie_operator.testing.apiserver import discovery, openapi, table
-from marie_operator.testing.apiserver.builtin import builtin
+from marie_operator.testing.apiserver.builtin import BuiltinKind, builtin
 from marie_operator.testing.apiserver.discovery import Kind
 from marie_operator.testing.controlplane import ControlPlane, locate_binaries
 from tests.testing.apiserver.custom import NODE, Custom
@@ -30,7 +30,6 @@ KETTLE = Custom(columns=({"name": "Litres", "type": "integer", "jsonPath": ".spe
 KINDS: tuple[Kind, ...] = (*builtin(), KETTLE)
 GROUP_VERSIONS = sorted({(each.group, each.version) for each in KINDS})
 SERVED = {(each.group, each.version, each.plural) for each in KINDS}
-Get = Callable[..., Awaitable[Any]]
 
 CRD = {
     "metadata": {"name": "kettles.kitchen.example.com"},
@@ -55,9 +54,22 @@ CRD = {
 }
 
 
+class Get:
+    """A GET of the real server, on which the kettle is defined."""
+
+    def __init__(self, session: aiohttp.ClientSession) -> None:
+        self._session = session
+        self.warning = ""
+
+    async def __call__(self, path: str, accept: str = "application/json") -> Any:
+        async with self._session.get(path, headers={"Accept": accept}) as answer:
+            assert answer.status == 200, await answer.text()
+            self.warning = answer.headers.get("Warning", "")
+            return await answer.json(content_type=None)
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def get(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Get]:
-    """A GET of the real server, on which the kettle is defined."""
     folder = tmp_path_factory.mktemp("truth")
     plane = ControlPlane(locate_binaries(REPOSITORY), folder, controllers=False)
     async with plane:
@@ -70,11 +82,7 @@ async def get(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Get]:
             async with session.post(crds, json=CRD) as answer:
                 assert answer.status == 201, await answer.text()
 
-            async def get(path: str, accept: str = "application/json") -> Any:
-                async with session.get(path, headers={"Accept": accept}) as answer:
-                    assert answer.status == 200, await answer.text()
-                    return await answer.json(content_type=None)
-
+            get = Get(session)
             async with asyncio.timeout(30):
                 while "apis/kitchen.example.com/v1" not in (await get("/openapi/v3"))["paths"]:
                     await asyncio.sleep(0.1)
@@ -179,6 +187,18 @@ async def test_operations_are_the_real_ones(get: Get, group: str, version: str) 
                 assert {each["name"] for each in operation["parameters"]} == {
                     each["name"] for each in there["parameters"]
                 }
+
+
+async def test_schemas_of_version_2_are_the_real_ones(get: Get) -> None:
+    real = comparable((await get("/openapi/v2"))["definitions"])
+    told = comparable(ours("/openapi/v2")["definitions"])
+    assert told == {name: real[name] for name in told}
+
+
+@pytest.mark.parametrize("kind", [each for each in builtin() if "list" in each.verbs], ids=lambda each: each.kind)
+async def test_deprecations_are_the_real_ones(get: Get, kind: BuiltinKind) -> None:
+    await get(f"{root(kind.group, kind.version)}/{kind.plural}")
+    assert get.warning == (f'299 - "{kind.deprecated}"' if kind.deprecated else "")
 
 
 @pytest.mark.parametrize("kind", [each for each in KINDS if "list" in each.verbs], ids=lambda each: each.kind)

@@ -12,6 +12,11 @@ from marie_operator.testing.apiserver.schema import Schema
 KUBERNETES = "v1.36.2"
 """The version of Kubernetes that the facts are of."""
 
+_DEPRECATED = {
+    ("v1", "ComponentStatus"): "v1 ComponentStatus is deprecated in v1.19+",
+    ("v1", "Endpoints"): "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice",
+}
+
 GROUP_VERSION_KIND = "x-kubernetes-group-version-kind"
 
 
@@ -50,7 +55,7 @@ class BuiltinKind:
         verbs: What may be asked.
         parts: The subresources, by name.
         definition: Name of the definition of its objects.
-        columns: None: tables of built-in kinds are made by code.
+        columns: Empty: tables of built-in kinds are made by code.
     """
 
     group: str
@@ -70,6 +75,11 @@ class BuiltinKind:
     def list_kind(self) -> str:
         """As lists name it."""
         return f"{self.kind}List"
+
+    @property
+    def deprecated(self) -> str:
+        """The sentence that every answer warns with; empty when it is not deprecated."""
+        return "" if self.group else _DEPRECATED.get((self.version, self.kind), "")
 
     @cached_property
     def subresources(self) -> frozenset[str]:

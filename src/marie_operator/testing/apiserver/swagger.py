@@ -7,8 +7,8 @@ from marie_operator.testing.apiserver.builtin import KUBERNETES
 from marie_operator.testing.apiserver.errors import Json, Object
 
 _METHODS: Final = frozenset({"get", "post", "put", "patch", "delete"})
-# What version 2 does not know; ``allOf`` around a reference is handled by itself.
-_UNKNOWN: Final = frozenset({"nullable", "anyOf", "oneOf", "allOf", "not"})
+# What version 2 does not know, or is not told; ``allOf`` around a reference is handled by itself.
+_UNKNOWN: Final = frozenset({"nullable", "anyOf", "oneOf", "allOf", "not", "default"})
 
 
 def converted(documents: Iterable[Object]) -> Object:
@@ -19,7 +19,9 @@ def converted(documents: Iterable[Object]) -> Object:
         paths |= {path: _path(item) for path, item in each["paths"].items()}
         for name, schema in each["components"]["schemas"].items():
             if name not in definitions:
-                definitions[name] = _schema(schema)
+                # Quantities and the like, which may be numbers as well, are said to be strings.
+                untyped = "oneOf" in schema and "type" not in schema
+                definitions[name] = _schema(schema) | ({"type": "string"} if untyped else {})
     return {
         "swagger": "2.0",
         "info": {"title": "Kubernetes", "version": KUBERNETES},
