@@ -238,6 +238,8 @@ def test_status_is_not_owned_through_the_object_nor_spec_through_its_status() ->
     [
         (thing(managedFields=[]), 400, "metadata.managedFields must be nil"),
         (thing() | {"apiVersion": "v1"}, 400, "invalid object type: /v1, Kind=Thing"),
+        (thing() | {"kind": ""}, 400, "invalid object type: test.io/v1, Kind="),
+        ({"kind": "Thing", "metadata": {}}, 400, "invalid object type: /, Kind=Thing"),
         (thing({"nope": 1}), 500, ".spec.nope: field not declared in schema"),
         (thing({"replicas": "x"}), 500, ".spec.replicas: expected numeric (int or float), got string"),
         (thing({"replicas": True}), 500, ".spec.replicas: expected numeric (int or float), got bool"),
@@ -271,7 +273,7 @@ def test_status_is_not_owned_through_the_object_nor_spec_through_its_status() ->
 )  # fmt: skip
 def test_what_cannot_be_applied(applied: Object, code: int, message: str) -> None:
     with pytest.raises(Refusal) as refused:
-        apply(None, applied)
+        apply(None, applied, kind="Thing")
     prefix = "failed to create typed patch object (d/t; test.io/v1, Kind=Thing): " if code == 500 else ""
     assert (refused.value.code, refused.value.message) == (code, prefix + message)
     assert refused.value.reason == ("BadRequest" if code == 400 else "")

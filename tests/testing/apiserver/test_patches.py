@@ -325,6 +325,14 @@ def test_strategic_merge_patches_that_do_not_fit(patch: Any, code: int, message:
     assert (refused.value.code, refused.value.message) == (code, message)
 
 
+def test_what_is_no_strategic_merge_patch() -> None:
+    with pytest.raises(Refusal) as refused:
+        strategic_merge_patch({}, "x", SCHEMA)
+    message = "json: cannot unmarshal string into Go value of type map[string]interface {}"
+    assert (refused.value.code, refused.value.message) == (400, message)
+    assert strategic_merge_patch({"plain": []}, None, SCHEMA) == {"plain": []}
+
+
 def test_lists_of_lists_are_not_merged() -> None:
     with pytest.raises(Refusal) as refused:
         strategic_merge_patch({"finalizers": []}, {"finalizers": [["a"]]}, SCHEMA)

@@ -107,12 +107,13 @@ def apply(
     subresource: str,
     now: str,
     ignored: Collection[tuple[str, ...]] = (),
+    kind: str = "",
 ) -> Object:
     """Merge what a manager wants into an object (server-side apply).
 
     Args:
         live: The object as it is; None when there is none.
-        applied: What the manager wants.
+        applied: What the manager wants, as it sent it.
         schema: Of both.
         manager: Who applies.
         force: Whether fields of other managers are taken from them.
@@ -120,6 +121,7 @@ def apply(
         subresource: What it applies to; empty for the object itself.
         now: The time.
         ignored: Fields that a write there does not change, with all that is below them.
+        kind: What is applied must be of this kind; by default, of that of the live object.
 
     Returns:
         The object as it should be. When nothing but the time would change, it equals the live one.
@@ -127,7 +129,7 @@ def apply(
     Raises:
         Refusal: other managers own fields with other values, or what is applied does not fit the schema.
     """
-    _check_applied(applied, live, api_version)
+    _check_applied(applied, api_version, kind or str((live or applied).get("kind")))
     who = Manager(manager, "Apply", "", subresource)
     write = _Write(schema.as_object, who, api_version, now, fieldset.from_paths(ignored))
     start = bare(live or {"apiVersion": api_version, "kind": applied.get("kind"), "metadata": {}})
@@ -256,8 +258,8 @@ def _conflict(conflicts: list[tuple[Manager, Path]]) -> Refusal:
     return Refusal(409, message, details={"causes": causes})
 
 
-def _check_applied(applied: Object, live: Object | None, api_version: str) -> None:
-    if applied.get("apiVersion") != api_version or (live is not None and applied.get("kind") != live.get("kind")):
+def _check_applied(applied: Object, api_version: str, kind: str) -> None:
+    if (applied.get("apiVersion"), applied.get("kind")) != (api_version, kind):
         raise Refusal(400, f"invalid object type: {_kind(applied)}")
     if (applied.get("metadata") or {}).get("managedFields") is not None:
         raise Refusal(400, "metadata.managedFields must be nil")

@@ -9,13 +9,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from marie_operator.testing.apiserver.errors import Json, Object, Refusal
-from marie_operator.testing.apiserver.strategic import strategic_merge_patch, unprocessable
+from marie_operator.testing.apiserver.strategic import strategic_merge_patch, undecodable, unprocessable
 
 __all__ = ["json_patch", "merge_patch", "strategic_merge_patch"]
 
 MAX_OPERATIONS = 10000
 _INDEX = re.compile(r"[+-]?[0-9]+", re.ASCII)
-_TYPES = {dict: "object", list: "array", str: "string", bool: "bool", int: "number", float: "number"}
 
 Container = dict[str, Json] | list[Json]
 
@@ -62,7 +61,7 @@ def _checked(operations: Json) -> Sequence[Mapping[str, Json]]:
 
 
 def _undecodable(value: Json, wanted: str) -> Refusal:
-    return Refusal(400, f"error decoding patch: json: cannot unmarshal {_TYPES[type(value)]} into {wanted}")
+    return Refusal(400, f"error decoding patch: {undecodable(value, wanted).message}")
 
 
 def _done(document: Json, operation: Mapping[str, Json]) -> Json:

@@ -12,11 +12,12 @@ RETAIN_KEYS = "$retainKeys"
 DELETE_FROM = "$deleteFromPrimitiveList"
 SET_ORDER = "$setElementOrder"
 
+_TYPES = {dict: "object", list: "array", str: "string", bool: "bool", int: "number", float: "number"}
 _UNRETAINED = "invalid patch format of retainKeys"
 _UNORDERED = "invalid patch format of setElementOrder list"
 
 
-def strategic_merge_patch(document: Object, patch: Object, schema: Schema) -> Object:
+def strategic_merge_patch(document: Object, patch: Json, schema: Schema) -> Object:
     """Merge a document into another, lists by the strategies that the schema names.
 
     Args:
@@ -27,7 +28,16 @@ def strategic_merge_patch(document: Object, patch: Object, schema: Schema) -> Ob
     Raises:
         Refusal: 400, a directive has the wrong form; 422 or 500, the patch does not fit, as the server has it.
     """
+    if patch is None:
+        return document
+    if not isinstance(patch, dict):
+        raise undecodable(patch, "Go value of type map[string]interface {}")
     return _map(document, patch, schema)
+
+
+def undecodable(value: Json, wanted: str) -> Refusal:
+    """What Go's decoder says of JSON of the wrong type."""
+    return Refusal(400, f"json: cannot unmarshal {_TYPES[type(value)]} into {wanted}")
 
 
 def unprocessable() -> Refusal:
