@@ -1,0 +1,228 @@
+"""What controllers know: the objects of a collection, fed by a watch and by the answers to their own writes."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from typing import Any, TypeAlias
+
+from marie_operator.testing.api import RETRY_PERIOD, Api, ApiStatus, ApiUnreachable
+from marie_operator.testing.workloads.objects import Key, Object, Resource, key_of, owners_of, uid_of, version_of
+
+Listener: TypeAlias = Callable[[Object], None]
+
+_LOOK_AGAIN = 0.02
+
+
+class Cache:
+    """The objects of one collection, by place, namespace and owner.
+
+    Args:
+        resource: The collection.
+    """
+
+    def __init__(self, resource: Resource) -> None:
+        self.resource = resource
+        self.synced = asyncio.Event()
+        self._objects: dict[str, Object] = {}
+        self._places: dict[Key, str] = {}
+        self._namespaces: defaultdict[str, set[str]] = defaultdict(set)
+        self._owned: defaultdict[str, set[str]] = defaultdict(set)
+        self._ended: set[str] = set()
+        self._listeners: list[Listener] = []
+
+    def __len__(self) -> int:
+        return len(self._objects)
+
+    def listen(self, listener: Listener) -> None:
+        """Have every object told that is there, comes, changes or goes: as it is now, and as it was."""
+        self._listeners.append(listener)
+        for found in list(self._objects.values()):
+            listener(found)
+
+    def get(self, key: Key) -> Object | None:
+        """What is in a place."""
+        return self._objects.get(self._places.get(key, ""))
+
+    def by_uid(self, uid: str) -> Object | None:
+        """An object, wherever it is."""
+        return self._objects.get(uid)
+
+    def all(self) -> list[Object]:
+        """Every object."""
+        return list(self._objects.values())
+
+    def within(self, namespace: str) -> list[Object]:
+        """The objects of a namespace."""
+        return [self._objects[uid] for uid in self._namespaces.get(namespace, ())]
+
+    def owned(self, uid: str) -> list[Object]:
+        """The objects that refer to an owner."""
+        return [self._objects[each] for each in self._owned.get(uid, ())]
+
+    def store(self, found: Object) -> None:
+        """Learn of an object; older news than what is known is ignored."""
+        uid = uid_of(found)
+        old = self._objects.get(uid)
+        if uid in self._ended or (old is not None and version_of(old) >= version_of(found)):
+            return
+        if old is not None:
+            self._drop(old)
+        self._objects[uid] = found
+        self._places[key_of(found)] = uid
+        self._namespaces[key_of(found).namespace].add(uid)
+        for owner in owners_of(found):
+            self._owned[owner["uid"]].add(uid)
+        self._tell(found, old)
+
+    def remove(self, found: Object, *, told: bool = True) -> None:
+        """Learn of an object's end; unless the watch has told it, older news of the object may still come."""
+        uid = uid_of(found)
+        if told:
+            self._ended.discard(uid)
+        elif uid in self._objects:
+            self._ended.add(uid)
+        old = self._objects.pop(uid, None)
+        if old is not None:
+            self._drop(old)
+            self._tell(found, old)
+
+    def _drop(self, found: Object) -> None:
+        uid, key = uid_of(found), key_of(found)
+        if self._places.get(key) == uid:
+            del self._places[key]
+        _discard(self._namespaces, key.namespace, uid)
+        for owner in owners_of(found):
+            _discard(self._owned, owner["uid"], uid)
+
+    def _tell(self, found: Object, old: Object | None) -> None:
+        for listener in self._listeners:
+            listener(found)
+            if old is not None and old is not found:
+                listener(old)
+
+
+class Cluster:
+    """Reads from caches, and writes that the caches know of at once.
+
+    Args:
+        api: An entered client.
+        spawn: Starts the following of a collection.
+    """
+
+    def __init__(self, api: Api, spawn: Callable[[Any, str], None]) -> None:
+        self.api = api
+        self._spawn = spawn
+        self._caches: dict[Resource, Cache] = {}
+
+    def __getitem__(self, resource: Resource) -> Cache:
+        """The cache of a collection, which is followed from now on."""
+        cache = self._caches.get(resource)
+        if cache is None:
+            cache = self._caches[resource] = Cache(resource)
+            self._spawn(self._follow(cache), f"follow {resource.plural}")
+            self._spawn(self._await_sync(cache), f"list {resource.plural}")
+        return cache
+
+    def caches(self) -> list[Cache]:
+        """All that are followed."""
+        return list(self._caches.values())
+
+    def forget(self, resource: Resource) -> None:
+        """Take no more notice of a collection that is gone."""
+        cache = self._caches.pop(resource, None)
+        for found in cache.all() if cache is not None else ():
+            cache.remove(found)  # type: ignore[union-attr]
+
+    async def synced(self, resources: Iterable[Resource]) -> None:
+        """Wait until everything is known that was there when they were first followed."""
+        for resource in resources:
+            await self[resource].synced.wait()
+
+    async def create(self, resource: Resource, body: Object) -> Object:
+        """Create an object."""
+        metadata = body["metadata"]
+        body = {"apiVersion": resource.version, "kind": resource.kind, **body}
+        made: Object = await self.api.create(resource.path(metadata.get("namespace", "")), body)
+        self[resource].store(made)
+        return made
+
+    async def patch(self, resource: Resource, found: Object, change: Object, *subresource: str) -> Object:
+        """Merge a change into an object, unless it has changed since it was seen."""
+        metadata = {"resourceVersion": found["metadata"]["resourceVersion"], "uid": uid_of(found)}
+        body = {**change, "metadata": {**change.get("metadata", {}), **metadata}}
+        key = key_of(found)
+        made: Object = await self.api.patch(resource.path(key.namespace, key.name, *subresource), body)
+        self._learn(resource, made)
+        return made
+
+    async def write_status(self, resource: Resource, found: Object, status: Object) -> Object:
+        """Make a status what it should be, if it is not so already; fields that it does not name are removed."""
+        old = found.get("status") or {}
+        gone = {name: None for name in old if name not in status}
+        changed = {name: value for name, value in status.items() if name not in old or old[name] != value}
+        if not gone and not changed:
+            return found
+        return await self.patch(resource, found, {"status": {**gone, **changed}}, "status")
+
+    async def delete(self, resource: Resource, found: Object, *, propagation: str = "") -> None:
+        """Delete this very object; one that is gone already is fine."""
+        options: Object = {"preconditions": {"uid": uid_of(found)}}
+        if propagation:
+            options["propagationPolicy"] = propagation
+        key = key_of(found)
+        try:
+            left = await self.api.delete(resource.path(key.namespace, key.name), options)
+        except ApiStatus as error:
+            # 409: another one is in its place.
+            if error.code not in {404, 409}:
+                raise
+            self[resource].remove(found, told=False)
+            return
+        self._learn(resource, left, found)
+
+    def _learn(self, resource: Resource, answer: Object, found: Object | None = None) -> None:
+        """Take an answer for news; it is of an object that has ended when nothing holds that back."""
+        metadata = answer.get("metadata", {})
+        if "deletionTimestamp" in metadata or found is None:
+            held = metadata.get("finalizers") or metadata.get("deletionGracePeriodSeconds")
+            if "deletionTimestamp" not in metadata or held:
+                self[resource].store(answer)
+                return
+            self[resource].remove(answer, told=False)
+        else:
+            self[resource].remove(found, told=False)
+
+    async def _follow(self, cache: Cache) -> None:
+        try:
+            async for kind, found in self.api.watch(cache.resource.path()):
+                if kind == "DELETED":
+                    cache.remove(found)
+                else:
+                    cache.store(found)
+        except ApiStatus as error:
+            # The definition of a custom resource may be deleted.
+            if error.code != 404 or self._caches.get(cache.resource) is cache:
+                raise
+
+    async def _await_sync(self, cache: Cache) -> None:
+        """A watch does not tell when its first list is over, but a list tells what must have come by then."""
+        while True:
+            try:
+                listed = await self.api.get(cache.resource.path())
+            except (ApiStatus, ApiUnreachable) as error:
+                if isinstance(error, ApiStatus) and not error.passing:
+                    return  # the watch says so too
+                await asyncio.sleep(RETRY_PERIOD)
+                continue
+            if all(cache.by_uid(uid_of(each)) is not None for each in listed["items"]):
+                cache.synced.set()
+                return
+            await asyncio.sleep(_LOOK_AGAIN)
+
+
+def _discard(index: dict[str, set[str]], name: str, uid: str) -> None:
+    members = index.get(name)
+    if members is not None:
+        members.discard(uid)
+        if not members:
+            del index[name]

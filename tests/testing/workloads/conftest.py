@@ -1,0 +1,119 @@
+"""A real API server without controllers for the session, and the workloads with a kubelet beside it."""
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from marie_operator.testing.api import Api
+from marie_operator.testing.controlplane import ControlPlane, locate_binaries
+from marie_operator.testing.kubelet import Behaviour, FakeKubelet, NodeSpec
+from marie_operator.testing.workloads import Workloads
+
+REPOSITORY = Path(__file__).parents[3]
+WAIT = 20.0
+_numbers = itertools.count(1)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What all tests share."""
+
+    plane: ControlPlane
+    api: Api
+    kubelet: FakeKubelet
+
+
+@dataclass(frozen=True)
+class Room:
+    """A namespace of a test's own."""
+
+    stage: Stage
+    name: str
+
+    @property
+    def api(self) -> Api:
+        return self.stage.api
+
+    def path(self, kind: str, name: str = "") -> str:
+        group = {
+            "deployments": "/apis/apps/v1",
+            "replicasets": "/apis/apps/v1",
+            "statefulsets": "/apis/apps/v1",
+            "jobs": "/apis/batch/v1",
+            "endpointslices": "/apis/discovery.k8s.io/v1",
+        }.get(kind, "/api/v1")
+        return f"{group}/namespaces/{self.name}/{kind}" + (f"/{name}" if name else "")
+
+    async def create(self, kind: str, body: dict[str, Any]) -> Any:
+        return await self.api.create(self.path(kind), body)
+
+    async def get(self, kind: str, name: str) -> Any:
+        return await self.api.get(self.path(kind, name))
+
+    async def items(self, kind: str, query: str = "") -> list[Any]:
+        return list((await self.api.get(f"{self.path(kind)}?{query}"))["items"])
+
+    async def until(self, kind: str, name: str, holds: Callable[[Any], bool]) -> Any:
+        """Wait until an object is as it should be; which it is then."""
+
+        async def looked() -> Any:
+            found = await self.get(kind, name)
+            return found if holds(found) else None
+
+        return await until(looked, f"{kind}/{name}")
+
+    async def until_items(self, kind: str, holds: Callable[[list[Any]], bool], query: str = "") -> list[Any]:
+        async def looked() -> Any:
+            found = await self.items(kind, query)
+            return (found,) if holds(found) else None
+
+        (found,) = await until(looked, kind)
+        return list(found)
+
+    async def kubectl(self, *arguments: str, stdin: str = "") -> str:
+        return await self.stage.plane.kubectl("--namespace", self.name, *arguments, stdin=stdin)
+
+
+async def until(looked: Callable[[], Awaitable[Any]], what: str) -> Any:
+    try:
+        async with asyncio.timeout(WAIT):
+            while not (found := await looked()):
+                await asyncio.sleep(0.03)
+            return found
+    except TimeoutError:
+        raise AssertionError(f"{what} never came to be as expected") from None
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def stage(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage]:
+    folder = tmp_path_factory.mktemp("plane")
+    behaviours = [
+        Behaviour(image="never-ready:*", ready=False),
+        Behaviour(image="succeeds:*", start=0.02, runs=0.05, exit_code=0),
+        Behaviour(image="fails:*", start=0.02, runs=0.05, exit_code=1),
+        Behaviour(start=0.02),
+    ]
+    async with ControlPlane(locate_binaries(REPOSITORY), folder, controllers=False) as plane, plane.api() as api:
+        nodes = [NodeSpec("node-1", {"nvidia.com/gpu": "2"}, {"disk": "fast"})]
+        kubelet = FakeKubelet(api, nodes=nodes, behaviours=behaviours, grace_scale=0.001)
+        async with Workloads(api), kubelet:
+            yield Stage(plane, api, kubelet)
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def room(stage: Stage) -> Room:
+    name = f"room-{next(_numbers)}"
+    await stage.api.create("/api/v1/namespaces", {"metadata": {"name": name}})
+    path = f"/api/v1/namespaces/{name}/serviceaccounts/default"
+
+    async def ready() -> bool:
+        return await stage.api.exists(path)
+
+    await until(ready, "the namespace's account")
+    return Room(stage, name)

@@ -1,0 +1,55 @@
+"""ReplicaSets on a real API server."""
+
+from typing import Any
+
+import pytest
+
+from tests.testing.workloads.conftest import Room
+
+pytestmark = [pytest.mark.controlplane, pytest.mark.asyncio(loop_scope="session")]
+
+
+def replica_set(name: str, replicas: int, **spec: Any) -> dict[str, Any]:
+    template = {
+        "metadata": {"labels": {"app": name}},
+        "spec": {"containers": [{"name": "main", "image": "app:1"}], "nodeName": "node-1"},
+    }
+    return {
+        "metadata": {"name": name},
+        "spec": {"replicas": replicas, "selector": {"matchLabels": {"app": name}}, "template": template, **spec},
+    }
+
+
+async def test_as_many_pods_run_as_are_asked_for(room: Room) -> None:
+    await room.create("replicasets", replica_set("web", 3))
+    await room.until("replicasets", "web", lambda found: found["status"].get("availableReplicas") == 3)
+    await room.api.patch(room.path("replicasets", "web"), {"spec": {"replicas": 1}})
+    await room.until_items("pods", lambda found: len(found) == 1)
+    await room.until("replicasets", "web", lambda found: found["status"]["replicas"] == 1)
+
+
+async def test_a_pod_that_is_deleted_or_fails_is_replaced(room: Room) -> None:
+    await room.create("replicasets", replica_set("web", 1))
+    (first,) = await room.until_items("pods", lambda found: len(found) == 1)
+    await room.api.delete(room.path("pods", first["metadata"]["name"]))
+    (second,) = await room.until_items(
+        "pods", lambda found: [x["metadata"]["uid"] for x in found] != [first["metadata"]["uid"]] and len(found) == 1
+    )
+    await room.api.patch(room.path("pods", second["metadata"]["name"]) + "/status", {"status": {"phase": "Failed"}})
+    await room.until_items("pods", lambda found: len(found) == 2)
+
+
+async def test_pods_change_hands_with_their_labels(room: Room) -> None:
+    orphan = {
+        "metadata": {"name": "orphan", "labels": {"app": "web"}},
+        "spec": {"containers": [{"name": "main", "image": "app:1"}]},
+    }
+    await room.create("pods", orphan)
+    await room.create("replicasets", replica_set("web", 1))
+    adopted = await room.until("pods", "orphan", lambda found: "ownerReferences" in found["metadata"])
+    assert adopted["metadata"]["ownerReferences"][0]["name"] == "web"
+    assert len(await room.items("pods")) == 1
+
+    await room.api.patch(room.path("pods", "orphan"), {"metadata": {"labels": {"app": "other"}}})
+    await room.until("pods", "orphan", lambda found: "ownerReferences" not in found["metadata"])
+    await room.until_items("pods", lambda found: len(found) == 1, "labelSelector=app%3Dweb")
