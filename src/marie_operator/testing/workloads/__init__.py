@@ -10,12 +10,13 @@ from marie_operator.testing.api import Api
 from marie_operator.testing.workloads.cache import Cluster
 from marie_operator.testing.workloads.controller import Controller, Now, Worker
 from marie_operator.testing.workloads.deployment import Deployments
+from marie_operator.testing.workloads.garbage import GarbageCollector
 from marie_operator.testing.workloads.namespace import Namespaces
 from marie_operator.testing.workloads.replicaset import ReplicaSets
 
 __all__ = ["ALL", "Controller", "Workloads"]
 
-ALL: tuple[type[Controller], ...] = (Namespaces, ReplicaSets, Deployments)
+ALL: tuple[type[Controller], ...] = (Namespaces, ReplicaSets, Deployments, GarbageCollector)
 
 
 def _utc() -> datetime:

@@ -113,6 +113,7 @@ class Cluster:
         self.api = api
         self._spawn = spawn
         self._caches: dict[Resource, Cache] = {}
+        self._lost: list[Callable[[Resource], None]] = []
 
     def __getitem__(self, resource: Resource) -> Cache:
         """The cache of a collection, which is followed from now on."""
@@ -123,15 +124,9 @@ class Cluster:
             self._spawn(self._await_sync(cache), f"list {resource.plural}")
         return cache
 
-    def caches(self) -> list[Cache]:
-        """All that are followed."""
-        return list(self._caches.values())
-
-    def forget(self, resource: Resource) -> None:
-        """Take no more notice of a collection that is gone."""
-        cache = self._caches.pop(resource, None)
-        for found in cache.all() if cache is not None else ():
-            cache.remove(found)  # type: ignore[union-attr]
+    def on_lost(self, listener: Callable[[Resource], None]) -> None:
+        """Have it told when a collection is not served any more."""
+        self._lost.append(listener)
 
     async def synced(self, resources: Iterable[Resource]) -> None:
         """Wait until everything is known that was there when they were first followed."""
@@ -151,7 +146,12 @@ class Cluster:
         metadata = {"resourceVersion": found["metadata"]["resourceVersion"], "uid": uid_of(found)}
         body = {**change, "metadata": {**change.get("metadata", {}), **metadata}}
         key = key_of(found)
-        made: Object = await self.api.patch(resource.path(key.namespace, key.name, *subresource), body)
+        try:
+            made: Object = await self.api.patch(resource.path(key.namespace, key.name, *subresource), body)
+        except ApiStatus as error:
+            if error.code == 404:
+                self[resource].remove(found, told=False)
+            raise
         self._learn(resource, made)
         return made
 
@@ -164,17 +164,21 @@ class Cluster:
             return found
         return await self.patch(resource, found, {"status": {**gone, **changed}}, "status")
 
-    async def delete(self, resource: Resource, found: Object, *, propagation: str = "") -> None:
-        """Delete this very object; one that is gone already is fine."""
+    async def delete(
+        self, resource: Resource, found: Object, *, propagation: str = "", unchanged: bool = False
+    ) -> None:
+        """Delete this very object, or only if it is unchanged since it was seen; one that is gone is fine."""
         options: Object = {"preconditions": {"uid": uid_of(found)}}
+        if unchanged:
+            options["preconditions"]["resourceVersion"] = found["metadata"]["resourceVersion"]
         if propagation:
             options["propagationPolicy"] = propagation
         key = key_of(found)
         try:
             left = await self.api.delete(resource.path(key.namespace, key.name), options)
         except ApiStatus as error:
-            # 409: another one is in its place.
-            if error.code not in {404, 409}:
+            # 409: another one is in its place, unless the versions are compared.
+            if error.code != 404 and (unchanged or error.code != 409):
                 raise
             self[resource].remove(found, told=False)
             return
@@ -200,9 +204,19 @@ class Cluster:
                 else:
                     cache.store(found)
         except ApiStatus as error:
-            # The definition of a custom resource may be deleted.
-            if error.code != 404 or self._caches.get(cache.resource) is cache:
+            # The definition of a custom resource may have been deleted.
+            if error.code != 404:
                 raise
+            self._lose(cache)
+
+    def _lose(self, cache: Cache) -> None:
+        """A collection that is not served is empty."""
+        self._caches.pop(cache.resource, None)
+        for found in cache.all():
+            cache.remove(found)
+        cache.synced.set()
+        for listener in self._lost:
+            listener(cache.resource)
 
     async def _await_sync(self, cache: Cache) -> None:
         """A watch does not tell when its first list is over, but a list tells what must have come by then."""
