@@ -11,7 +11,7 @@ import pytest
 import pytest_asyncio
 from aiohttp import web
 
-from marie_operator.testing.apiserver import discovery, openapi, table
+from marie_operator.testing.apiserver import discovery, openapi, protobuf, table
 from marie_operator.testing.apiserver.builtin import builtin
 from marie_operator.testing.apiserver.discovery import Kind
 from marie_operator.testing.apiserver.requests import target
@@ -63,7 +63,8 @@ class Server:
                 headers = {"Content-Type": found.content_type, **({"ETag": f'"{found.etag}"'} if found.etag else {})}
                 return web.Response(body=found.body, headers=headers)
         if request.method != "GET":
-            body = json.loads(await request.text())
+            content = await request.read()
+            body = protobuf.decoded(content) if request.content_type == protobuf.MEDIA_TYPE else json.loads(content)
             self.sent.append((request.method, request.content_type, dict(request.query), body))
             answer = body if request.method == "POST" else self.objects[request.path]
             return web.json_response(answer, status=201 if request.method == "POST" else 200)
@@ -227,3 +228,44 @@ async def test_a_diff_and_a_server_side_apply_are_dry_runs_and_patches(server: S
     )
     await kubectl("apply", "--server-side", "-f", "-", stdin=json.dumps(deployment("web:1")))
     assert "dryRun" not in server.sent[-1][2]
+
+
+def without_nulls(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: without_nulls(each) for name, each in value.items() if each is not None}
+    return [without_nulls(each) for each in value] if isinstance(value, list) else value
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "deployment web --image=web:1 --replicas=0 --port=80",
+        "configmap settings --from-literal=a=b",
+        "secret generic key --from-literal=a=b",
+        "namespace here",
+        "serviceaccount runner",
+        "role reader --verb=get,list --resource=pods",
+        "rolebinding readers --role=reader --user=me --serviceaccount=default:runner",
+        "job work --image=work:1 -- run it",
+        "cronjob nightly --image=work:1 --schedule=0\xa03\xa0*\xa0*\xa0*",
+        "service clusterip web --tcp=80:http",
+        "ingress web --rule=a.example/*=web:80,tls=cert",
+        "poddisruptionbudget web --selector=app=web --min-available=50%",
+        "priorityclass high --value=-5 --global-default=false",
+        "quota bound --hard=cpu=1,pods=2",
+    ],
+)
+async def test_what_kubectl_makes_itself_arrives_as_it_prints_it(
+    server: Server, kubectl: Kubectl, arguments: str
+) -> None:
+    words = [word.replace("\xa0", " ") for word in arguments.split(" ")]
+    # What comes after a double dash is no option.
+    place = words.index("--") if "--" in words else len(words)
+    await kubectl("create", *words)
+    printed = await kubectl("create", *words[:place], "--dry-run=client", "-o", "json", *words[place:])
+    _, content_type, _, body = server.sent[-1]
+    assert content_type == protobuf.MEDIA_TYPE
+    wanted = without_nulls(json.loads(printed))
+    sent = body | {"metadata": {name: each for name, each in body["metadata"].items() if name != "namespace"}}
+    wanted["metadata"].pop("namespace", None)
+    assert without_nulls(sent) == wanted

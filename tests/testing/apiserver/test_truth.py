@@ -12,7 +12,7 @@ import aiohttp
 import pytest
 import pytest_asyncio
 
-from marie_operator.testing.apiserver import discovery, openapi, table
+from marie_operator.testing.apiserver import discovery, openapi, protobuf, table
 from marie_operator.testing.apiserver.builtin import BuiltinKind, builtin
 from marie_operator.testing.apiserver.discovery import Kind
 from marie_operator.testing.controlplane import ControlPlane, locate_binaries
@@ -60,6 +60,12 @@ class Get:
     def __init__(self, session: aiohttp.ClientSession) -> None:
         self._session = session
         self.warning = ""
+
+    async def raw(self, path: str, accept: str) -> bytes:
+        """The body as it comes."""
+        async with self._session.get(path, headers={"Accept": accept}) as answer:
+            assert answer.status == 200, await answer.text()
+            return await answer.read()
 
     async def __call__(self, path: str, accept: str = "application/json") -> Any:
         async with self._session.get(path, headers={"Accept": accept}) as answer:
@@ -187,6 +193,26 @@ async def test_operations_are_the_real_ones(get: Get, group: str, version: str) 
                 assert {each["name"] for each in operation["parameters"]} == {
                     each["name"] for each in there["parameters"]
                 }
+
+
+def without_nulls(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: without_nulls(each) for name, each in value.items() if each is not None}
+    return [without_nulls(each) for each in value] if isinstance(value, list) else value
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [each for each in builtin() if "get" in each.verbs and each.group != "apiextensions.k8s.io"],
+    ids=lambda each: each.kind,
+)
+async def test_objects_are_the_same_in_protobuf(get: Get, kind: BuiltinKind) -> None:
+    for each in (await get(f"{root(kind.group, kind.version)}/{kind.plural}"))["items"]:
+        meta = each["metadata"]
+        scope = f"namespaces/{meta['namespace']}/" if kind.namespaced else ""
+        path = f"{root(kind.group, kind.version)}/{scope}{kind.plural}/{meta['name']}"
+        before, encoded, after = await get(path), await get.raw(path, protobuf.MEDIA_TYPE), await get(path)
+        assert protobuf.decoded(encoded) in (without_nulls(before), without_nulls(after))
 
 
 async def test_schemas_of_version_2_are_the_real_ones(get: Get) -> None:
