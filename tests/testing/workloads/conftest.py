@@ -16,7 +16,7 @@ from marie_operator.testing.kubelet import Behaviour, FakeKubelet, NodeSpec
 from marie_operator.testing.workloads import Workloads
 
 REPOSITORY = Path(__file__).parents[3]
-WAIT = 20.0
+WAIT = 15.0
 _numbers = itertools.count(1)
 
 

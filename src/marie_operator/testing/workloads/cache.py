@@ -6,7 +6,16 @@ from collections.abc import Callable, Iterable
 from typing import Any, TypeAlias
 
 from marie_operator.testing.api import RETRY_PERIOD, Api, ApiStatus, ApiUnreachable
-from marie_operator.testing.workloads.objects import Key, Object, Resource, key_of, owners_of, uid_of, version_of
+from marie_operator.testing.workloads.objects import (
+    Key,
+    Object,
+    Resource,
+    is_deleting,
+    key_of,
+    owners_of,
+    uid_of,
+    version_of,
+)
 
 Listener: TypeAlias = Callable[[Object], None]
 
@@ -182,19 +191,24 @@ class Cluster:
                 raise
             self[resource].remove(found, told=False)
             return
-        self._learn(resource, left, found)
+        if is_deleting({"metadata": {}, **left}):
+            self._learn(resource, left)
+        else:
+            # A Status, or the object as it last was.
+            self[resource].remove(found, told=False)
 
-    def _learn(self, resource: Resource, answer: Object, found: Object | None = None) -> None:
-        """Take an answer for news; it is of an object that has ended when nothing holds that back."""
-        metadata = answer.get("metadata", {})
-        if "deletionTimestamp" in metadata or found is None:
-            held = metadata.get("finalizers") or metadata.get("deletionGracePeriodSeconds")
-            if "deletionTimestamp" not in metadata or held:
-                self[resource].store(answer)
-                return
+    def _learn(self, resource: Resource, answer: Object) -> None:
+        """Take an answer for news: of an object that has ended, when its end was asked for and nothing holds it."""
+        metadata = answer["metadata"]
+        held = (
+            metadata.get("finalizers")
+            or metadata.get("deletionGracePeriodSeconds")
+            or (answer.get("spec") or {}).get("finalizers")
+        )
+        if is_deleting(answer) and not held:
             self[resource].remove(answer, told=False)
         else:
-            self[resource].remove(found, told=False)
+            self[resource].store(answer)
 
     async def _follow(self, cache: Cache) -> None:
         try:
