@@ -1,5 +1,6 @@
 """What the cases speak: raw requests and replies, streams of watch events, and comparisons of objects."""
 
+import io
 import json
 import re
 import ssl
@@ -188,7 +189,8 @@ class Client:
         given = {name: str(value) for name, value in (headers or {}).items()}
         if body is not None and "Content-Type" not in given:
             given["Content-Type"] = JSON
-        data = body if body is None or isinstance(body, str | bytes) else json.dumps(body)
+        text = body if body is None or isinstance(body, str | bytes) else json.dumps(body)
+        data = io.BytesIO(text.encode() if isinstance(text, str) else text) if text is not None else None
         async with self._session.request(method, path, data=data, headers=given, params=_texts(query)) as response:
             content = await response.read()
             warnings = tuple(response.headers.getall("Warning", []))
