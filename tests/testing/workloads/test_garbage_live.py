@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from marie_operator.testing.api import ApiStatus
 from tests.testing.workloads.conftest import Room, until
 from tests.testing.workloads.test_deployments_live import deployment
 
@@ -107,7 +108,13 @@ async def test_kinds_defined_later_own_too(room: Room) -> None:
     path = f"/apis/example.org/v1/namespaces/{room.name}/gadgets"
 
     async def served() -> bool:
-        return await room.api.exists(path)
+        try:
+            return await room.api.exists(path)
+        except ApiStatus as error:
+            if error.code != 429:
+                raise
+            # Its storage is being prepared.
+            return False
 
     await until(served, "the kind")
     body = {"apiVersion": "example.org/v1", "kind": "Gadget", "metadata": {"name": "owner"}}
