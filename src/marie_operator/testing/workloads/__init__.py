@@ -12,13 +12,22 @@ from marie_operator.testing.workloads.controller import Controller, Now, Worker
 from marie_operator.testing.workloads.deployment import Deployments
 from marie_operator.testing.workloads.endpoints import EndpointSlices
 from marie_operator.testing.workloads.garbage import GarbageCollector
+from marie_operator.testing.workloads.job import Jobs
 from marie_operator.testing.workloads.namespace import Namespaces
 from marie_operator.testing.workloads.replicaset import ReplicaSets
 from marie_operator.testing.workloads.scheduler import Scheduler
 
 __all__ = ["ALL", "Controller", "Workloads"]
 
-ALL: tuple[type[Controller], ...] = (Namespaces, ReplicaSets, Deployments, EndpointSlices, GarbageCollector, Scheduler)
+ALL: tuple[type[Controller], ...] = (
+    Namespaces,
+    ReplicaSets,
+    Deployments,
+    Jobs,
+    EndpointSlices,
+    GarbageCollector,
+    Scheduler,
+)
 
 
 def _utc() -> datetime:

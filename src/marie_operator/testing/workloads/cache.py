@@ -166,12 +166,10 @@ class Cluster:
 
     async def write_status(self, resource: Resource, found: Object, status: Object) -> Object:
         """Make a status what it should be, if it is not so already; fields that it does not name are removed."""
-        old = found.get("status") or {}
-        gone = {name: None for name in old if name not in status}
-        changed = {name: value for name, value in status.items() if name not in old or old[name] != value}
-        if not gone and not changed:
+        change = difference(found.get("status") or {}, status)
+        if not change:
             return found
-        return await self.patch(resource, found, {"status": {**gone, **changed}}, "status")
+        return await self.patch(resource, found, {"status": change}, "status")
 
     async def delete(
         self, resource: Resource, found: Object, *, propagation: str = "", unchanged: bool = False
@@ -246,6 +244,19 @@ class Cluster:
                 cache.synced.set()
                 return
             await asyncio.sleep(_LOOK_AGAIN)
+
+
+def difference(old: Object, new: Object) -> Object:
+    """The merge patch that makes one of the other."""
+    change: Object = {name: None for name in old if name not in new}
+    for name, value in new.items():
+        before = old.get(name)
+        if isinstance(before, dict) and isinstance(value, dict):
+            if nested := difference(before, value):
+                change[name] = nested
+        elif name not in old or before != value:
+            change[name] = value
+    return change
 
 
 def _discard(index: dict[str, set[str]], name: str, uid: str) -> None:
