@@ -120,7 +120,7 @@ async def namespace(api: Client, **metadata: Any) -> Namespace:
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def widgets(api: Client) -> str:
     """A custom resource with status and scale; its name as ``Namespace`` takes it."""
-    await established(api, WIDGETS)
+    await established(api, WIDGETS, listed=True)
     return "conformance.example/v1/widgets"
 
 

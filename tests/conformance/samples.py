@@ -133,8 +133,8 @@ WIDGETS = definition(
 WIDGETS["spec"]["names"] |= {"shortNames": ["wd"], "categories": ["conforming"]}
 
 
-async def established(api: Client, crd: dict[str, Any]) -> dict[str, Any]:
-    """Create a CustomResourceDefinition, and return when its objects can be asked for."""
+async def established(api: Client, crd: dict[str, Any], *, listed: bool = False) -> dict[str, Any]:
+    """Create a CustomResourceDefinition, and return when its objects can be asked for, or discovery knows of them."""
     (await api.post(CRDS, crd)).ok(201)
     name = crd["metadata"]["name"]
     current: dict[str, Any] = {}
@@ -143,11 +143,12 @@ async def established(api: Client, crd: dict[str, Any]) -> dict[str, Any]:
             _, current = await events.next()
     for version in crd["spec"]["versions"]:
         if version["served"]:
-            await served(api, f"/apis/{crd['spec']['group']}/{version['name']}/{crd['spec']['names']['plural']}")
+            path = f"/apis/{crd['spec']['group']}/{version['name']}/{crd['spec']['names']['plural']}"
+            await served(api, path, listed=listed)
     return current
 
 
-async def served(api: Client, path: str, status: int = 200, *, listed: bool = True) -> None:
+async def served(api: Client, path: str, status: int = 200, *, listed: bool = False) -> None:
     """Handlers and discovery of a real server follow a definition after a moment."""
     group, plural = path.rpartition("/")[0], path.rpartition("/")[2]
     async with asyncio.timeout(30):

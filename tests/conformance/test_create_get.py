@@ -191,7 +191,7 @@ async def test_a_new_namespace(api: Client, ns: Namespace) -> None:
 @pytest.mark.parametrize("name", ["default", "kube-system", "kube-public", "kube-node-lease"])
 async def test_namespaces_of_every_cluster(api: Client, name: str) -> None:
     # A real server makes them soon after it is ready.
-    await served(api, f"/api/v1/namespaces/{name}", listed=False)
+    await served(api, f"/api/v1/namespaces/{name}")
     assert (await api.get(f"/api/v1/namespaces/{name}")).ok()["status"] == {"phase": "Active"}
 
 
