@@ -64,7 +64,7 @@ class Server:
 @pytest_asyncio.fixture(scope="session", loop_scope="session", params=SERVERS)
 async def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Server]:
     """The server, without controllers: nothing changes an object but the cases."""
-    start = {"real": _real}[request.param]
+    start = {"real": _real, "embedded": _embedded}[request.param]
     async with start(tmp_path_factory.mktemp(request.param)) as started:
         yield started
 
@@ -79,6 +79,28 @@ async def _real(folder: Path) -> AsyncIterator[Server]:
             ca=folder / "pki" / "apiserver.crt",
             tokens={user: _token(plane.kubeconfig(user)) for user in users},
             kubeconfigs={user: plane.kubeconfig(user) for user in users},
+            binaries=binaries,
+            directory=folder,
+        )
+
+
+@asynccontextmanager
+async def _embedded(folder: Path) -> AsyncIterator[Server]:
+    from marie_operator.testing.apiserver.authorization import User  # noqa: PLC0415 - only when it is asked for
+    from marie_operator.testing.apiserver.embedded import EmbeddedApiServer  # noqa: PLC0415
+
+    binaries = await asyncio.to_thread(locate_binaries, ROOT)
+    _, _, home, account = OPERATOR_USER.split(":")
+    robot = User.service_account(home, account)
+    # Clients built on client-go send their tokens over TLS only.
+    async with EmbeddedApiServer(folder, tls=True, users={OPERATOR: robot}) as embedded:
+        kubeconfigs = {user: embedded.kubeconfig(user) for user in (ADMIN, OPERATOR)}
+        clusters = json.loads(kubeconfigs[ADMIN].read_text())["clusters"]
+        yield Server(
+            url=embedded.url,
+            ca=Path(clusters[0]["cluster"]["certificate-authority"]),
+            tokens={user: _token(path) for user, path in kubeconfigs.items()},
+            kubeconfigs=kubeconfigs,
             binaries=binaries,
             directory=folder,
         )
