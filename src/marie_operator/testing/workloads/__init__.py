@@ -16,6 +16,7 @@ from marie_operator.testing.workloads.job import Jobs
 from marie_operator.testing.workloads.namespace import Namespaces
 from marie_operator.testing.workloads.replicaset import ReplicaSets
 from marie_operator.testing.workloads.scheduler import Scheduler
+from marie_operator.testing.workloads.statefulset import StatefulSets
 
 __all__ = ["ALL", "Controller", "Workloads"]
 
@@ -23,6 +24,7 @@ ALL: tuple[type[Controller], ...] = (
     Namespaces,
     ReplicaSets,
     Deployments,
+    StatefulSets,
     Jobs,
     EndpointSlices,
     GarbageCollector,
