@@ -164,6 +164,11 @@ class Cluster:
         self._learn(resource, made)
         return made
 
+    async def replace(self, resource: Resource, body: Object) -> None:
+        """Replace an object by a changed one, unless it has changed since it was seen."""
+        key = key_of(body)
+        self._learn(resource, await self.api.call("PUT", resource.path(key.namespace, key.name), body))
+
     async def write_status(self, resource: Resource, found: Object, status: Object) -> Object:
         """Make a status what it should be, if it is not so already; fields that it does not name are removed."""
         change = difference(found.get("status") or {}, status)

@@ -180,7 +180,8 @@ class StatefulSets(Controller):
         existing = next((each for each in mine if each["metadata"]["name"] == name), None)
         if existing is not None:
             if existing["revision"] < newest:
-                await self.cluster.patch(REVISIONS, existing, {"revision": newest + 1})
+                body = {"apiVersion": REVISIONS.version, "kind": REVISIONS.kind, **existing, "revision": newest + 1}
+                await self.cluster.replace(REVISIONS, body)
             return name
         body = {
             "metadata": {
@@ -189,7 +190,7 @@ class StatefulSets(Controller):
                 "labels": labels_of({"metadata": template.get("metadata") or {}}),
                 "ownerReferences": [owner_reference(found, STATEFUL_SETS)],
             },
-            # The API server takes another order of fields, such as that of its own patches, for another value.
+            # Replaced later, it must be the same to the byte, which the order of fields decides.
             "data": json.loads(json.dumps({"spec": {"template": {**template, "$patch": "replace"}}}, sort_keys=True)),
             "revision": newest + 1,
         }
