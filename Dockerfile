@@ -9,6 +9,7 @@ WORKDIR /src
 RUN python3 -m venv /tmp/tools && /tmp/tools/bin/pip install --no-cache-dir 'uv>=0.13,<1'
 COPY pyproject.toml uv.lock README.md LICENSE ./
 COPY src ./src
+COPY config ./config
 RUN python3 -m venv --without-pip /opt/marie-operator \
     && /tmp/tools/bin/uv export --frozen --no-dev --no-emit-project --extra uvloop --output-file /tmp/requirements.txt \
     && /tmp/tools/bin/uv pip install --no-cache --python /opt/marie-operator/bin/python --require-hashes --requirement /tmp/requirements.txt \

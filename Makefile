@@ -13,7 +13,7 @@ READY := $(VENV)/.ready
 KUBECTL ?= $(shell hack/controlplane/build.sh)/kubectl
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build docker-build docker-push manifests install uninstall deploy undeploy run test unit controlplane \
+.PHONY: help setup build docker-build docker-push manifests install uninstall deploy undeploy run test unit embedded controlplane \
 	lint format demo bench clean
 
 help: ## List the targets.
@@ -62,12 +62,15 @@ run: $(READY) ## Run the operator on this machine against the current kubeconfig
 	$(BIN)/python -m marie_operator run
 
 demo: $(READY) ## A control plane, the operator and the example cluster and job, live on this machine.
-	$(BIN)/python -m marie_operator demo --binaries "$$(hack/controlplane/build.sh)" $(ARGS)
+	$(BIN)/python -m marie_operator demo $(ARGS)
 
-test: lint unit controlplane ## Prove the project: lint, unit tests, tests on a real control plane.
+test: lint unit embedded controlplane ## Prove the project: lint, unit tests, tests on a real control plane.
 
 unit: $(READY) ## The tests that need no server but their own.
-	$(BIN)/pytest -m "not controlplane" -n auto -q
+	$(BIN)/pytest -m "not controlplane and not embedded" -n auto -q
+
+embedded: $(READY) ## The operator at work on the embedded control plane.
+	$(BIN)/pytest -m embedded -n auto -q
 
 controlplane: $(READY) ## The tests on a real etcd and kube-apiserver (built once, about 5 minutes).
 	hack/controlplane/build.sh >/dev/null

@@ -1,7 +1,11 @@
 """What people read: explain, get, describe, wait, delete."""
 
+import pytest
+
 from tests.controlplane.clusters import cluster, group, job
 from tests.controlplane.world import World
+
+pytestmark = pytest.mark.real
 
 
 async def test_explain_describes_every_own_field(world: World) -> None:

@@ -75,6 +75,7 @@ async def private(stage: Stage, binaries: Path, tmp_path: Path) -> AsyncIterator
             yield result
 
 
+@pytest.mark.real
 @pytest.mark.timeout(120)
 async def test_a_missing_permission_is_named_on_the_object_and_in_the_log(private: World) -> None:
     roles = "/apis/rbac.authorization.k8s.io/v1/clusterroles/marie-operator"
@@ -89,6 +90,7 @@ async def test_a_missing_permission_is_named_on_the_object_and_in_the_log(privat
     assert (await private.get("services", "c-server-svc"))["spec"]["type"] == "ClusterIP"
 
 
+@pytest.mark.real
 @pytest.mark.timeout(120)
 async def test_an_object_that_no_longer_parses_says_so_and_harms_no_other(private: World) -> None:
     """As one stored under an older CRD: the schema is taken away for as long as it takes to store it."""

@@ -10,6 +10,8 @@ from marie_operator.testing.processes import ProcessError
 from tests.controlplane.waiting import until
 from tests.controlplane.world import Stage
 
+pytestmark = pytest.mark.real
+
 CONTAINERS = [{"name": "main", "image": "busybox"}]
 
 

@@ -13,6 +13,8 @@ import pytest_asyncio
 from marie_operator.testing.controlplane import OPERATOR, ControlPlane
 from tests.controlplane.world import Stage, World
 
+pytestmark = pytest.mark.real
+
 
 async def started(*arguments: str, **environment: str) -> tuple[int, str, str]:
     """Exit code, output and errors of ``python -m marie_operator``."""

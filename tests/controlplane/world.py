@@ -16,8 +16,10 @@ import yaml
 from marie_operator.testing.api import Api, ApiStatus
 from marie_operator.testing.audit import Request
 from marie_operator.testing.controlplane import OPERATOR, OPERATOR_USER, ControlPlane
+from marie_operator.testing.embedded import EmbeddedControlPlane
 from marie_operator.testing.gateway import SimulatedGateways, SimulatedMarie
 from marie_operator.testing.kubelet import FakeKubelet
+from marie_operator.testing.objectstore import SimulatedS3
 from marie_operator.testing.processes import free_ports
 from marie_operator.testing.s3 import S3Server
 
@@ -33,16 +35,19 @@ def manifests(path: Path) -> list[dict[str, Any]]:
     return [each for each in yaml.safe_load_all(path.read_text(encoding="utf-8")) if each]
 
 
+Plane = ControlPlane | EmbeddedControlPlane
+
+
 @dataclass
 class Stage:
     """What all tests of a session share."""
 
-    plane: ControlPlane
+    plane: Plane
     api: Api
     kubelet: FakeKubelet
     gateways: SimulatedGateways
     gateways_url: str
-    s3: S3Server
+    s3: S3Server | SimulatedS3
 
 
 class Operator:

@@ -116,17 +116,26 @@ def run(
 @app.command()
 def demo(
     *,
-    binaries: Annotated[
-        Path,
-        typer.Option(help="Folder with the control plane's binaries, as hack/controlplane/build.sh prints it."),
-    ],
-    documents: Annotated[int, typer.Option(min=1, max=10_000, help="Documents to process.")] = 12,
+    jobs: Annotated[int, typer.Option(min=1, max=100, help="Jobs that share the cluster.")] = 1,
+    documents: Annotated[int, typer.Option(min=1, max=10_000, help="Documents that each job processes.")] = 12,
+    real: Annotated[
+        bool,
+        typer.Option(
+            "--real",
+            help="On etcd and kube-apiserver as processes, built with Go when $KUBEBUILDER_ASSETS does not have them,"
+            " instead of an API server inside this process.",
+        ),
+    ] = False,
     keep: Annotated[bool, typer.Option("--keep", help="Leave everything running at the end, until Ctrl-C.")] = False,
 ) -> None:
-    """Watch the example cluster and job run on a real control plane on this machine."""
-    import marie_operator.cli.demo as showing  # noqa: PLC0415 - the demo's dependencies are optional
+    """Watch the example cluster and job run on this machine; no cluster is needed."""
+    try:
+        import marie_operator.cli.demo as showing  # noqa: PLC0415 - the demo's dependencies are optional
+    except ModuleNotFoundError as error:
+        typer.echo(f"error: {error.name} is not installed; run: pip install 'marie-operator[testing]'", err=True)
+        raise typer.Exit(1) from error
 
-    raise typer.Exit(showing.main(binaries=binaries, documents=documents, keep=keep))
+    raise typer.Exit(showing.main(jobs=jobs, documents=documents, real=real, keep=keep))
 
 
 @app.command()

@@ -12,7 +12,8 @@ from rich.text import Text
 
 from marie_operator.builders import association
 
-SHOWN_EVENTS = 6
+SHOWN_EVENTS, SHOWN_JOBS = 6, 5
+_ENDED = frozenset({"Succeeded", "Failed", "Cancelled"})
 _COLOURS = {
     "Running": "green",
     "Succeeded": "green",
@@ -30,31 +31,39 @@ class Snapshot:
     """What the API server said at one moment."""
 
     cluster: dict[str, Any] = field(default_factory=dict)
-    job: dict[str, Any] = field(default_factory=dict)
+    jobs: Sequence[dict[str, Any]] = ()
     pods: Sequence[dict[str, Any]] = ()
     events: Sequence[dict[str, Any]] = ()
+    expected: int = 1
 
     @property
     def ended(self) -> bool:
-        """Whether the job has come to its end."""
-        return self.job.get("status", {}).get("phase") in {"Succeeded", "Failed", "Cancelled"}
+        """Whether all jobs have come to their end."""
+        done = [job for job in self.jobs if job.get("status", {}).get("phase") in _ENDED]
+        return len(done) >= self.expected
 
 
 def picture(seen: Snapshot) -> RenderableType:
     """The whole of it, for a terminal."""
-    return Group(_cluster(seen), _job(seen), _events(seen))
+    # Of many jobs, those that run are worth the room.
+    jobs = sorted(seen.jobs, key=lambda job: job.get("status", {}).get("phase") in _ENDED)[:SHOWN_JOBS] or [{}]
+    return Group(_cluster(seen), *(_job(job) for job in jobs), _events(seen))
 
 
 def lines(before: Snapshot, seen: Snapshot) -> Iterator[str]:
     """What has changed, one line each, where there is no terminal."""
-    for kind, old, new in (("MarieCluster", before.cluster, seen.cluster), ("MarieJob", before.job, seen.job)):
-        was, now = _told(old), _told(new)
-        if now != was and new:
-            yield f"{kind} {new['metadata']['name']}: {now}"
+    old = {_name(each): _told(each) for each in (before.cluster, *before.jobs) if each}
+    for kind, new in (("MarieCluster", seen.cluster), *(("MarieJob", job) for job in seen.jobs)):
+        if new and (now := _told(new)) != old.get(_name(new)):
+            yield f"{kind} {_name(new)}: {now}"
     known = {event["metadata"]["name"] for event in before.events}
     for event in seen.events:
         if event["metadata"]["name"] not in known:
-            yield f"  {event['reason']}: {event['note']}"
+            yield f"  {event['regarding']['name']}: {event['reason']}: {event['note']}"
+
+
+def _name(obj: dict[str, Any]) -> str:
+    return str(obj["metadata"]["name"])
 
 
 def _told(obj: dict[str, Any]) -> str:
@@ -102,15 +111,15 @@ def _state(pod: dict[str, Any]) -> str:
     return "Starting" if conditions.get("PodScheduled") == "True" else "Pending"
 
 
-def _job(seen: Snapshot) -> Panel:
-    status = seen.job.get("status", {})
+def _job(job: dict[str, Any]) -> Panel:
+    status = job.get("status", {})
     documents = status.get("documents", {})
     bar = ProgressBar(total=100, completed=status.get("progress", 0), width=40)
     counts = (
         f"{documents.get('succeeded', 0)} done, {len(documents.get('inFlight', ()))} in flight,"
         f" {documents.get('failed', 0)} failed, {documents.get('listed', 0)} of {documents.get('total', '?')} taken up"
     )
-    heading = _heading("MarieJob", seen.job)
+    heading = _heading("MarieJob", job)
     progress = Table.grid(padding=(0, 2))
     progress.add_row(bar, Text(counts))
     body = Group(progress, Text(status.get("message", ""), style="dim"))

@@ -42,13 +42,13 @@ class Api:
 
     Args:
         url: Its address.
-        ca: The certificate to trust.
+        ca: The certificate to trust; None for a server without TLS.
         token: Who calls.
     """
 
-    def __init__(self, url: str, *, ca: Path, token: str) -> None:
+    def __init__(self, url: str, *, ca: Path | None, token: str) -> None:
         self._url = url
-        self._tls = ssl.create_default_context(cafile=str(ca))
+        self._tls = ssl.create_default_context(cafile=str(ca)) if ca is not None else True
         self._headers = {"Authorization": f"Bearer {token}"}
         self._session: aiohttp.ClientSession | None = None
 

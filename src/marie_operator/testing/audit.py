@@ -1,8 +1,9 @@
 """The API server's audit log: who asked for what, exactly."""
 
 import json
+from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,23 +43,12 @@ class Request:
         return f"{self.verb} {kind} {self.namespace}/{self.name} -> {self.code}"
 
 
-class AuditLog:
-    """Reads an audit log.
+class Requests(ABC):
+    """What an API server was asked for, in order."""
 
-    Args:
-        path: The file the API server writes.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
+    @abstractmethod
     def mark(self) -> int:
         """A place to read on from later."""
-        if not self._path.exists():
-            return 0
-        with self._path.open("rb") as log:
-            # An entry that is being written belongs to later.
-            return sum(len(line) for line in log if line.endswith(b"\n"))
 
     def requests(
         self, *, user: str = "", verbs: Collection[str] = (), since: int = 0, writes: bool = False
@@ -85,6 +75,29 @@ class AuditLog:
         """Numbers of requests by verb and resource."""
         return Counter((each.verb, each.resource) for each in self.requests(user=user, since=since))
 
+    @abstractmethod
+    def _answered(self, since: int) -> Iterable[Request]:
+        """Each request that was answered after a mark."""
+
+
+class AuditLog(Requests):
+    """Reads an audit log.
+
+    Args:
+        path: The file the API server writes.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def mark(self) -> int:
+        """A place to read on from later."""
+        if not self._path.exists():
+            return 0
+        with self._path.open("rb") as log:
+            # An entry that is being written belongs to later.
+            return sum(len(line) for line in log if line.endswith(b"\n"))
+
     def _answered(self, since: int) -> Iterator[Request]:
         seen: set[str] = set()
         with self._path.open("rb") as log:
@@ -108,3 +121,21 @@ def _request(entry: dict[str, Any]) -> Request:
         code=entry.get("responseStatus", {}).get("code", 0),
         path=entry["requestURI"],
     )
+
+
+class Recorded(Requests):
+    """Requests that a server in this process notes."""
+
+    def __init__(self) -> None:
+        self._noted: list[Request] = []
+
+    def note(self, request: Request) -> None:
+        """Add one that was answered."""
+        self._noted.append(request)
+
+    def mark(self) -> int:
+        """A place to read on from later."""
+        return len(self._noted)
+
+    def _answered(self, since: int) -> Iterable[Request]:
+        return self._noted[since:]

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from marie_operator.testing.api import Api, ApiStatus
 from marie_operator.testing.audit import POLICY, AuditLog
-from marie_operator.testing.processes import Process, ProcessError, free_ports
+from marie_operator.testing.processes import Process, ProcessError, free_ports, kubectl
 
 START_TIMEOUT = 60.0
 
@@ -229,19 +229,8 @@ class ControlPlane:
         Raises:
             ProcessError: it failed; the message is its own.
         """
-        process = await asyncio.create_subprocess_exec(
-            self.binaries / "kubectl",
-            f"--kubeconfig={self.kubeconfig(user)}",
-            f"--cache-dir={self.directory}/kubectl",
-            *arguments,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
-        output, errors = await process.communicate(stdin.encode())
-        if process.returncode:
-            raise ProcessError(errors.decode().strip() or output.decode().strip())
-        return output.decode() + errors.decode()
+        program, config = self.binaries / "kubectl", self.kubeconfig(user)
+        return await kubectl(program, config, self.directory, *arguments, stdin=stdin)
 
     async def _until(self, holds: Callable[[], Awaitable[bool]], *servers: Process) -> None:
         """Wait for the first of some servers; if one of them ends, that is why it never comes."""

@@ -142,3 +142,31 @@ def free_ports(count: int) -> list[int]:
                 probe.bind(("127.0.0.1", port))
                 found.append(port)
     return found
+
+
+async def kubectl(program: Path, kubeconfig: Path, directory: Path, *arguments: str, stdin: str = "") -> str:
+    """Run kubectl; what it prints.
+
+    Args:
+        program: kubectl.
+        kubeconfig: Whom it asks, and as whom.
+        directory: For what it keeps of the server's documents.
+        arguments: Its own.
+        stdin: Given to it.
+
+    Raises:
+        ProcessError: it failed; the message is its own.
+    """
+    process = await asyncio.create_subprocess_exec(
+        program,
+        f"--kubeconfig={kubeconfig}",
+        f"--cache-dir={directory}/kubectl",
+        *arguments,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    output, errors = await process.communicate(stdin.encode())
+    if process.returncode:
+        raise ProcessError(errors.decode().strip() or output.decode().strip())
+    return output.decode() + errors.decode()

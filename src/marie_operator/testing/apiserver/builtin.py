@@ -107,6 +107,13 @@ def find_builtin(group: str, version: str, plural: str) -> BuiltinKind | None:
     )
 
 
+@cache
+def find_kind(api_version: str, kind: str) -> BuiltinKind | None:
+    """The built-in kind that an object names."""
+    group, _, version = api_version.rpartition("/")
+    return next((each for each in builtin() if (each.group, each.version, each.kind) == (group, version, kind)), None)
+
+
 def definitions() -> Mapping[str, Json]:
     """OpenAPI schemas by name; what they refer to (``$ref``) are such names. Not to be changed."""
     found: Mapping[str, Json] = _facts()["definitions"]

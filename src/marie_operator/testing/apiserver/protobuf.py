@@ -36,14 +36,14 @@ def decoded(body: bytes) -> Object:
         api_version, name = kind.get(1, ""), kind.get(2, "")
         group, _, version = api_version.rpartition("/")
         definition = definition_of(group, version, name) or _common(name)
-        if definition not in _numbers():
+        if definition not in _numbers() or definition in _SPECIAL:
             raise Refusal(
                 415,
                 "the body of the request was in an unknown format - accepted media types include: "
                 "application/json, application/yaml",
             )
         content = _object(definition, _bytes(envelope.get(2, b"")))
-    except (ValueError, TypeError, IndexError, OverflowError, struct.error) as error:
+    except (ValueError, TypeError, IndexError, OverflowError, RecursionError, struct.error) as error:
         raise Refusal(400, f"the body of the request cannot be decoded: {error}") from None
     return {"apiVersion": api_version, "kind": name, **content}
 
@@ -93,7 +93,7 @@ def _varint(data: bytes, place: int) -> tuple[int, int]:
         value |= (byte & 0x7F) << shift
         shift += 7
         if byte < 0x80:
-            return value, place
+            return value & (1 << 64) - 1, place
         if shift > 63:
             raise ValueError("a number is too long")
 
@@ -213,7 +213,12 @@ def _instant(data: bytes) -> datetime:
 
 def _raw(data: bytes) -> Json:
     """An object that stands in the message as JSON."""
-    return json.loads(_bytes(dict(_fields(data)).get(1, b"null")))
+    return json.loads(_bytes(dict(_fields(data)).get(1, b"null")), parse_constant=_no_constant)
+
+
+def _no_constant(name: str) -> Json:
+    """Python reads numbers that JSON does not have."""
+    raise ValueError(f"{name} is no JSON")
 
 
 _SPECIAL: Final = {

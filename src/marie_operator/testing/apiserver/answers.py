@@ -1,0 +1,40 @@
+"""What a request is answered with."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+from marie_operator.testing.apiserver.errors import NoPage, Refusal
+from marie_operator.testing.apiserver.store import encode
+
+JSON = "application/json"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An answer, before anything carries it.
+
+    Attributes:
+        code: HTTP status.
+        body: The content; of a watch, nothing.
+        headers: Beside the content's length and type.
+        content_type: Of the body.
+        stream: Lines of a watch, which ends when its reader has had enough.
+        dropped: Whether the connection breaks instead.
+        broken: Whether the connection breaks at the end of the stream.
+    """
+
+    code: int
+    body: bytes = b""
+    headers: tuple[tuple[str, str], ...] = ()
+    content_type: str = JSON
+    stream: AsyncIterator[bytes] | None = None
+    dropped: bool = False
+    broken: bool = False
+
+
+def refused(refusal: Refusal) -> Answer:
+    """The answer that carries a refusal."""
+    if isinstance(refusal, NoPage):
+        return Answer(refusal.code, f"{refusal.message}\n".encode(), content_type="text/plain; charset=utf-8")
+    headers = () if refusal.retry_after is None else (("Retry-After", str(refusal.retry_after)),)
+    return Answer(refusal.code, encode(refusal.status()), headers)

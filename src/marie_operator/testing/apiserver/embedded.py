@@ -1,0 +1,174 @@
+"""A whole API server in one object: what a test, a demo or another operator's author uses."""
+
+import itertools
+import json
+import random
+import uuid
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from marie_operator.testing.api import Api
+from marie_operator.testing.apiserver.authorization import ADMIN, Authorizer, User
+from marie_operator.testing.apiserver.errors import Object
+from marie_operator.testing.apiserver.http import Listener
+from marie_operator.testing.apiserver.requests import Options
+from marie_operator.testing.apiserver.served import served
+from marie_operator.testing.apiserver.server import ApiServer, Audited
+from marie_operator.testing.apiserver.storage import Sources
+from marie_operator.testing.apiserver.strategies import Context
+from marie_operator.testing.audit import Recorded, Request
+
+_SUFFIX_LETTERS = "bcdfghjklmnpqrstvwxz2456789"
+_NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
+
+
+class EmbeddedApiServer:
+    """An API server that runs while it is entered.
+
+    It listens on the loopback interface. Every user of ``users`` has a token; whoever comes without one is an
+    administrator.
+
+    Args:
+        directory: For kubeconfigs and the certificate; without one, there are none.
+        tls: Whether it speaks HTTPS, under a certificate of its own.
+        users: Users by the name of their kubeconfig, beside ``admin``.
+        seed: Of names and uids; two servers with one seed make the same.
+        now: The time.
+        history: Changes that are kept for each kind; an older watch is answered with 410.
+
+    Attributes:
+        server: What answers.
+        audit: What was asked for.
+        url: Where it is, once entered.
+    """
+
+    def __init__(
+        self,
+        directory: Path | None = None,
+        *,
+        tls: bool = False,
+        users: Mapping[str, User] | None = None,
+        seed: int | None = None,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        history: int = 4096,
+    ) -> None:
+        self._directory = directory
+        self._random = random.Random(seed)  # noqa: S311 - names, not secrets
+        self._addresses = itertools.count(1)
+        self._ports = itertools.count(30000)
+        self._users = {"admin": ADMIN, **(users or {})}
+        self._tokens = {name: f"token-{name}" for name in self._users}
+        tokens = {self._tokens[name]: user for name, user in self._users.items()}
+        self.audit = Recorded()
+        self.server = ApiServer(
+            served(),
+            sources=Sources(now=now, context=self._context),
+            authorizer=lambda store: Authorizer(store, tokens, anonymous=ADMIN),
+            history=history,
+        )
+        self.server.audited = self._note
+        self._authority: Path | None = None
+        context = None
+        if tls:
+            from marie_operator.testing.apiserver import certificates  # noqa: PLC0415 - plain HTTP needs no cryptography
+
+            context, self._authority = certificates.make(self._folder)
+        self._listener = Listener(self.server, tls=context)
+        self._furnish()
+
+    @property
+    def url(self) -> str:
+        """Where it is."""
+        return self._listener.url
+
+    async def start(self) -> None:
+        """Listen; again, on the same port, after a stop."""
+        await self._listener.start()
+
+    async def stop(self) -> None:
+        """Break every connection and take no more; what is stored stays."""
+        await self._listener.stop()
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        if self._directory is not None:
+            for name in self._users:
+                self.kubeconfig(name).write_text(json.dumps(self._config(name), indent=2), encoding="utf-8")
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    def kubeconfig(self, user: str = "admin") -> Path:
+        """The kubeconfig of a user.
+
+        Raises:
+            ValueError: the server was given no directory for them.
+        """
+        return self._folder / f"{user}.kubeconfig"
+
+    @property
+    def _folder(self) -> Path:
+        if self._directory is None:
+            raise ValueError("give the server a directory for kubeconfigs and certificate")
+        return self._directory
+
+    def api(self, user: str = "admin") -> Api:
+        """A client, to be entered."""
+        return Api(self.url, ca=self._authority, token=self._tokens[user])
+
+    def _config(self, user: str) -> Object:
+        trusted = {} if self._authority is None else {"certificate-authority": str(self._authority)}
+        return {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "current-context": user,
+            "clusters": [{"name": "embedded", "cluster": {"server": self.url, **trusted}}],
+            "users": [{"name": user, "user": {"token": self._tokens[user]}}],
+            "contexts": [{"name": user, "context": {"cluster": "embedded", "user": user, "namespace": "default"}}],
+        }
+
+    def _furnish(self) -> None:
+        """What every cluster has: its namespaces and their accounts."""
+        kinds = self.server.kinds
+        namespaces, accounts = kinds.find("", "v1", "namespaces"), kinds.find("", "v1", "serviceaccounts")
+        if namespaces is None or accounts is None:
+            raise LookupError("the built-in kinds lack namespaces or service accounts")
+        options = Options(field_manager="kube-apiserver")
+        for name in _NAMESPACES:
+            self.server.storage.create(namespaces, "", {"metadata": {"name": name}}, options)
+            self.server.storage.create(accounts, name, {"metadata": {"name": "default"}}, options)
+
+    def _context(self, now: str) -> Context:
+        return Context(
+            now=now,
+            allocate_ip=self._next_address,
+            allocate_node_port=lambda: next(self._ports),
+            random_suffix=lambda: "".join(self._random.choices(_SUFFIX_LETTERS, k=5)),
+            uid=lambda: str(uuid.UUID(int=self._random.getrandbits(128), version=4)),
+        )
+
+    def _next_address(self) -> str:
+        number = next(self._addresses)
+        return f"10.0.{number // 256 % 256}.{number % 256}"
+
+    def _note(self, audited: Audited) -> None:
+        asked = audited.asked
+        self.audit.note(
+            Request(
+                user=audited.user,
+                verb=asked.verb,
+                group=asked.group,
+                resource=asked.resource,
+                subresource=asked.subresource,
+                namespace=asked.namespace,
+                name=asked.name,
+                code=audited.code,
+                path=audited.path,
+            )
+        )

@@ -1,0 +1,136 @@
+"""What an API server refuses, as the ``Status`` object that kubectl and client libraries know."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+Json = Any
+Object = dict[str, Any]
+
+REASONS: Mapping[int, str] = {
+    400: "BadRequest",
+    401: "Unauthorized",
+    403: "Forbidden",
+    404: "NotFound",
+    405: "MethodNotAllowed",
+    406: "NotAcceptable",
+    409: "Conflict",
+    410: "Expired",
+    413: "RequestEntityTooLarge",
+    415: "UnsupportedMediaType",
+    422: "Invalid",
+    429: "TooManyRequests",
+    500: "InternalError",
+    503: "ServiceUnavailable",
+    504: "Timeout",
+}
+
+
+class Refusal(Exception):  # noqa: N818 - what it is, not that it is an error
+    """A request that is answered with a ``Status`` of failure.
+
+    Args:
+        code: HTTP status.
+        message: The sentence.
+        reason: Machine-readable; by default what Kubernetes gives with the code.
+        details: ``details`` of the Status.
+        retry_after: Seconds the client should wait.
+    """
+
+    def __init__(
+        self,
+        code: int,
+        message: str,
+        *,
+        reason: str | None = None,
+        details: Object | None = None,
+        retry_after: int | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.reason = REASONS.get(code, "") if reason is None else reason
+        self.details = details
+        self.retry_after = retry_after
+
+    def status(self) -> Object:
+        """The ``metav1.Status``."""
+        body: Object = {
+            "kind": "Status",
+            "apiVersion": "v1",
+            "metadata": {},
+            "status": "Failure",
+            "message": self.message,
+        }
+        if self.reason:
+            body["reason"] = self.reason
+        if self.details is not None:
+            body["details"] = self.details
+        return body | {"code": self.code}
+
+
+class NoPage(Refusal):
+    """404 for a path that nobody serves; answered as text."""
+
+    def __init__(self) -> None:
+        super().__init__(404, "404 page not found")
+
+
+@dataclass(frozen=True, slots=True)
+class FieldError:
+    """One thing that is wrong with an object, as ``field.Error`` of apimachinery has it.
+
+    Attributes:
+        reason: ``FieldValueInvalid``, ``FieldValueRequired``, ``FieldValueNotSupported``, ``FieldValueDuplicate``,
+            ``FieldValueTooLong``, ``FieldValueForbidden``, ``FieldValueTypeInvalid`` …
+        message: As ``field.Error.ErrorBody`` says it, without the field: ``Invalid value: 7: must be …``.
+        field: Path, such as ``spec.groups[0].name``.
+    """
+
+    reason: str
+    message: str
+    field: str
+
+    def __str__(self) -> str:
+        return f"{self.field}: {self.message}"
+
+
+def unregistered(api_version: str, kind: str) -> str:
+    """Why an object's kind is none."""
+    return f'no kind "{kind}" is registered for version "{api_version}" in scheme "pkg/api/legacyscheme/scheme.go:30"'
+
+
+def invalid(kind: str, group: str, name: str, errors: Sequence[FieldError]) -> Refusal:
+    """422 for an object that breaks rules; all of them are told (``errors.NewInvalid``)."""
+    listed = "; ".join(dict.fromkeys(map(str, errors)))
+    told = f"[{listed}]".replace("; ", ", ") if len(errors) > 1 else listed
+    qualified = f"{kind}.{group}" if group else kind
+    causes = [{"reason": each.reason, "message": each.message, "field": each.field} for each in errors]
+    details = {"name": name, "group": group, "kind": kind, "causes": causes}
+    return Refusal(422, f'{qualified} "{name}" is invalid: {told}', details=_filled(details))
+
+
+def not_found(resource: str, group: str, name: str) -> Refusal:
+    """404 for an object."""
+    qualified = f"{resource}.{group}" if group else resource
+    details = _filled({"name": name, "group": group, "kind": resource})
+    return Refusal(404, f'{qualified} "{name}" not found', details=details)
+
+
+def already_exists(resource: str, group: str, name: str, *, ending: bool = False) -> Refusal:
+    """409 to a create; ``ending`` when what exists is being deleted."""
+    qualified = f"{resource}.{group}" if group else resource
+    details = _filled({"name": name, "group": group, "kind": resource})
+    why = "object is being deleted: " if ending else ""
+    return Refusal(409, f'{why}{qualified} "{name}" already exists', reason="AlreadyExists", details=details)
+
+
+def conflict(resource: str, group: str, name: str, why: str) -> Refusal:
+    """409 to a write whose assumptions do not hold."""
+    qualified = f"{resource}.{group}" if group else resource
+    details = _filled({"name": name, "group": group, "kind": resource})
+    return Refusal(409, f'Operation cannot be fulfilled on {qualified} "{name}": {why}', details=details)
+
+
+def _filled(details: Object) -> Object:
+    return {name: value for name, value in details.items() if value}

@@ -1,0 +1,111 @@
+"""A request's object on its way in: read, checked against its schema, pruned, defaulted."""
+
+import json
+import re
+
+from marie_operator.testing.apiserver import validation
+from marie_operator.testing.apiserver.builtin import find_kind
+from marie_operator.testing.apiserver.errors import FieldError, Json, Object, Refusal, invalid
+from marie_operator.testing.apiserver.kinds import Kind, unnamed
+from marie_operator.testing.apiserver.patching import go_type
+from marie_operator.testing.apiserver.requests import Options
+
+_TYPED = re.compile(r'must be of type (\w+): ("?\w+"?)')
+_GO_TYPES = {"integer": "int32", "boolean": "bool", "object": "map[string]string", "array": "[]string"}
+_JSON_TYPES = {"integer": "number", "boolean": "bool"}
+
+
+class Intake:
+    """Takes one object in.
+
+    Args:
+        kind: What it should be.
+        options: How unknown fields are met.
+        patched: Whether it is what a patch has made of another.
+
+    Attributes:
+        warnings: What the answer warns of.
+    """
+
+    def __init__(self, kind: Kind, options: Options, *, patched: bool = False) -> None:
+        self._kind = kind
+        self._options = options
+        self._patched = patched
+        self.warnings: list[str] = [kind.deprecated] if kind.deprecated else []
+
+    def take(self, body: Json) -> Object:
+        """The object, without apiVersion, kind and what its kind does not know.
+
+        Raises:
+            Refusal: 400, it is not an object of the kind, or has unknown fields that may not be.
+        """
+        kind = self._kind
+        if not isinstance(body, dict):
+            raise Refusal(400, f"json: cannot unmarshal {go_type(body)} into Go value of type {kind.kind}")
+        self._check_kind(body)
+        meta = body.get("metadata")
+        if meta is not None and not isinstance(meta, dict):
+            field = f"Go struct field {kind.kind}.metadata of type v1.ObjectMeta"
+            raise self._unreadable(f"json: cannot unmarshal {go_type(meta)} into {field}", body)
+        if self._options.field_validation != "Ignore":
+            strange = [f'unknown field "{path}"' for path in validation.unknown(body, kind.schema)]
+            strange += [f'duplicate field "{path}"' for path in self._options.duplicates]
+            if strange and self._options.field_validation == "Strict":
+                raise self._unreadable(f"strict decoding error: {', '.join(strange)}", body)
+            self.warnings.extend(strange)
+        pruned: Object = validation.prune(body, kind.schema)
+        if not kind.custom and (problem := _mistyped(validation.errors(pruned, kind.schema), kind)):
+            raise self._unreadable(problem, body)
+        return unnamed(pruned)
+
+    def _check_kind(self, body: Object) -> None:
+        kind, api_version, name = self._kind, body.get("apiVersion", ""), body.get("kind", "")
+        if (not name or not api_version) and not kind.custom:
+            return
+        if kind.custom and name != kind.kind:
+            wrong = FieldError("FieldValueInvalid", f'Invalid value: "{name}": must be {kind.kind}', "kind")
+            raise invalid(str(name), kind.group, str((body.get("metadata") or {}).get("name", "")), [wrong])
+        if kind.custom and api_version != kind.api_version:
+            message = f'Invalid value: "{api_version}": must be {kind.api_version}'
+            wrong = FieldError("FieldValueInvalid", message, "apiVersion")
+            raise invalid(kind.kind, kind.group, str((body.get("metadata") or {}).get("name", "")), [wrong])
+        if (api_version, name) == (kind.api_version, kind.kind):
+            return
+        version = str(api_version).rpartition("/")[2]
+        why = (
+            f'no kind "{name}" is registered for version "{api_version}" in scheme "pkg/api/legacyscheme/scheme.go:30"'
+        )
+        if find_kind(str(api_version), str(name)):
+            own = "core" if not kind.group else kind.group.partition(".")[0]
+            why = f"converting ({api_version}.{name}) to ({own}.{kind.kind}): unknown conversion"
+        raise Refusal(400, f'{name} in version "{version}" cannot be handled as a {kind.kind}: {why}')
+
+    def _unreadable(self, why: str, body: Object) -> Refusal:
+        kind = self._kind
+        if self._patched:
+            wrong = FieldError("FieldValueInvalid", f"Invalid value: {json.dumps(json.dumps(body))}: {why}", "patch")
+            return invalid("", "", "", [wrong])
+        return Refusal(400, f'{kind.kind} in version "{kind.version}" cannot be handled as a {kind.kind}: {why}')
+
+    def defaulted(self, new: Object) -> Object:
+        """The object with what its kind fills in; of built-in kinds, that is the strategy's alone."""
+        if self._kind.custom:
+            new = validation.default(new, self._kind.schema)
+        return self._kind.strategy.default(new)
+
+    @staticmethod
+    def problems(kind: Kind, new: Object) -> list[FieldError]:
+        """What breaks the schema; built-in kinds' types are checked when they are read."""
+        return list(validation.errors(new, kind.schema)) if kind.custom else []
+
+
+def _mistyped(errors: list[FieldError], kind: Kind) -> str:
+    """The first error of type, as Go's decoder would put it."""
+    for each in errors:
+        found = _TYPED.search(each.message)
+        if found is not None:
+            wanted, given = found[1], found[2].strip('"')
+            path = re.sub(r"\[\d+\]", "", each.field)
+            field = f"Go struct field {kind.kind}.{path} of type {_GO_TYPES.get(wanted, wanted)}"
+            return f"json: cannot unmarshal {_JSON_TYPES.get(given, given)} into {field}"
+    return ""

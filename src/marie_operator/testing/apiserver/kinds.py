@@ -1,0 +1,147 @@
+"""The kinds a server knows: built in, or from CustomResourceDefinitions."""
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from marie_operator.testing.apiserver.errors import FieldError, Object
+from marie_operator.testing.apiserver.schema import Schema
+from marie_operator.testing.apiserver.store import Bucket
+from marie_operator.testing.apiserver.strategies import Strategy
+
+CORE = ("v1", "")
+CRD_GROUP, CRDS = "apiextensions.k8s.io", "customresourcedefinitions"
+ALL_VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
+
+
+@dataclass(frozen=True, slots=True)
+class ScalePaths:
+    """Where a kind keeps what ``/scale`` shows, as paths such as ``.spec.replicas``."""
+
+    spec: str = ".spec.replicas"
+    status: str = ".status.replicas"
+    selector: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Kind:
+    """A kind in one version.
+
+    Attributes:
+        group: API group; empty for the core.
+        version: Such as ``v1``.
+        plural: Resource name in URLs.
+        singular: For people.
+        kind: As objects name it.
+        list_kind: As lists name it.
+        namespaced: Whether its objects live in namespaces.
+        short_names: What kubectl takes as well.
+        categories: Groups of kinds that kubectl takes as well, such as ``all``.
+        verbs: What may be asked.
+        subresources: Such as ``status`` and ``scale``.
+        schema: Of its objects.
+        strategy: What the server does with its objects beyond the schema.
+        rules: CEL rules over an object and its predecessor; None where there are none.
+        columns: ``additionalPrinterColumns`` of a CRD.
+        selectable: Fields of a field selector, beside name and namespace.
+        scale: Where replicas are; None without ``/scale``.
+        custom: Whether it comes from a CRD.
+        made_by_put: Whether an update creates what is not there.
+        deprecated: The sentence that every answer warns with; empty when it is not deprecated.
+    """
+
+    group: str
+    version: str
+    plural: str
+    singular: str
+    kind: str
+    list_kind: str
+    namespaced: bool
+    schema: Schema
+    strategy: Strategy
+    short_names: tuple[str, ...] = ()
+    categories: tuple[str, ...] = ()
+    verbs: Collection[str] = ALL_VERBS
+    subresources: frozenset[str] = frozenset()
+    rules: Callable[[Object, Object | None], list[FieldError]] | None = None
+    columns: tuple[Mapping[str, object], ...] = ()
+    selectable: Mapping[str, str] = field(default_factory=dict)
+    scale: ScalePaths | None = None
+    custom: bool = False
+    made_by_put: bool = False
+    deprecated: str = ""
+
+    @property
+    def bucket(self) -> Bucket:
+        """Where its objects are stored, whatever the version."""
+        return self.group, self.plural
+
+    @property
+    def api_version(self) -> str:
+        """As objects name it."""
+        return f"{self.group}/{self.version}" if self.group else self.version
+
+    def shown(self, stored: Object) -> Object:
+        """An object as it is served: what is stored is the same in every version, and names none."""
+        return {"kind": self.kind, "apiVersion": self.api_version, **stored}
+
+    @cached_property
+    def prefix(self) -> bytes:
+        """What an encoded object begins with when it is served."""
+        return f'{{"kind":"{self.kind}","apiVersion":"{self.api_version}",'.encode()
+
+    @property
+    def qualified(self) -> str:
+        """Resource and group, as messages name it: ``deployments.apps``."""
+        return f"{self.plural}.{self.group}" if self.group else self.plural
+
+
+def unnamed(shown: Object) -> Object:
+    """An object as it is stored."""
+    return {name: value for name, value in shown.items() if name not in {"apiVersion", "kind"}}
+
+
+class Kinds:
+    """All kinds of a server; some come and go with CRDs."""
+
+    def __init__(self, kinds: Collection[Kind] = ()) -> None:
+        self._kinds: dict[tuple[str, str, str], Kind] = {}
+        self.generation = 0
+        """Moves with every change, so that what is derived (discovery, OpenAPI) knows when it is old."""
+        for kind in kinds:
+            self.add(kind)
+
+    def add(self, kind: Kind) -> None:
+        """Serve a kind from now on, in place of one of its name."""
+        self._kinds[kind.group, kind.version, kind.plural] = kind
+        self.generation += 1
+
+    def remove(self, group: str, plural: str, version: str = "") -> None:
+        """Serve it no longer, in one version or all."""
+        for key in [key for key in self._kinds if key[0] == group and key[2] == plural and version in {"", key[1]}]:
+            del self._kinds[key]
+        self.generation += 1
+
+    def find(self, group: str, version: str, plural: str) -> Kind | None:
+        """The kind behind a URL."""
+        return self._kinds.get((group, version, plural))
+
+    def of_object(self, api_version: str, kind: str) -> Kind | None:
+        """The kind that an object names."""
+        group, _, version = api_version.rpartition("/")
+        return next((each for each in self if (each.group, each.version, each.kind) == (group, version, kind)), None)
+
+    def has_version(self, group: str, version: str) -> bool:
+        """Whether anything is served there."""
+        return any(key[:2] == (group, version) for key in self._kinds)
+
+    def __iter__(self) -> Iterator[Kind]:
+        return iter(tuple(self._kinds.values()))
+
+    def stored(self) -> Iterator[Kind]:
+        """One version of each kind that is stored."""
+        seen: dict[Bucket, Kind] = {}
+        for kind in self:
+            if "list" in kind.verbs:
+                seen.setdefault(kind.bucket, kind)
+        return iter(seen.values())

@@ -1,0 +1,111 @@
+"""The patches a request may carry, by content type."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from marie_operator.testing.apiserver import patches
+from marie_operator.testing.apiserver.errors import FieldError, Json, Object, Refusal
+from marie_operator.testing.apiserver.kinds import Kind
+from marie_operator.testing.apiserver.requests import Call, flag, invalid_option, json_document, yaml_document
+from marie_operator.testing.apiserver.schema import Schema
+
+JSON, MERGE, STRATEGIC, APPLY = (
+    "application/json-patch+json",
+    "application/merge-patch+json",
+    "application/strategic-merge-patch+json",
+    "application/apply-patch+yaml",
+)
+
+
+@dataclass(frozen=True)
+class Change:
+    """A patch that turns one document into another.
+
+    Attributes:
+        applied: From the document as it is, and its schema, to the document as it should be.
+    """
+
+    applied: Callable[[Object, Schema], Json]
+
+
+@dataclass(frozen=True)
+class Apply:
+    """A server-side apply.
+
+    Attributes:
+        configuration: What its manager wants.
+    """
+
+    configuration: Object
+
+
+Patch = Change | Apply
+
+
+def patch(call: Call, kind: Kind) -> Patch:
+    """The patch of a request.
+
+    Raises:
+        Refusal: 415, a type that the kind does not take; 400, it cannot be read.
+    """
+    accepted = [JSON, MERGE, *([] if kind.custom else [STRATEGIC]), APPLY]
+    found = call.content_type
+    if found not in accepted:
+        listed = (
+            f"the body of the request was in an unknown format - accepted media types include: {', '.join(accepted)}"
+        )
+        raise Refusal(415, listed if found == STRATEGIC else "415: Unsupported Media Type")
+    if found == APPLY:
+        return _apply(call)
+    if flag(call.query, "force"):
+        why = "Forbidden: may not be specified for non-apply patch"
+        raise invalid_option("PatchOptions", FieldError("FieldValueForbidden", why, "force"))
+    problem = "" if found == STRATEGIC else "error decoding patch: "
+    content = json_document(call.body, problem)
+    if found == JSON:
+        return Change(lambda document, _: patches.json_patch(document, content))
+    if not isinstance(content, dict):
+        what = go_type(content)
+        raise Refusal(400, f"{problem}json: cannot unmarshal {what} into Go value of type map[string]interface {{}}")
+    if found == MERGE:
+        return Change(lambda document, _: patches.merge_patch(document, content))
+    return Change(lambda document, schema: patches.strategic_merge_patch(document, content, schema))
+
+
+def _apply(call: Call) -> Apply:
+    if not call.query.get("fieldManager"):
+        why = "Required value: is required for apply patch"
+        raise invalid_option("PatchOptions", FieldError("FieldValueRequired", why, "fieldManager"))
+    configuration = yaml_document(call.body, "error decoding YAML: ")
+    if not isinstance(configuration, dict):
+        what = go_type(configuration)
+        raise Refusal(
+            400,
+            "error decoding YAML: error unmarshaling JSON: while decoding JSON: "
+            f"json: cannot unmarshal {what} into Go value of type map[string]interface {{}}",
+        )
+    return Apply(configuration)
+
+
+def go_type(value: Json) -> str:
+    """What Go's decoder calls a JSON value."""
+    match value:
+        case bool():
+            return "bool"
+        case str():
+            return "string"
+        case int() | float():
+            return "number"
+        case list():
+            return "array"
+        case dict():
+            return "object"
+        case _:
+            return "null"
+
+
+def ignored(kind: Kind, subresource: str) -> tuple[tuple[str, ...], ...]:
+    """What an endpoint never changes, and so nobody comes to own through it (``GetResetFields``)."""
+    if subresource == "status":
+        return (("spec",),) if not kind.custom else (("spec",), ("metadata",))
+    return (("status",),) if "status" in kind.subresources else ()

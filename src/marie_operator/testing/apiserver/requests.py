@@ -1,0 +1,288 @@
+"""A request to the server, read: what it is about, and its options."""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import yaml
+
+from marie_operator.testing.apiserver import protobuf
+from marie_operator.testing.apiserver.errors import FieldError, Json, Object, Refusal, invalid
+
+_OPTIONS = {"POST": "CreateOptions", "PUT": "UpdateOptions", "PATCH": "PatchOptions"}
+BODY_LIMIT = 3 * 1024 * 1024
+"""Bytes of a request's body, as the API server has it."""
+_TRUE = frozenset({"true", "1", "True", "TRUE", "t", "T"})
+_FALSE = frozenset({"", "false", "0", "False", "FALSE", "f", "F"})
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A request as it came.
+
+    Attributes:
+        method: HTTP method.
+        path: Without the query, decoded.
+        query: Parameters; of repeated ones, the first.
+        headers: Names in lower case.
+        body: Undecoded.
+    """
+
+    method: str
+    path: str
+    query: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+
+    @property
+    def content_type(self) -> str:
+        """Of the body, without parameters."""
+        return self.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a resource path names.
+
+    Attributes:
+        group: API group.
+        version: Its version.
+        plural: The resource.
+        namespace: Empty for kinds without, and for all namespaces.
+        name: Empty for a collection.
+        subresource: Such as ``status``; what comes after it is joined by slashes.
+    """
+
+    group: str
+    version: str
+    plural: str
+    namespace: str = ""
+    name: str = ""
+    subresource: str = ""
+
+
+def target(path: str) -> Target | None:
+    """What a path is about; None when it is not a resource's."""
+    parts = path.strip("/").split("/")
+    if parts[0] == "api" and len(parts) >= 3:
+        group, version, rest = "", parts[1], parts[2:]
+    elif parts[0] == "apis" and len(parts) >= 4:
+        group, version, rest = parts[1], parts[2], parts[3:]
+    else:
+        return None
+    namespace = ""
+    # "namespaces/x" is an object; "namespaces/x/pods" is a namespace's collection.
+    if rest[0] == "namespaces" and len(rest) >= 3 and rest[2] not in {"status", "finalize"}:
+        namespace, rest = rest[1], rest[2:]
+    plural, name, subresource = rest[0], *([*rest[1:2], ""][:1]), "/".join(rest[2:])
+    return Target(group, version, plural, namespace, name, subresource)
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the query asks for beside the target.
+
+    Attributes:
+        dry_run: Do all but store.
+        field_manager: Who the changed fields belong to.
+        field_validation: ``Strict``, ``Warn`` or ``Ignore``.
+        force: Of a server-side apply.
+        duplicates: Fields that the body has twice, as paths.
+    """
+
+    dry_run: bool = False
+    field_manager: str = ""
+    field_validation: str = "Warn"
+    force: bool = False
+    duplicates: tuple[str, ...] = ()
+
+
+def options(call: Call, body: Object | None = None) -> Options:
+    """The options of a write, from the query and, for a delete, the body.
+
+    Raises:
+        Refusal: 422, an option has a value that does not exist.
+    """
+    kind = _OPTIONS.get(call.method, "DeleteOptions")
+    asked = [call.query["dryRun"]] if call.query.get("dryRun") else list((body or {}).get("dryRun") or ())
+    if [each for each in asked if each != "All"]:
+        why = f'Unsupported value: {json.dumps(asked)}: supported values: "All"'
+        raise invalid_option(kind, FieldError("FieldValueNotSupported", why, "dryRun"))
+    validation = call.query.get("fieldValidation", "")
+    if validation not in {"", "Strict", "Warn", "Ignore"}:
+        why = f'Unsupported value: "{validation}": supported values: "", "Ignore", "Strict", "Warn"'
+        raise invalid_option(kind, FieldError("FieldValueNotSupported", why, "fieldValidation"))
+    manager = call.query.get("fieldManager", "")
+    if len(manager) > 128:
+        why = "Too long: may not be more than 128 bytes"
+        raise invalid_option(kind, FieldError("FieldValueTooLong", why, "fieldManager"))
+    for place, character in enumerate(manager):
+        if not character.isprintable():
+            shown = json.dumps(manager).replace("\\u0007", "\\a")
+            why = f"Invalid value: {shown}: invalid character U+{ord(character):04X} (at position {place})"
+            raise invalid_option(kind, FieldError("FieldValueInvalid", why, "fieldManager"))
+    return Options(
+        dry_run=bool(asked),
+        field_manager=manager or _agent(call),
+        field_validation=validation or "Warn",
+        force=flag(call.query, "force"),
+        duplicates=() if validation == "Ignore" or call.content_type != "application/json" else duplicates(call.body),
+    )
+
+
+def _agent(call: Call) -> str:
+    """The manager of a client that does not name itself (``managerOrUserAgent``)."""
+    return call.headers.get("user-agent", "").partition("/")[0][:128] or "unknown"
+
+
+def invalid_option(kind: str, *errors: FieldError) -> Refusal:
+    """422 for options of a request."""
+    return invalid(kind, "meta.k8s.io", "", errors)
+
+
+def flag(query: Mapping[str, str], name: str) -> bool:
+    """A boolean parameter.
+
+    Raises:
+        Refusal: 400, it is neither true nor false.
+    """
+    value = query.get(name, "")
+    if value in _TRUE:
+        return True
+    if value in _FALSE:
+        # A parameter that is there without a value is true, as apimachinery's conversion has it.
+        return value == "" and name in query
+    return True
+
+
+def number(query: Mapping[str, str], name: str) -> int | None:
+    """An integer parameter; None without one.
+
+    Raises:
+        Refusal: 400, it is no integer.
+    """
+    value = query.get(name, "")
+    if not value:
+        return None
+    if not re.fullmatch(r"[-+]?\d{1,18}", value):
+        raise Refusal(400, f'strconv.ParseInt: parsing "{value}": invalid syntax')
+    return int(value)
+
+
+def document(call: Call) -> Json:
+    """The body, decoded.
+
+    Raises:
+        Refusal: 415, a content type that is not served; 400, it cannot be read; 413, it is too large.
+    """
+    if len(call.body) > BODY_LIMIT:
+        raise Refusal(413, f"Request entity too large: limit is {BODY_LIMIT}")
+    kind = call.content_type or "application/json"
+    if kind == protobuf.MEDIA_TYPE:
+        return protobuf.decoded(call.body)
+    if kind not in {"application/json", "application/yaml"}:
+        raise Refusal(
+            415,
+            "the body of the request was in an unknown format - accepted media types include: "
+            "application/json, application/yaml",
+        )
+    return json_document(call.body) if kind == "application/json" else yaml_document(call.body)
+
+
+def json_document(body: bytes, problem: str = "couldn't get version/kind; json parse error: ") -> Json:
+    """JSON.
+
+    Args:
+        body: Encoded.
+        problem: What a refusal begins with.
+
+    Raises:
+        Refusal: 400.
+    """
+    try:
+        return json.loads(body)
+    except json.JSONDecodeError as error:
+        raise Refusal(400, problem + _misread(error)) from error
+    except (ValueError, RecursionError) as error:
+        raise Refusal(400, f"{problem}{error}") from error
+
+
+def _misread(error: json.JSONDecodeError) -> str:
+    """What Go's decoder would say."""
+    rest = error.doc[error.pos :].lstrip()
+    if not rest or error.msg.startswith("Unterminated string"):
+        return "unexpected end of JSON input"
+    return f"invalid character '{rest[0]}' looking for beginning of value"
+
+
+def duplicates(body: bytes) -> tuple[str, ...]:
+    """The fields that are there twice in a JSON document, as paths."""
+    found: list[str] = []
+    seen = False
+
+    def pairs(items: list[tuple[str, Any]]) -> Any:
+        nonlocal seen
+        built = dict(items)
+        if len(built) != len(items):
+            seen = True
+        return built
+
+    try:
+        json.loads(body or b"null", object_pairs_hook=pairs)
+    except (ValueError, RecursionError):
+        return ()  # Whoever reads the document tells why it cannot be read.
+    if seen:
+        _collect(json.loads(body, object_pairs_hook=_Pairs), "", found)
+    return tuple(found)
+
+
+class _Pairs(list[tuple[str, Any]]):
+    """An object with every field that it was given."""
+
+
+def _collect(value: Any, path: str, found: list[str]) -> None:
+    if isinstance(value, _Pairs):
+        names: set[str] = set()
+        for name, inner in value:
+            at = f"{path}.{name}" if path else name
+            if name in names:
+                found.append(at)
+            names.add(name)
+            _collect(inner, at, found)
+    elif isinstance(value, list):
+        for number_, inner in enumerate(value):
+            _collect(inner, f"{path}[{number_}]", found)
+
+
+def yaml_document(body: bytes, problem: str = "couldn't get version/kind; json parse error: ") -> Json:
+    """YAML, of which JSON is a part.
+
+    Args:
+        body: Encoded.
+        problem: What a refusal begins with.
+
+    Raises:
+        Refusal: 400.
+    """
+    try:
+        return yaml.load(body, Loader=_LOADER)  # noqa: S506 - a safe loader, in C where there is one
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        line = f"line {max(mark.line, 1)}: " if mark is not None else ""
+        raise Refusal(400, f"{problem}error converting YAML to JSON: yaml: {line}{error.problem}") from error
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        text = " ".join(str(error).split())
+        raise Refusal(400, f"{problem}error converting YAML to JSON: yaml: {text}") from error
+
+
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+    """Times stay text, as in JSON."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_LOADER: Any = _Loader

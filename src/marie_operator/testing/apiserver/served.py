@@ -1,0 +1,99 @@
+"""The built-in kinds as a server serves them."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from marie_operator.testing.apiserver import definitions
+from marie_operator.testing.apiserver.builtin import BuiltinKind, builtin
+from marie_operator.testing.apiserver.errors import FieldError, Object
+from marie_operator.testing.apiserver.kinds import CRD_GROUP, CRDS, Kind, Kinds, ScalePaths
+from marie_operator.testing.apiserver.strategies import strategy
+
+_SCALES = {
+    ("apps", "deployments"): ".spec.selector",
+    ("apps", "replicasets"): ".spec.selector",
+    ("apps", "statefulsets"): ".spec.selector",
+}
+_SELECTABLE: Mapping[tuple[str, str], tuple[str, ...]] = {
+    ("", "pods"): (
+        "spec.nodeName",
+        "spec.restartPolicy",
+        "spec.schedulerName",
+        "spec.serviceAccountName",
+        "spec.hostNetwork",
+        "status.phase",
+        "status.podIP",
+        "status.nominatedNodeName",
+    ),
+    ("", "namespaces"): ("status.phase",),
+    ("", "nodes"): ("spec.unschedulable",),
+    ("", "secrets"): ("type",),
+    ("", "services"): ("spec.clusterIP", "spec.type"),
+    ("", "events"): (
+        *("involvedObject.kind", "involvedObject.namespace", "involvedObject.name", "involvedObject.uid"),
+        *("involvedObject.apiVersion", "involvedObject.resourceVersion", "involvedObject.fieldPath"),
+        *("reason", "reportingComponent", "source", "type"),
+    ),
+    ("events.k8s.io", "events"): (
+        *("regarding.kind", "regarding.namespace", "regarding.name", "regarding.uid"),
+        *("reason", "reportingController", "type"),
+    ),
+    ("apps", "replicasets"): ("status.replicas",),
+    ("batch", "jobs"): ("status.successful",),
+}
+
+
+_PATHS = {"source": "source.component"}
+_MADE_BY_PUT = frozenset(
+    [
+        ("coordination.k8s.io", "leases"),
+        ("", "endpoints"),
+        ("", "events"),
+        ("events.k8s.io", "events"),
+        *(
+            ("rbac.authorization.k8s.io", f"{scope}{what}")
+            for scope in ("", "cluster")
+            for what in ("roles", "rolebindings")
+        ),
+    ]
+)
+
+
+def served() -> Kinds:
+    """The built-in kinds."""
+    return Kinds([_kind(each) for each in builtin()])
+
+
+def _kind(known: BuiltinKind) -> Kind:
+    bucket = (known.group, known.plural)
+    own = strategy(known.group, known.kind)
+    if bucket == (CRD_GROUP, CRDS):
+        validate, validate_update = own.validate, own.validate_update
+        own = replace(
+            own,
+            validate=lambda new: [*validate(new), *_defined(new)],
+            validate_update=lambda new, old: [*validate_update(new, old), *_defined(new)],
+        )
+    return Kind(
+        group=known.group,
+        version=known.version,
+        plural=known.plural,
+        singular=known.singular,
+        kind=known.kind,
+        list_kind=f"{known.kind}List",
+        namespaced=known.namespaced,
+        schema=known.schema,
+        strategy=own,
+        short_names=tuple(known.short_names),
+        categories=tuple(known.categories),
+        verbs=frozenset(known.verbs),
+        subresources=frozenset(known.subresources),
+        selectable={field: _PATHS.get(field, field) for field in _SELECTABLE.get(bucket, ())},
+        deprecated=known.deprecated,
+        made_by_put=bucket in _MADE_BY_PUT,
+        scale=ScalePaths(selector=_SCALES[bucket]) if bucket in _SCALES else None,
+    )
+
+
+def _defined(new: Object) -> list[FieldError]:
+    return definitions.problems(new) if new.get("spec", {}).get("versions") else []

@@ -1,0 +1,323 @@
+"""What can be done with stored objects: the verbs of the API, in the order of checks that a real server has."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+from marie_operator.testing.apiserver import managedfields, objectmeta, patching
+from marie_operator.testing.apiserver.deletion import ORPHANING, PRESERVED, DeleteOptions, ended, finished, marked
+from marie_operator.testing.apiserver.errors import (
+    FieldError,
+    Object,
+    Refusal,
+    already_exists,
+    conflict,
+    invalid,
+    not_found,
+)
+from marie_operator.testing.apiserver.intake import Intake
+from marie_operator.testing.apiserver.kinds import Kind, Kinds
+from marie_operator.testing.apiserver.managers import settled
+from marie_operator.testing.apiserver.requests import Options
+from marie_operator.testing.apiserver.store import Bucket, Entry, Key, Store
+from marie_operator.testing.apiserver.strategies import Context
+
+MODIFIED = "the object has been modified; please apply your changes to the latest version and try again"
+NAMESPACES: Bucket = ("", "namespaces")
+IMMORTAL = frozenset({"default", "kube-system", "kube-public"})
+_SHOWN_AFTER_DELETION: frozenset[Bucket] = frozenset(
+    ("", plural) for plural in ("pods", "services", "serviceaccounts", "persistentvolumeclaims", "persistentvolumes")
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """The outcome of a write.
+
+    Attributes:
+        object: What is stored now, or would be.
+        code: HTTP status.
+        warnings: For people.
+        entry: Where it is stored; None for a dry run and for what is gone.
+        status: Shown in place of the object; None for most.
+    """
+
+    object: Object
+    code: int = 200
+    warnings: tuple[str, ...] = ()
+    entry: Entry | None = None
+    status: Object | None = None
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What makes one server differ from another.
+
+    Attributes:
+        now: The time.
+        context: For strategies, at a time given as RFC 3339.
+    """
+
+    now: Callable[[], datetime]
+    context: Callable[[str], Context]
+
+
+@dataclass
+class Storage:
+    """Objects behind their rules.
+
+    Attributes:
+        store: Where they are.
+        kinds: What is served.
+        sources: Time, ids and addresses.
+        after: Called with kind, new and old object after each write that was stored; what the server does to itself.
+    """
+
+    store: Store
+    kinds: Kinds
+    sources: Sources
+    after: Callable[[Kind, Object | None, Object | None], None] = field(default=lambda *_: None)
+
+    # Reading.
+
+    def get(self, kind: Kind, key: Key) -> Entry:
+        """One object.
+
+        Raises:
+            Refusal: 404.
+        """
+        entry = self.store.get(kind.bucket, key)
+        if entry is None:
+            raise not_found(kind.plural, kind.group, key.name)
+        return entry
+
+    # Writing.
+
+    def create(self, kind: Kind, namespace: str, body: Any, options: Options) -> Written:
+        """Create an object.
+
+        Raises:
+            Refusal: it exists, or something is wrong with it.
+        """
+        write = _Write(kind, Key(namespace, ""), options, Intake(kind, options))
+        return self._create(write, objectmeta.placed(write.intake.take(body), kind, namespace))
+
+    def _create(self, write: "_Write", new: Object, *, owned: bool = False) -> Written:
+        kind, context, meta = write.kind, self._context(), new["metadata"]
+        if not meta.get("name") and meta.get("generateName"):
+            meta = meta | {"name": objectmeta.generated(meta["generateName"], context.random_suffix())}
+        if meta.get("resourceVersion"):
+            raise Refusal(500, "resourceVersion should not be set on objects to be created", reason="")
+        name = str(meta.get("name") or "")
+        self._check_namespace(kind, write.key.namespace, name)
+        new = write.intake.defaulted(new | {"metadata": meta})
+        if not owned:
+            new = self._owned(write, None, new)
+        born = objectmeta.born(new["metadata"], context, counted=kind.strategy.generation(new, {}))
+        new = kind.strategy.prepare_create(new | {"metadata": born}, context)
+        self._check(kind, objectmeta.problems(kind, new, None), new, None)
+        key = Key(write.key.namespace, name)
+        existing = self.store.get(kind.bucket, key)
+        if existing is not None:
+            raise already_exists(
+                kind.plural, kind.group, name, ending="deletionTimestamp" in existing.object["metadata"]
+            )
+        return self._stored(replace(write, key=key), new, None, 201)
+
+    def update(self, kind: Kind, key: Key, body: Any, options: Options, subresource: str = "") -> Written:
+        """Replace an object, or the part of it that a subresource is.
+
+        Raises:
+            Refusal: it has changed meanwhile, or something is wrong with it.
+        """
+        write = _Write(kind, key, options, Intake(kind, options), subresource)
+        new = objectmeta.placed(write.intake.take(body), kind, key.namespace, name=key.name)
+        entry = self.store.get(kind.bucket, key)
+        if entry is None and kind.made_by_put and not subresource:
+            return self._create(write, new)
+        live = self.get(kind, key).object
+        asked, found = new["metadata"].get("uid"), live["metadata"]["uid"]
+        if asked and asked != found:
+            raise conflict(kind.plural, kind.group, key.name, objectmeta.other_uid(kind, key, asked, found))
+        if not new["metadata"].get("resourceVersion") and kind.custom:
+            raise invalid(kind.plural, kind.group, key.name, [objectmeta.missing_version()])
+        return self._replace(write, live, new)
+
+    def patch(self, kind: Kind, key: Key, patch: patching.Patch, options: Options, subresource: str = "") -> Written:
+        """Change an object by a patch; a server-side apply may create it.
+
+        Raises:
+            Refusal: there is none, the patch does not fit, or what comes out is wrong.
+        """
+        entry = self.store.get(kind.bucket, key)
+        write = _Write(kind, key, options, Intake(kind, options, patched=True), subresource)
+        if isinstance(patch, patching.Apply):
+            return self._apply(write, None if entry is None else entry.object, patch.configuration)
+        if entry is None:
+            raise not_found(kind.plural, kind.group, key.name)
+        patched = patch.applied(kind.shown(entry.object), kind.schema)
+        new = objectmeta.placed(write.intake.take(patched), kind, key.namespace, name=key.name)
+        return self._replace(write, entry.object, new)
+
+    def _apply(self, write: "_Write", live: Object | None, configuration: Object) -> Written:
+        kind, key = write.kind, write.key
+        if live is None and write.subresource:
+            raise not_found(kind.plural, kind.group, key.name)
+        uid = (configuration.get("metadata") or {}).get("uid")
+        if live is None and uid:
+            raise conflict(kind.plural, kind.group, key.name, objectmeta.uid_gone(uid))
+        merged = managedfields.apply(
+            None if live is None else kind.shown(live),
+            configuration,
+            schema=kind.schema,
+            manager=write.options.field_manager,
+            force=write.options.force,
+            api_version=kind.api_version,
+            subresource=write.subresource,
+            now=objectmeta.timestamp(self.sources.now()),
+            ignored=patching.ignored(kind, write.subresource),
+            kind=kind.kind,
+        )
+        # The merge has refused what the schema does not know.
+        write = replace(write, intake=Intake(kind, replace(write.options, field_validation="Ignore"), patched=True))
+        new = objectmeta.placed(write.intake.take(merged), kind, key.namespace, name=key.name)
+        return self._create(write, new, owned=True) if live is None else self._replace(write, live, new, owned=True)
+
+    def _replace(self, write: "_Write", old: Object, new: Object, *, owned: bool = False) -> Written:
+        kind, key = write.kind, write.key
+        meta, old_meta = new["metadata"], old["metadata"]
+        if meta.get("resourceVersion") and meta["resourceVersion"] != old_meta["resourceVersion"]:
+            raise conflict(kind.plural, kind.group, key.name, MODIFIED)
+        new = write.intake.defaulted(new)
+        if not owned:
+            new = self._owned(write, old, new)
+        owners = new["metadata"].get("managedFields")
+        if write.subresource == "status":
+            new = kind.strategy.prepare_status(new, old)
+        else:
+            new = kind.strategy.prepare_update(new, old, self._context())
+        counted = write.subresource != "status" and kind.strategy.generation(new, old)
+        new = new | {"metadata": objectmeta.kept(new["metadata"], old_meta, owners, counted=counted)}
+        self._check(kind, objectmeta.immutable(meta, old_meta) + objectmeta.problems(kind, new, old), new, old)
+        if settled(new, old):
+            return Written(old, 200, tuple(write.intake.warnings), self.store.get(kind.bucket, key))
+        return self._stored(write, new, old, 200)
+
+    def delete(self, kind: Kind, key: Key, options: Options, how: DeleteOptions) -> Written:
+        """Delete an object, or mark it for those whose finalizers it has.
+
+        Raises:
+            Refusal: there is none, or a precondition does not hold.
+        """
+        live = self.get(kind, key).object
+        if kind.bucket == NAMESPACES and key.name in IMMORTAL:
+            why = f'namespaces "{key.name}" is forbidden: this namespace may not be deleted'
+            raise Refusal(403, why, details={"name": key.name, "kind": "namespaces"})
+        how.check(kind, live)
+        now = self.sources.now()
+        doomed = marked(kind, live, how, now)
+        warnings = (PRESERVED,) if kind.bucket in ORPHANING and not how.policy else ()
+        if doomed is None:
+            if not options.dry_run:
+                self.store.remove(kind.bucket, key)
+                self.after(kind, None, live)
+            shown = kind.bucket in _SHOWN_AFTER_DELETION
+            return Written(ended(live, now), 200, warnings, status=None if shown else _deleted(kind, live))
+        if settled(doomed, live):
+            return Written(live, 200, warnings, self.store.get(kind.bucket, key))
+        written = self._stored(_Write(kind, key, options, Intake(kind, options)), doomed, live, 200)
+        return replace(written, warnings=warnings)
+
+    def rewrite(self, kind: Kind, key: Key, new: Object, options: Options) -> Written:
+        """Store what the server itself made of an object, without its rules."""
+        return self._stored(_Write(kind, key, options, Intake(kind, options)), new, self.get(kind, key).object, 200)
+
+    def finalize(self, kind: Kind, key: Key, body: Any, options: Options) -> Written:
+        """Take finalizers from a namespace's spec; without any left, it goes.
+
+        Raises:
+            Refusal: it has changed meanwhile.
+        """
+        live = self.get(kind, key).object
+        version = (body.get("metadata") or {}).get("resourceVersion")
+        if version and version != live["metadata"]["resourceVersion"]:
+            raise conflict(kind.plural, kind.group, key.name, MODIFIED)
+        left = (body.get("spec") or {}).get("finalizers") or []
+        return self.rewrite(kind, key, live | {"spec": {"finalizers": left} if left else {}}, options)
+
+    # Parts.
+
+    def _context(self) -> Context:
+        return self.sources.context(objectmeta.timestamp(self.sources.now()))
+
+    def _check_namespace(self, kind: Kind, namespace: str, name: str) -> None:
+        """Admission: what is created needs a namespace that is there to stay."""
+        if not kind.namespaced:
+            return
+        found = self.store.get(NAMESPACES, Key("", namespace))
+        if found is None:
+            raise not_found("namespaces", "", namespace)
+        if found.object["metadata"].get("deletionTimestamp"):
+            raise objectmeta.terminating(kind, namespace, name)
+
+    def _check(self, kind: Kind, errors: list[FieldError], new: Object, old: Object | None) -> None:
+        if not errors:
+            errors = Intake.problems(kind, new)
+        errors = errors + (kind.strategy.validate(new) if old is None else kind.strategy.validate_update(new, old))
+        if not errors and kind.rules is not None:
+            errors = kind.rules(new, old)
+        if errors:
+            raise invalid(kind.kind, kind.group, str(new["metadata"].get("name", "")), errors)
+
+    def _owned(self, write: "_Write", old: Object | None, new: Object) -> Object:
+        return managedfields.update(
+            old,
+            new,
+            schema=write.kind.schema,
+            manager=write.options.field_manager,
+            api_version=write.kind.api_version,
+            subresource=write.subresource,
+            now=objectmeta.timestamp(self.sources.now()),
+            ignored=patching.ignored(write.kind, write.subresource),
+        )
+
+    def _stored(self, write: "_Write", new: Object, old: Object | None, code: int) -> Written:
+        kind, key = write.kind, write.key
+        told = (*write.intake.warnings, *kind.strategy.warnings(new))
+        if write.options.dry_run:
+            return Written(new, code, told)
+        entry = self.store.put(kind.bucket, key, new)
+        if old is not None and finished(kind, new):
+            self.store.remove(kind.bucket, key)
+            self.after(kind, None, entry.object)
+        else:
+            self.after(kind, entry.object, old)
+        return Written(entry.object, code, told, entry)
+
+
+@dataclass(frozen=True, slots=True)
+class _Write:
+    """What is being written, where and how."""
+
+    kind: Kind
+    key: Key
+    options: Options
+    intake: Intake
+    subresource: str = ""
+
+
+def _deleted(kind: Kind, live: Object) -> Object:
+    details = {
+        "name": live["metadata"]["name"],
+        "group": kind.group,
+        "kind": kind.plural,
+        "uid": live["metadata"]["uid"],
+    }
+    return {
+        "kind": "Status",
+        "apiVersion": "v1",
+        "metadata": {},
+        "status": "Success",
+        "details": {name: value for name, value in details.items() if value},
+    }

@@ -1,0 +1,41 @@
+"""What a server does with objects of a kind beyond their schema: defaults, preparation, validation, immutability."""
+
+from marie_operator.testing.apiserver.strategies import batch, network, pods, small, workloads
+from marie_operator.testing.apiserver.strategies.base import PLAIN, Context, Strategy
+
+__all__ = ["Context", "Strategy", "strategy"]
+
+_KINDS: dict[tuple[str, str], Strategy] = {
+    ("", "Pod"): pods.POD,
+    ("", "Service"): network.SERVICE,
+    ("", "Namespace"): small.NAMESPACE,
+    ("", "Secret"): small.SECRET,
+    ("", "ConfigMap"): small.CONFIG_MAP,
+    ("", "PersistentVolumeClaim"): small.CLAIM,
+    ("apps", "Deployment"): workloads.DEPLOYMENT,
+    ("apps", "ReplicaSet"): workloads.REPLICA_SET,
+    ("apps", "StatefulSet"): workloads.STATEFUL_SET,
+    ("apps", "DaemonSet"): workloads.DAEMON_SET,
+    ("batch", "Job"): batch.JOB,
+    ("networking.k8s.io", "Ingress"): network.INGRESS,
+}
+_SPECIFIED = Strategy()
+_WITH_STATUS = Strategy(prepare_create=lambda new, _: new, prepare_update=lambda new, _, __: new)
+_GROUPS = frozenset({"apiextensions.k8s.io", "policy", "autoscaling", "batch", "apps", "networking.k8s.io"})
+
+
+def strategy(group: str, kind: str, *, custom: bool = False, status: bool = True) -> Strategy:
+    """The strategy of a kind.
+
+    Args:
+        group: Its API group.
+        kind: Its name.
+        custom: Whether it comes from a CRD.
+        status: Whether it has ``/status``.
+    """
+    if custom:
+        return _SPECIFIED if status else _WITH_STATUS
+    known = _KINDS.get((group, kind))
+    if known is not None:
+        return known
+    return _SPECIFIED if group in _GROUPS else PLAIN

@@ -1,0 +1,88 @@
+"""Deployments and what else keeps pods running."""
+
+from marie_operator.testing.apiserver.errors import FieldError, Object
+from marie_operator.testing.apiserver.strategies import pods
+from marie_operator.testing.apiserver.strategies.base import Strategy, filled, immutable, spec_changes, without
+
+_ROLLING = {"maxUnavailable": "25%", "maxSurge": "25%"}
+
+
+def _templated(new: Object, **defaults: object) -> Object:
+    spec = filled(new.get("spec") or {}, **defaults)
+    if spec.get("template") is not None:
+        spec = {**spec, "template": pods.template(spec["template"])}
+    return {**new, "spec": spec}
+
+
+def _deployment(new: Object) -> Object:
+    new = _templated(new, replicas=1, revisionHistoryLimit=10, progressDeadlineSeconds=600)
+    strategy = filled(new["spec"].get("strategy") or {}, type="RollingUpdate")
+    if strategy["type"] == "RollingUpdate":
+        rolling = strategy.get("rollingUpdate") or {}
+        strategy = {**strategy, "rollingUpdate": filled(rolling, **_ROLLING)}
+    return {**new, "spec": {**new["spec"], "strategy": strategy}}
+
+
+def _errors(new: Object) -> list[FieldError]:
+    found = pods.template_errors(new["spec"])
+    replicas = new["spec"].get("replicas", 0)
+    if replicas < 0:
+        message = f"Invalid value: {replicas}: must be greater than or equal to 0"
+        found.append(FieldError("FieldValueInvalid", message, "spec.replicas"))
+    return found
+
+
+def _changed(new: Object, old: Object) -> list[FieldError]:
+    return [*_errors(new), *immutable(new, old, "spec.selector")]
+
+
+def _annotated(new: Object, old: Object) -> bool:
+    """Annotations of a Deployment count, since its rollouts are told apart by them."""
+    if not old:
+        return True
+    notes = [each["metadata"].get("annotations") or {} for each in (new, old)]
+    return spec_changes(new, old) or notes[0] != notes[1]
+
+
+def _stateful(new: Object) -> Object:
+    new = _templated(new, replicas=1, revisionHistoryLimit=10, podManagementPolicy="OrderedReady")
+    spec = new["spec"]
+    strategy = filled(spec.get("updateStrategy") or {}, type="RollingUpdate")
+    if strategy["type"] == "RollingUpdate":
+        strategy = {**strategy, "rollingUpdate": filled(strategy.get("rollingUpdate") or {}, partition=0)}
+    kept = filled(spec.get("persistentVolumeClaimRetentionPolicy") or {}, whenDeleted="Retain", whenScaled="Retain")
+    return {**new, "spec": {**spec, "updateStrategy": strategy, "persistentVolumeClaimRetentionPolicy": kept}}
+
+
+def _daemon(new: Object) -> Object:
+    new = _templated(new, revisionHistoryLimit=10)
+    strategy = filled(new["spec"].get("updateStrategy") or {}, type="RollingUpdate")
+    if strategy["type"] == "RollingUpdate":
+        rolling = filled(strategy.get("rollingUpdate") or {}, maxUnavailable=1, maxSurge=0)
+        strategy = {**strategy, "rollingUpdate": rolling}
+    return {**new, "spec": {**new["spec"], "updateStrategy": strategy}}
+
+
+def _empty_status(new: Object, _: object) -> Object:
+    return {**without(new, "status"), "status": {}}
+
+
+def _no_replicas(new: Object, _: object) -> Object:
+    return {**without(new, "status"), "status": {"replicas": 0}}
+
+
+DEPLOYMENT = Strategy(
+    default=_deployment,
+    prepare_create=_empty_status,
+    validate=_errors,
+    validate_update=_changed,
+    generation=_annotated,
+)
+REPLICA_SET = Strategy(
+    default=lambda new: _templated(new, replicas=1),
+    prepare_create=_no_replicas,
+    validate=_errors,
+    validate_update=_changed,
+)
+STATEFUL_SET = Strategy(default=_stateful, prepare_create=_no_replicas, validate=_errors, validate_update=_changed)
+DAEMON_SET = Strategy(default=_daemon, prepare_create=_empty_status, validate=_errors, validate_update=_changed)

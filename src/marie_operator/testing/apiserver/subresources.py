@@ -1,0 +1,141 @@
+"""Subresources that are no part of an object: scale, binding, eviction; and reviews, which are never stored."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from marie_operator.testing.apiserver.authorization import Attributes, Authorizer, User
+from marie_operator.testing.apiserver.errors import Object, Refusal
+from marie_operator.testing.apiserver.kinds import Kind, ScalePaths
+
+
+def at(value: Any, path: str) -> Any:
+    """What is at a path such as ``.spec.replicas``; None where nothing is."""
+    for part in path.lstrip(".").split("."):
+        value = value.get(part) if isinstance(value, Mapping) else None
+    return value
+
+
+def put(value: Object, path: str, found: Any) -> Object:
+    """An object with something else at a path."""
+    first, _, rest = path.lstrip(".").partition(".")
+    return value | {first: put(value.get(first) or {}, rest, found) if rest else found}
+
+
+def scale(kind: Kind, stored: Object) -> Object:
+    """The ``autoscaling/v1`` Scale of an object."""
+    paths = kind.scale or ScalePaths()
+    meta = stored["metadata"]
+    kept = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
+    status: Object = {"replicas": at(stored, paths.status) or 0}
+    if selector := _selector(at(stored, paths.selector) if paths.selector else None):
+        status["selector"] = selector
+    replicas = at(stored, paths.spec)
+    return {
+        "kind": "Scale",
+        "apiVersion": "autoscaling/v1",
+        "metadata": {name: meta[name] for name in kept if name in meta},
+        "spec": {"replicas": replicas} if replicas else {},
+        "status": status,
+    }
+
+
+def _selector(found: Any) -> str:
+    if isinstance(found, str):
+        return found
+    if not isinstance(found, Mapping):
+        return ""
+    terms = [f"{name}={value}" for name, value in sorted((found.get("matchLabels") or {}).items())]
+    for each in found.get("matchExpressions") or ():
+        values = ",".join(sorted(each.get("values") or ()))
+        terms.append(
+            {
+                "In": f"{each['key']} in ({values})",
+                "NotIn": f"{each['key']} notin ({values})",
+                "Exists": each["key"],
+                "DoesNotExist": f"!{each['key']}",
+            }[each["operator"]]
+        )
+    return ",".join(terms)
+
+
+def scaled(kind: Kind, stored: Object, wanted: Object) -> Object:
+    """An object with the replicas of a Scale.
+
+    Raises:
+        Refusal: 422, fewer than none.
+    """
+    replicas = (wanted.get("spec") or {}).get("replicas", 0)
+    if not isinstance(replicas, int) or replicas < 0:
+        message = f"Invalid value: {replicas}: must be greater than or equal to 0"
+        name = stored["metadata"]["name"]
+        raise Refusal(
+            422,
+            f'Scale.autoscaling "{name}" is invalid: spec.replicas: {message}',
+            details={
+                "name": name,
+                "group": "autoscaling",
+                "kind": "Scale",
+                "causes": [{"reason": "FieldValueInvalid", "message": message, "field": "spec.replicas"}],
+            },
+        )
+    changed = put(stored, (kind.scale or ScalePaths()).spec, replicas)
+    version = (wanted.get("metadata") or {}).get("resourceVersion")
+    meta = changed["metadata"]
+    meta = meta | {"resourceVersion": version} if version else {k: v for k, v in meta.items() if k != "resourceVersion"}
+    return changed | {"metadata": meta}
+
+
+def bound(pod: Object, binding: Object, now: str) -> Object:
+    """A pod on the node that a Binding names.
+
+    Raises:
+        Refusal: 409, it has a node.
+    """
+    node = binding["target"]["name"]
+    if held := pod["spec"].get("nodeName"):
+        name = pod["metadata"]["name"]
+        why = f'Operation cannot be fulfilled on pods/binding "{name}": pod {name} is already assigned to node "{held}"'
+        raise Refusal(409, why, details={"name": name, "kind": "pods/binding"})
+    status = pod.get("status") or {}
+    conditions = [each for each in status.get("conditions") or () if each["type"] != "PodScheduled"]
+    scheduled = {"type": "PodScheduled", "status": "True", "lastProbeTime": None, "lastTransitionTime": now}
+    return pod | {
+        "spec": pod["spec"] | {"nodeName": node},
+        "status": status | {"conditions": [*conditions, scheduled]},
+    }
+
+
+def review(kind: Kind, body: Object, user: User, authorizer: Authorizer) -> Object:
+    """The answer to a question about access."""
+    match kind.kind:
+        case "SelfSubjectReview":
+            return body | {"status": {"userInfo": {"username": user.name, "groups": sorted(user.groups)}}}
+        case "TokenReview":
+            found = authorizer.tokens.get(str((body.get("spec") or {}).get("token", "")))
+            if found is None:
+                return body | {"status": {"user": {}, "error": "invalid bearer token"}}
+            info = {"username": found.name, "groups": sorted(found.groups)}
+            return body | {"status": {"authenticated": True, "user": info}}
+        case "SelfSubjectAccessReview" | "SubjectAccessReview" | "LocalSubjectAccessReview":
+            spec = body.get("spec") or {}
+            who = user
+            if kind.kind != "SelfSubjectAccessReview":
+                who = User(str(spec.get("user", "")), frozenset(spec.get("groups") or ()))
+            allowed = authorizer.allows(who, _attributes(spec))
+            return body | {"status": {"allowed": allowed} | ({} if allowed else {"reason": ""})}
+        case _:
+            raise Refusal(405, "the server does not allow this method on the requested resource")
+
+
+def _attributes(spec: Object) -> Attributes:
+    if about := spec.get("nonResourceAttributes"):
+        return Attributes(verb=about.get("verb", ""), path=about.get("path", ""))
+    about = spec.get("resourceAttributes") or {}
+    return Attributes(
+        verb=about.get("verb", ""),
+        group=about.get("group", ""),
+        resource=about.get("resource", ""),
+        subresource=about.get("subresource", ""),
+        namespace=about.get("namespace", ""),
+        name=about.get("name", ""),
+    )

@@ -1,0 +1,160 @@
+"""Watches: every change of a selection, in order, from a version on."""
+
+import asyncio
+import json
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Mapping
+
+from marie_operator.testing.apiserver.errors import Object, Refusal
+from marie_operator.testing.apiserver.kinds import Kind
+from marie_operator.testing.apiserver.lists import Selection
+from marie_operator.testing.apiserver.requests import flag, number
+from marie_operator.testing.apiserver.store import Change, Entry, Forgotten, Store
+
+BOOKMARK_PERIOD = 60.0
+BACKLOG = 10_000
+"""Changes that wait for a slow reader; one more ends its watch."""
+DEFAULT_TIMEOUT = 1800.0
+INITIAL_END = "k8s.io/initial-events-end"
+
+Show = Callable[[Entry], bytes]
+"""An entry as this watch's client wants it: whole, as metadata, as a table."""
+
+
+class Watch:
+    """One client's watch, open from its construction on.
+
+    Args:
+        store: What is watched.
+        kind: Which objects.
+        namespace: Where; empty for everywhere.
+        selection: Which of them.
+        query: The request's options.
+        show: How objects are written.
+
+    Raises:
+        Refusal: 410, the version is no longer kept; 422, the options contradict one another.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        kind: Kind,
+        namespace: str,
+        selection: Selection,
+        query: Mapping[str, str],
+        show: Show,
+    ) -> None:
+        self._store, self._kind, self._namespace, self._selection = store, kind, namespace, selection
+        self._show = show
+        self._bookmarks = flag(query, "allowWatchBookmarks")
+        timeout = number(query, "timeoutSeconds")
+        self._timeout = float(timeout) if timeout else DEFAULT_TIMEOUT
+        self._waiting: deque[bytes] = deque()
+        self._wake = asyncio.Event()
+        self._ended = False
+        self._begin(query)
+        self._stop = store.listen(kind.bucket, self._on_change)
+
+    def _begin(self, query: Mapping[str, str]) -> None:
+        version = query.get("resourceVersion", "")
+        initial = flag(query, "sendInitialEvents") if "sendInitialEvents" in query else None
+        if initial is not None and query.get("resourceVersionMatch") != "NotOlderThan":
+            problem = "resourceVersionMatch: Forbidden: resourceVersionMatch is required when sendInitialEvents is set"
+            raise Refusal(
+                422,
+                f'ListOptions.meta.k8s.io "" is invalid: {problem}',
+                details={"group": "meta.k8s.io", "kind": "ListOptions"},
+            )
+        if initial or (initial is None and version in {"", "0"}):
+            for entry in self._store.range(self._kind.bucket, self._namespace):
+                if self._selection.takes(entry.object):
+                    self._say("ADDED", self._show(entry))
+            if initial and self._bookmarks:
+                self._say("BOOKMARK", self._bookmark(ended=True))
+            return
+        revision = self._store.revision if version in {"", "0"} else watched_revision(version)
+        try:
+            missed = self._store.since(self._kind.bucket, revision)
+        except Forgotten as error:
+            raise Refusal(410, f"too old resource version: {revision} ({error.oldest})") from error
+        for change in missed:
+            self._on_change(change)
+
+    async def events(self) -> AsyncIterator[bytes]:
+        """Lines of JSON until the time is up, the reader too slow, or the watch closed."""
+        loop = asyncio.get_running_loop()
+        end = loop.time() + self._timeout
+        bookmark = loop.time() + BOOKMARK_PERIOD
+        try:
+            while not self._ended or self._waiting:
+                if self._waiting:
+                    lines = b"".join(self._waiting)
+                    self._waiting.clear()
+                    yield lines
+                    continue
+                self._wake.clear()
+                try:
+                    async with asyncio.timeout_at(min(end, bookmark) if self._bookmarks else end):
+                        await self._wake.wait()
+                except TimeoutError:
+                    if loop.time() >= end:
+                        return
+                    bookmark = loop.time() + BOOKMARK_PERIOD
+                    self._say("BOOKMARK", self._bookmark())
+        finally:
+            self._stop()
+
+    def close(self) -> None:
+        """End it after what waits has been read."""
+        self._ended = True
+        self._wake.set()
+
+    def fail(self, refusal: Refusal) -> None:
+        """Tell an error and end."""
+        self._say("ERROR", json.dumps(refusal.status()).encode())
+        self.close()
+
+    def _on_change(self, change: Change) -> None:
+        if self._ended or (self._namespace and change.entry.key.namespace != self._namespace):
+            return
+        before = change.previous is not None and self._selection.takes(change.previous.object)
+        after = not change.removed and self._selection.takes(change.entry.object)
+        if after:
+            self._say("MODIFIED" if before else "ADDED", self._show(change.entry))
+        elif before and change.previous is not None:
+            self._say("DELETED", self._show(change.entry if change.removed else _left(change)))
+        if len(self._waiting) > BACKLOG:
+            self._waiting.clear()
+            self.close()
+
+    def _say(self, kind: str, encoded: bytes) -> None:
+        self._waiting.append(b'{"type":"%s","object":%s}\n' % (kind.encode(), encoded))
+        self._wake.set()
+
+    def _bookmark(self, *, ended: bool = False) -> bytes:
+        meta: Object = {"resourceVersion": str(self._store.revision)}
+        if ended:
+            meta["annotations"] = {INITIAL_END: "true"}
+        bare = {"kind": self._kind.kind, "apiVersion": self._kind.api_version, "metadata": meta}
+        return json.dumps(bare, separators=(",", ":")).encode()
+
+
+def watched_revision(version: str) -> int:
+    """The version to watch from.
+
+    Raises:
+        Refusal: 400, it is none.
+    """
+    if not version.isdecimal():
+        problem = f'Invalid value: "{version}": strconv.ParseUint: parsing "{version}": invalid syntax'
+        raise Refusal(400, f"invalid resource version: resourceVersion: {problem}")
+    return int(version)
+
+
+def _left(change: Change) -> Entry:
+    """An object that no longer belongs to the selection: as it was, under the version of the change."""
+    assert change.previous is not None  # noqa: S101 - whoever left was there
+    previous = change.previous.object
+    meta = previous["metadata"] | {"resourceVersion": str(change.revision)}
+    return Entry(change.entry.key, previous | {"metadata": meta}, change.revision)
