@@ -40,6 +40,7 @@ async def test_a_rollout_ends_and_can_be_undone(room: Room) -> None:
     assert reason(found, "Available") == "MinimumReplicasAvailable"
     assert reason(found, "Progressing") == "NewReplicaSetAvailable"
     assert found["metadata"]["annotations"]["deployment.kubernetes.io/revision"] == "2"
+    assert found["metadata"]["generation"] == 2
     status = found["status"]
     assert [status[each] for each in ("replicas", "updatedReplicas", "readyReplicas", "availableReplicas")] == [3] * 4
 

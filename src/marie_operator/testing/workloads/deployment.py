@@ -279,7 +279,8 @@ class Deployments(Controller):
         number = str(revision(sets.new)) if sets.new is not None else ""
         if number and number != "0" and annotations_of(deployment).get(REVISION) != number:
             change = {"metadata": {"annotations": {REVISION: number}}}
-            deployment = await self.cluster.patch(DEPLOYMENTS, deployment, change)
+            # Annotations that come with a status leave the generation as it is.
+            deployment = await self.cluster.patch(DEPLOYMENTS, deployment, change, "status")
         status = rollout.status(deployment, sets.new, sets.all, self.now())
         deployment = await self.cluster.write_status(DEPLOYMENTS, deployment, status)
         return rollout.deadline_in(deployment, self.now())
