@@ -68,12 +68,12 @@ async def stage(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPat
     async with contextlib.AsyncExitStack() as stack:
         plane: Plane
         s3: S3Server | SimulatedS3
+        binaries: Path = request.getfixturevalue("binaries")
         if request.param == REAL:
-            binaries: Path = request.getfixturevalue("binaries")
             plane = await stack.enter_async_context(ControlPlane(binaries, folder, guard_owners=True))
             s3 = await stack.enter_async_context(S3Server(binaries / "versitygw", folder))
         else:
-            plane = await stack.enter_async_context(EmbeddedControlPlane(folder))
+            plane = await stack.enter_async_context(EmbeddedControlPlane(folder, kubectl=binaries / "kubectl"))
             s3 = await stack.enter_async_context(SimulatedS3())
         api = await stack.enter_async_context(plane.api())
         url = await stack.enter_async_context(gateways.serve())
