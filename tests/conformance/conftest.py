@@ -20,7 +20,7 @@ from tests.conformance.samples import WIDGETS, established
 from tests.conformance.wire import Client, Namespace
 
 # The servers that every case runs on.
-SERVERS = ("real",)
+SERVERS = ("real", "embedded")
 
 ROOT = Path(__file__).parents[2]
 

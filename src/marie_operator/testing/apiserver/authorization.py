@@ -31,6 +31,7 @@ class User:
         return cls(f"system:serviceaccount:{namespace}:{name}", frozenset(groups))
 
 
+ANONYMOUS = User("system:anonymous", frozenset({"system:unauthenticated"}))
 ADMIN = User("kubernetes-admin", frozenset({MASTERS, "system:authenticated"}))
 
 
@@ -102,6 +103,8 @@ class Authorizer:
         """Whether a user may."""
         if MASTERS in user.groups or asked.path in {"/version", "/healthz", "/livez", "/readyz"}:
             return True
+        if "system:authenticated" not in user.groups:
+            return False
         if asked.path and asked.verb == "get" and asked.path.startswith(("/api", "/openapi")):
             return True  # system:discovery, which every authenticated user has
         if asked.resource.startswith("selfsubject"):

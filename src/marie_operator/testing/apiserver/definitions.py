@@ -9,6 +9,7 @@ from marie_operator.testing.apiserver.kinds import CRD_GROUP, CRDS, Kind, Kinds,
 from marie_operator.testing.apiserver.schema import Schema
 from marie_operator.testing.apiserver.strategies import strategy
 
+_SINGLE = "spec.validation.openAPIV3Schema"
 FINALIZER = "customresourcecleanup.apiextensions.k8s.io"
 _DEFAULT_COLUMNS = ({"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"},)
 
@@ -31,7 +32,8 @@ def problems(definition: Object) -> list[FieldError]:
         message = "Invalid value: must have exactly one version marked as storage version"
         found.append(FieldError("FieldValueInvalid", message, "spec.versions"))
     for number, version in enumerate(spec["versions"]):
-        at = f"spec.versions[{number}].schema.openAPIV3Schema"
+        # What all versions have in common is told once, where it stood before there were versions.
+        at = f"spec.versions[{number}].schema.openAPIV3Schema" if len(spec["versions"]) > 1 else _SINGLE
         node = (version.get("schema") or {}).get("openAPIV3Schema")
         if node is None:
             message = "Required value: schemas are required"

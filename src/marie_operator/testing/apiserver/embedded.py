@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Self
 
 from marie_operator.testing.api import Api
-from marie_operator.testing.apiserver.authorization import ADMIN, Authorizer, User
+from marie_operator.testing.apiserver.authorization import ADMIN, ANONYMOUS, Authorizer, User
 from marie_operator.testing.apiserver.errors import Object
 from marie_operator.testing.apiserver.http import Listener
 from marie_operator.testing.apiserver.requests import Options
@@ -28,8 +28,8 @@ _NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
 class EmbeddedApiServer:
     """An API server that runs while it is entered.
 
-    It listens on the loopback interface. Every user of ``users`` has a token; whoever comes without one is an
-    administrator.
+    It listens on the loopback interface. ``admin`` and every user of ``users`` has a token; whoever comes without one
+    is nobody, and may nothing.
 
     Args:
         directory: For kubeconfigs and the certificate; without one, there are none.
@@ -66,7 +66,7 @@ class EmbeddedApiServer:
         self.server = ApiServer(
             served(),
             sources=Sources(now=now, context=self._context),
-            authorizer=lambda store: Authorizer(store, tokens, anonymous=ADMIN),
+            authorizer=lambda store: Authorizer(store, tokens, anonymous=ANONYMOUS),
             history=history,
         )
         self.server.audited = self._note

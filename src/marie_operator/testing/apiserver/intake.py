@@ -7,8 +7,7 @@ from marie_operator.testing.apiserver import validation
 from marie_operator.testing.apiserver.builtin import find_kind
 from marie_operator.testing.apiserver.errors import FieldError, Json, Object, Refusal, invalid
 from marie_operator.testing.apiserver.kinds import Kind, unnamed
-from marie_operator.testing.apiserver.patching import go_type
-from marie_operator.testing.apiserver.requests import Options
+from marie_operator.testing.apiserver.requests import Options, go_type
 
 _TYPED = re.compile(r'must be of type (\w+): ("?\w+"?)')
 _GO_TYPES = {"integer": "int32", "boolean": "bool", "object": "map[string]string", "array": "[]string"}
@@ -66,9 +65,11 @@ class Intake:
             wrong = FieldError("FieldValueInvalid", f'Invalid value: "{name}": must be {kind.kind}', "kind")
             raise invalid(str(name), kind.group, str((body.get("metadata") or {}).get("name", "")), [wrong])
         if kind.custom and api_version != kind.api_version:
-            message = f'Invalid value: "{api_version}": must be {kind.api_version}'
-            wrong = FieldError("FieldValueInvalid", message, "apiVersion")
-            raise invalid(kind.kind, kind.group, str((body.get("metadata") or {}).get("name", "")), [wrong])
+            raise Refusal(
+                400,
+                f"the API version in the data ({api_version}) does not match the expected API version "
+                f"({kind.api_version})",
+            )
         if (api_version, name) == (kind.api_version, kind.kind):
             return
         version = str(api_version).rpartition("/")[2]

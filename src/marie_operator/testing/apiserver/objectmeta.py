@@ -4,6 +4,7 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
+from marie_operator.testing.apiserver import names
 from marie_operator.testing.apiserver.errors import FieldError, Json, Object, Refusal
 from marie_operator.testing.apiserver.kinds import Kind
 from marie_operator.testing.apiserver.store import Key
@@ -95,7 +96,7 @@ def problems(kind: Kind, new: Object, old: Object | None) -> list[FieldError]:
     meta = new["metadata"]
     if not meta.get("name"):
         return [FieldError("FieldValueRequired", "Required value: name or generateName is required", "metadata.name")]
-    found: list[FieldError] = []
+    found = names.errors(kind.kind, meta)
     if old is not None and old["metadata"].get("deletionTimestamp"):
         added = sorted(set(meta.get("finalizers") or ()) - set(old["metadata"].get("finalizers") or ()))
         if added:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from marie_operator.testing.apiserver import patches
 from marie_operator.testing.apiserver.errors import FieldError, Json, Object, Refusal
 from marie_operator.testing.apiserver.kinds import Kind
-from marie_operator.testing.apiserver.requests import Call, flag, invalid_option, json_document, yaml_document
+from marie_operator.testing.apiserver.requests import Call, flag, go_type, invalid_option, json_document, yaml_document
 from marie_operator.testing.apiserver.schema import Schema
 
 JSON, MERGE, STRATEGIC, APPLY = (
@@ -85,23 +85,6 @@ def _apply(call: Call) -> Apply:
             f"json: cannot unmarshal {what} into Go value of type map[string]interface {{}}",
         )
     return Apply(configuration)
-
-
-def go_type(value: Json) -> str:
-    """What Go's decoder calls a JSON value."""
-    match value:
-        case bool():
-            return "bool"
-        case str():
-            return "string"
-        case int() | float():
-            return "number"
-        case list():
-            return "array"
-        case dict():
-            return "object"
-        case _:
-            return "null"
 
 
 def ignored(kind: Kind, subresource: str) -> tuple[tuple[str, ...], ...]:

@@ -12,6 +12,10 @@ from marie_operator.testing.apiserver import protobuf
 from marie_operator.testing.apiserver.errors import FieldError, Json, Object, Refusal, invalid
 
 _OPTIONS = {"POST": "CreateOptions", "PUT": "UpdateOptions", "PATCH": "PatchOptions"}
+_NO_OBJECT = (
+    "json: cannot unmarshal {} into Go value of type struct "
+    '{{ APIVersion string "json:\\"apiVersion,omitempty\\""; Kind string "json:\\"kind,omitempty\\"" }}'
+)
 BODY_LIMIT = 3 * 1024 * 1024
 """Bytes of a request's body, as the API server has it."""
 _TRUE = frozenset({"true", "1", "True", "TRUE", "t", "T"})
@@ -53,6 +57,7 @@ class Target:
         namespace: Empty for kinds without, and for all namespaces.
         name: Empty for a collection.
         subresource: Such as ``status``; what comes after it is joined by slashes.
+        watched: Whether it is the old address of a watch.
     """
 
     group: str
@@ -61,6 +66,7 @@ class Target:
     namespace: str = ""
     name: str = ""
     subresource: str = ""
+    watched: bool = False
 
 
 def target(path: str) -> Target | None:
@@ -72,12 +78,13 @@ def target(path: str) -> Target | None:
         group, version, rest = parts[1], parts[2], parts[3:]
     else:
         return None
-    namespace = ""
+    namespace, watched = "", rest[0] == "watch" and len(rest) > 1
+    rest = rest[1:] if watched else rest
     # "namespaces/x" is an object; "namespaces/x/pods" is a namespace's collection.
     if rest[0] == "namespaces" and len(rest) >= 3 and rest[2] not in {"status", "finalize"}:
         namespace, rest = rest[1], rest[2:]
     plural, name, subresource = rest[0], *([*rest[1:2], ""][:1]), "/".join(rest[2:])
-    return Target(group, version, plural, namespace, name, subresource)
+    return Target(group, version, plural, namespace, name, subresource, watched)
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,24 +178,66 @@ def number(query: Mapping[str, str], name: str) -> int | None:
     return int(value)
 
 
-def document(call: Call) -> Json:
+def document(call: Call, kind: str = "", *, typed: bool = True) -> Json:
     """The body, decoded.
 
+    Args:
+        call: The request.
+        kind: What it should be, for messages; empty where nobody says.
+        typed: Whether it may be in protobuf.
+
     Raises:
-        Refusal: 415, a content type that is not served; 400, it cannot be read; 413, it is too large.
+        Refusal: 415, a content type that is not served; 400, it cannot be read.
     """
-    if len(call.body) > BODY_LIMIT:
-        raise Refusal(413, f"Request entity too large: limit is {BODY_LIMIT}")
-    kind = call.content_type or "application/json"
-    if kind == protobuf.MEDIA_TYPE:
+    found = call.content_type or "application/json"
+    accepted = ["application/json", "application/yaml", *([protobuf.MEDIA_TYPE] if typed else [])]
+    if found not in accepted:
+        listed = ", ".join(accepted)
+        raise Refusal(415, f"the body of the request was in an unknown format - accepted media types include: {listed}")
+    if found == protobuf.MEDIA_TYPE:
         return protobuf.decoded(call.body)
-    if kind not in {"application/json", "application/yaml"}:
-        raise Refusal(
-            415,
-            "the body of the request was in an unknown format - accepted media types include: "
-            "application/json, application/yaml",
-        )
-    return json_document(call.body) if kind == "application/json" else yaml_document(call.body)
+    try:
+        content = json_document(call.body) if found == "application/json" else yaml_document(call.body, "")
+    except Refusal as refusal:
+        if not kind:
+            raise
+        raise unrecognized(call, kind, refusal.message) from refusal
+    if kind and not isinstance(content, dict):
+        why = f"couldn't get version/kind; json parse error: {_NO_OBJECT.format(go_type(content))}"
+        raise unrecognized(call, kind, why)
+    return content
+
+
+def unrecognized(call: Call, kind: str, why: str) -> Refusal:
+    """400 for a body that is no object of the kind that it should be."""
+    return Refusal(400, f"the object provided is unrecognized (must be of type {kind}): {why} ({_summary(call.body)})")
+
+
+def _summary(body: bytes, limit: int = 30) -> str:
+    """What a message shows of a body."""
+    if not body:
+        return "<empty>"
+    if body[:1] == b"{":
+        text = body.decode(errors="replace")
+        return text if len(text) <= limit else f"{text[:limit]} ..."
+    return body.hex() if len(body) <= limit else f"{body[:limit].hex()} ..."
+
+
+def go_type(value: Json) -> str:
+    """What Go's decoder calls a JSON value."""
+    match value:
+        case bool():
+            return "bool"
+        case str():
+            return "string"
+        case int() | float():
+            return "number"
+        case list():
+            return "array"
+        case dict():
+            return "object"
+        case _:
+            return "null"
 
 
 def json_document(body: bytes, problem: str = "couldn't get version/kind; json parse error: ") -> Json:
@@ -202,11 +251,11 @@ def json_document(body: bytes, problem: str = "couldn't get version/kind; json p
         Refusal: 400.
     """
     try:
-        return json.loads(body)
+        return json.loads(body.decode(errors="replace"))
     except json.JSONDecodeError as error:
         raise Refusal(400, problem + _misread(error)) from error
-    except (ValueError, RecursionError) as error:
-        raise Refusal(400, f"{problem}{error}") from error
+    except RecursionError as error:
+        raise Refusal(400, f"{problem}invalid character '{{' exceeded max depth") from error
 
 
 def _misread(error: json.JSONDecodeError) -> str:
@@ -214,6 +263,8 @@ def _misread(error: json.JSONDecodeError) -> str:
     rest = error.doc[error.pos :].lstrip()
     if not rest or error.msg.startswith("Unterminated string"):
         return "unexpected end of JSON input"
+    if error.msg == "Extra data":
+        return f"invalid character '{rest[0]}' after top-level value"
     return f"invalid character '{rest[0]}' looking for beginning of value"
 
 
@@ -271,7 +322,8 @@ def yaml_document(body: bytes, problem: str = "couldn't get version/kind; json p
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         line = f"line {max(mark.line, 1)}: " if mark is not None else ""
-        raise Refusal(400, f"{problem}error converting YAML to JSON: yaml: {line}{error.problem}") from error
+        prefix = f"{problem}error converting YAML to JSON: " if problem else ""
+        raise Refusal(400, f"{prefix}yaml: {line}{error.problem}") from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         text = " ".join(str(error).split())
         raise Refusal(400, f"{problem}error converting YAML to JSON: yaml: {text}") from error

@@ -11,14 +11,30 @@ from marie_operator.testing.apiserver.deletion import DeleteOptions
 from marie_operator.testing.apiserver.errors import NoPage, Object, Refusal, unregistered
 from marie_operator.testing.apiserver.faults import Fault
 from marie_operator.testing.apiserver.kinds import Kind, Kinds
-from marie_operator.testing.apiserver.requests import Call, Target, document, flag, options, target
+from marie_operator.testing.apiserver.requests import (
+    Call,
+    Target,
+    document,
+    flag,
+    go_type,
+    options,
+    target,
+    unrecognized,
+)
 from marie_operator.testing.apiserver.storage import Sources, Storage, Written
 from marie_operator.testing.apiserver.store import Entry, Key, Store, encode
 from marie_operator.testing.apiserver.views import View, view
-from marie_operator.testing.apiserver.watches import Watch
+from marie_operator.testing.apiserver.watches import Watch, told
 
 _VERBS = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete", "GET": "get", "HEAD": "get"}
 NOT_FOUND = "the server could not find the requested resource"
+_METHODS = {
+    "scale": ("GET", "PUT", "PATCH"),
+    "binding": ("POST",),
+    "eviction": ("POST",),
+    "finalize": ("PUT",),
+    "token": ("POST",),
+}
 _PARTS = {"status"}
 """Subresources that are a part of their object."""
 
@@ -122,7 +138,7 @@ class ApiServer:
     def _made(self, path: str, accept: str) -> tuple[bytes, str, str]:
         found = discovery.document(tuple(self.kinds), path, accept) or openapi.document(tuple(self.kinds), path, accept)
         if found is None:
-            raise Refusal(404, NOT_FOUND, details={})
+            raise NoPage
         return found
 
     # Resources.
@@ -131,7 +147,9 @@ class ApiServer:
         kind = self._kind(about)
         if not about.subresource and asked.verb not in kind.verbs:
             raise _no_method()
-        if kind.namespaced and not about.namespace and asked.verb not in {"create", "list", "watch"}:
+        if kind.namespaced and not about.namespace and asked.verb not in {"list", "watch"}:
+            if about.name:
+                raise Refusal(404, NOT_FOUND, details={})
             raise _no_method()
         if version := call.query.get("resourceVersion", "") if asked.verb == "get" else "":
             lists.asked_revision(self.store, version)
@@ -164,15 +182,13 @@ class ApiServer:
     def _write(self, call: Call, kind: Kind, about: Target, user: User) -> Written:
         match call.method:
             case "POST" if not about.name:
-                body = document(call)
+                body = self._body(call, kind)
                 if "list" not in kind.verbs:
-                    if not isinstance(body, dict):
-                        raise Refusal(400, "the body must be an object")
                     answer = subresources.review(kind, body, user, self.authorizer)
                     return Written({k: v for k, v in answer.items() if k not in {"apiVersion", "kind"}}, 201)
                 return self.storage.create(kind, about.namespace, body, options(call))
             case "PUT" if about.name:
-                return self.storage.update(kind, _key(about), document(call), options(call), about.subresource)
+                return self.storage.update(kind, _key(about), self._body(call, kind), options(call), about.subresource)
             case "PATCH" if about.name:
                 patch = patching.patch(call, kind)
                 return self.storage.patch(kind, _key(about), patch, options(call), about.subresource)
@@ -181,6 +197,13 @@ class ApiServer:
                 how = DeleteOptions.of(body, call.query)
                 return self.storage.delete(kind, _key(about), options(call, body), how)
         raise _no_method()
+
+    def _body(self, call: Call, kind: Kind) -> Object:
+        body: Object = document(call, kind.kind, typed=not kind.custom)
+        if kind.custom and not body.get("kind"):
+            shown = call.body.decode(errors="replace")
+            raise unrecognized(call, kind.kind, f"Object 'Kind' is missing in '{shown}'")
+        return body
 
     def _written(self, kind: Kind, written: Written, shown: View) -> Answer:
         headers = tuple(("Warning", f'299 - "{_quoted(text)}"') for text in written.warnings)
@@ -202,7 +225,12 @@ class ApiServer:
 
     def _watch(self, call: Call, kind: Kind, about: Target, shown: View) -> Answer:
         selection = lists.Selection.of(kind, call.query, about.name)
-        watch = Watch(self.store, kind, about.namespace, selection, call.query, shown.writer(kind))
+        try:
+            watch = Watch(self.store, kind, about.namespace, selection, call.query, shown.writer(kind))
+        except Refusal as refusal:
+            if refusal.code != 410:
+                raise
+            return Answer(200, stream=told(refusal))
         self._watches.add(watch)
 
         async def lines() -> AsyncIterator[bytes]:
@@ -215,6 +243,8 @@ class ApiServer:
         return Answer(200, stream=lines())
 
     def _subresource(self, call: Call, kind: Kind, about: Target, user: User) -> Answer:
+        if call.method not in _METHODS.get(about.subresource, ()):
+            raise _no_method()
         key, entry = _key(about), self.storage.get(kind, _key(about))
         match about.subresource, call.method:
             case "scale", "GET":
@@ -252,7 +282,7 @@ class ApiServer:
             else:
                 body = patch.applied(now, kind.schema)
         if not isinstance(body, dict):
-            raise Refusal(400, f"json: cannot unmarshal {patching.go_type(body)} into Go value of type v1.Scale")
+            raise Refusal(400, f"json: cannot unmarshal {go_type(body)} into Go value of type v1.Scale")
         name = (body.get("metadata") or {}).get("name") or entry.key.name
         if name != entry.key.name:
             raise Refusal(400, f"the name of the object ({name}) does not match the name on the URL ({entry.key.name})")
@@ -298,11 +328,18 @@ class ApiServer:
 
 def _attributes(call: Call, about: Target) -> Attributes:
     verb = _VERBS.get(call.method, call.method.lower())
-    if verb == "get" and flag(call.query, "watch"):
+    if verb == "get" and (flag(call.query, "watch") or about.watched):
         verb = "watch"
     elif not about.name:
         verb = {"get": "list", "delete": "deletecollection"}.get(verb, verb)
-    return Attributes(verb, about.group, about.plural, about.subresource, about.namespace, about.name)
+    namespace, name = about.namespace, about.name
+    if (about.group, about.plural) == ("", "namespaces"):
+        namespace = name
+    if not name and verb in {"list", "watch", "deletecollection"}:
+        # Who may have one object by its name may also list that one.
+        fields = dict(each.split("=", 1) for each in call.query.get("fieldSelector", "").split(",") if "=" in each)
+        name = fields.get("metadata.name", "").lstrip("=")
+    return Attributes(verb, about.group, about.plural, about.subresource, namespace, name)
 
 
 def _delete_options(call: Call) -> Object:
@@ -310,7 +347,7 @@ def _delete_options(call: Call) -> Object:
         return {}
     found = document(call)
     if not isinstance(found, dict):
-        raise Refusal(400, f"json: cannot unmarshal {patching.go_type(found)} into Go value of type v1.DeleteOptions")
+        raise Refusal(400, f"json: cannot unmarshal {go_type(found)} into Go value of type v1.DeleteOptions")
     if found.get("kind", "DeleteOptions") != "DeleteOptions":
         version = found.get("apiVersion", "")
         raise Refusal(400, unregistered(version, found["kind"]))

@@ -287,11 +287,11 @@ class Storage:
         told = (*write.intake.warnings, *kind.strategy.warnings(new))
         if write.options.dry_run:
             return Written(new, code, told)
-        entry = self.store.put(kind.bucket, key, new)
         if old is not None and finished(kind, new):
-            self.store.remove(kind.bucket, key)
+            entry = self.store.remove(kind.bucket, key, last=new)
             self.after(kind, None, entry.object)
         else:
+            entry = self.store.put(kind.bucket, key, new)
             self.after(kind, entry.object, old)
         return Written(entry.object, code, told, entry)
 

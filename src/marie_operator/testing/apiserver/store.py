@@ -127,8 +127,16 @@ class Store:
         self._commit(shelf, Change(self.revision, entry, previous, removed=False))
         return entry
 
-    def remove(self, bucket: Bucket, key: Key) -> Entry:
-        """Remove an object; its last state under the removal's revision.
+    def remove(self, bucket: Bucket, key: Key, *, last: Object | None = None) -> Entry:
+        """Remove an object.
+
+        Args:
+            bucket: Which kind of object.
+            key: Its name.
+            last: Its last state; by default, the one that is stored.
+
+        Returns:
+            The last state, under the removal's revision.
 
         Raises:
             KeyError: there is none.
@@ -137,7 +145,7 @@ class Store:
         previous = shelf.entries.pop(key)
         del shelf.keys[bisect_left(shelf.keys, key)]
         self.revision += 1
-        entry = Entry(key, _versioned(previous.object, self.revision), self.revision)
+        entry = Entry(key, _versioned(previous.object if last is None else last, self.revision), self.revision)
         self._commit(shelf, Change(self.revision, entry, previous, removed=True))
         return entry
 

@@ -43,8 +43,13 @@ def _unknown(value: Json, schema: Schema, path: str, *, root: bool = False) -> I
         known = _known(schema, name, whole=whole)
         if known is not None:
             yield from _unknown(inner, known, at)
-        elif not schema.preserves and not (whole and name in _OBJECT):
+        elif not _open(schema) and not (whole and name in _OBJECT):
             yield at
+
+
+def _open(schema: Schema) -> bool:
+    """Whether any field may be; of built-in kinds, in every object of which nothing is said."""
+    return schema.preserves or (schema.built_in and schema.open)
 
 
 def _known(schema: Schema, name: str, *, whole: bool) -> Schema | None:
@@ -72,7 +77,7 @@ def _prune(value: Json, schema: Schema, *, root: bool = False) -> Json:
             kept = _prune(inner, known)
             changed = changed or kept is not inner
             result[name] = kept
-        elif schema.preserves or (whole and name in _OBJECT):
+        elif _open(schema) or (whole and name in _OBJECT):
             result[name] = inner
         else:
             changed = True

@@ -95,6 +95,6 @@ def view(accept: str, query: Mapping[str, str], now: Callable[[], datetime]) -> 
             return View("Object", "", now)
     raise Refusal(
         406,
-        "only the following media types are accepted: application/json, application/yaml, "
-        "application/vnd.kubernetes.protobuf, application/cbor",
+        "406: Not Acceptable\n\nAvailable representations: "
+        "application/json, application/yaml, application/vnd.kubernetes.protobuf",
     )

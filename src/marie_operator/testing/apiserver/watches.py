@@ -5,7 +5,7 @@ import json
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping
 
-from marie_operator.testing.apiserver.errors import Object, Refusal
+from marie_operator.testing.apiserver.errors import FieldError, Object, Refusal, invalid
 from marie_operator.testing.apiserver.kinds import Kind
 from marie_operator.testing.apiserver.lists import Selection
 from marie_operator.testing.apiserver.requests import flag, number
@@ -59,13 +59,7 @@ class Watch:
     def _begin(self, query: Mapping[str, str]) -> None:
         version = query.get("resourceVersion", "")
         initial = flag(query, "sendInitialEvents") if "sendInitialEvents" in query else None
-        if initial is not None and query.get("resourceVersionMatch") != "NotOlderThan":
-            problem = "resourceVersionMatch: Forbidden: resourceVersionMatch is required when sendInitialEvents is set"
-            raise Refusal(
-                422,
-                f'ListOptions.meta.k8s.io "" is invalid: {problem}',
-                details={"group": "meta.k8s.io", "kind": "ListOptions"},
-            )
+        _check(initial, query.get("resourceVersionMatch", ""))
         if initial or (initial is None and version in {"", "0"}):
             for entry in self._store.range(self._kind.bucket, self._namespace):
                 if self._selection.takes(entry.object):
@@ -138,6 +132,27 @@ class Watch:
             meta["annotations"] = {INITIAL_END: "true"}
         bare = {"kind": self._kind.kind, "apiVersion": self._kind.api_version, "metadata": meta}
         return json.dumps(bare, separators=(",", ":")).encode()
+
+
+def _check(initial: bool | None, match: str) -> None:
+    """See that what a watch begins with is said without contradiction."""
+    field, found = "resourceVersionMatch", []
+    if initial is None and match:
+        why = "Forbidden: resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"
+        found.append(FieldError("FieldValueForbidden", why, field))
+    if initial is not None and match != "NotOlderThan":
+        why = "Forbidden: sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"
+        found.append(FieldError("FieldValueForbidden", why, field))
+        if match:
+            why = f'Unsupported value: "{match}": supported values: "NotOlderThan"'
+            found.append(FieldError("FieldValueNotSupported", why, field))
+    if found:
+        raise invalid("ListOptions", "meta.k8s.io", "", found)
+
+
+async def told(refusal: Refusal) -> AsyncIterator[bytes]:
+    """The one event of a watch that cannot begin."""
+    yield b'{"type":"ERROR","object":%s}\n' % json.dumps(refusal.status()).encode()
 
 
 def watched_revision(version: str) -> int:
