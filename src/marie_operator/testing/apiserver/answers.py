@@ -1,7 +1,10 @@
 """What a request is answered with."""
 
+import json
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+import yaml
 
 from marie_operator.testing.apiserver.errors import NoPage, Refusal
 from marie_operator.testing.apiserver.store import encode
@@ -30,6 +33,14 @@ class Answer:
     stream: AsyncIterator[bytes] | None = None
     dropped: bool = False
     broken: bool = False
+
+
+def in_yaml(answer: Answer) -> Answer:
+    """The same in YAML, for who wants it so."""
+    if answer.content_type != JSON or answer.stream is not None:
+        return answer
+    body = yaml.safe_dump(json.loads(answer.body), sort_keys=False, allow_unicode=True).encode()
+    return replace(answer, body=body, content_type="application/yaml")
 
 
 def refused(refusal: Refusal) -> Answer:

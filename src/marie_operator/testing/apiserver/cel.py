@@ -163,12 +163,9 @@ def _broken(rule: Mapping[str, Any], schema: Schema, new: Json, old: Json | None
     if holds is True:
         return
     said = _REASONS.get(reason, "Invalid value")
-    shown = said if reason in {"FieldValueRequired", "FieldValueForbidden"} else f"{said}: {_shown(new, kind)}"
+    bare = reason in {"FieldValueRequired", "FieldValueForbidden"} or isinstance(new, dict | list)
+    shown = said if bare else f"{said}: {json.dumps(new)}"
     yield FieldError(reason, f"{shown}: {_message(rule, variables)}", where)
-
-
-def _shown(value: Json, kind: str) -> str:
-    return json.dumps(kind) if isinstance(value, dict | list) else json.dumps(value)
 
 
 def _message(rule: Mapping[str, Any], variables: Mapping[str, Json]) -> str:

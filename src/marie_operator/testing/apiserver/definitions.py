@@ -99,6 +99,20 @@ def _rooted(node: Mapping[str, Any]) -> Mapping[str, Any]:
     return {**node, "properties": properties}
 
 
+def defaulted(definition: Object) -> Object:
+    """The definition with the names that follow from others, and the conversion that every one has."""
+    spec = definition.get("spec") or {}
+    names = spec.get("names") or {}
+    kind = str(names.get("kind", ""))
+    names = {
+        **names,
+        "singular": names.get("singular") or kind.lower(),
+        "listKind": names.get("listKind") or f"{kind}List",
+    }
+    conversion = spec.get("conversion") or {"strategy": "None"}
+    return {**definition, "spec": {**spec, "names": names, "conversion": conversion}}
+
+
 def accepted(definition: Object, now: str) -> Object:
     """The definition with the status of one that is served."""
     spec = definition["spec"]
@@ -124,17 +138,11 @@ def accepted(definition: Object, now: str) -> Object:
             "message": "the initial names have been accepted",
         },
     ]
-    names = spec["names"]
-    taken = {
-        **names,
-        "singular": names.get("singular") or names["kind"].lower(),
-        "listKind": names.get("listKind") or f"{names['kind']}List",
-    }
+    taken = spec["names"]
     meta = definition["metadata"]
     finalizers = [*(each for each in meta.get("finalizers") or () if each != FINALIZER), FINALIZER]
     return definition | {
         "metadata": meta if meta.get("deletionTimestamp") else meta | {"finalizers": finalizers},
-        "spec": spec | {"names": taken, "conversion": spec.get("conversion") or {"strategy": "None"}},
         "status": before | {"conditions": conditions, "acceptedNames": taken, "storedVersions": stored},
     }
 

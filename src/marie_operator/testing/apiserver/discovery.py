@@ -224,7 +224,7 @@ def version() -> Object:
         "buildDate": "1970-01-01T00:00:00Z",
         "goVersion": "",
         "compiler": "",
-        "platform": "",
+        "platform": "linux/amd64",
     }
 
 

@@ -8,6 +8,7 @@ from marie_operator.testing.apiserver.builtin import find_kind
 from marie_operator.testing.apiserver.errors import FieldError, Json, Object, Refusal, invalid
 from marie_operator.testing.apiserver.kinds import Kind, unnamed
 from marie_operator.testing.apiserver.requests import Options, go_type
+from marie_operator.testing.apiserver.schema import Schema
 
 _TYPED = re.compile(r'must be of type (\w+): ("?\w+"?)')
 _GO_TYPES = {"integer": "int32", "boolean": "bool", "object": "map[string]string", "array": "[]string"}
@@ -47,12 +48,13 @@ class Intake:
             field = f"Go struct field {kind.kind}.metadata of type v1.ObjectMeta"
             raise self._unreadable(f"json: cannot unmarshal {go_type(meta)} into {field}", body)
         if self._options.field_validation != "Ignore":
-            strange = [f'unknown field "{path}"' for path in validation.unknown(body, kind.schema)]
+            unknown = validation.unknown(body, kind.schema)
+            strange = [f'unknown field "{path}"' for path in (sorted(unknown) if kind.custom else unknown)]
             strange += [f'duplicate field "{path}"' for path in self._options.duplicates]
             if strange and self._options.field_validation == "Strict":
                 raise self._unreadable(f"strict decoding error: {', '.join(strange)}", body)
             self.warnings.extend(strange)
-        pruned: Object = validation.prune(body, kind.schema)
+        pruned: Object = validation.prune(body if kind.custom else validation.without_nulls(body), kind.schema)
         if not kind.custom and (problem := _mistyped(validation.errors(pruned, kind.schema), kind)):
             raise self._unreadable(problem, body)
         return unnamed(pruned)
@@ -106,7 +108,18 @@ def _mistyped(errors: list[FieldError], kind: Kind) -> str:
         found = _TYPED.search(each.message)
         if found is not None:
             wanted, given = found[1], found[2].strip('"')
-            path = re.sub(r"\[\d+\]", "", each.field)
+            path = _declared(each.field, kind.schema)
             field = f"Go struct field {kind.kind}.{path} of type {_GO_TYPES.get(wanted, wanted)}"
             return f"json: cannot unmarshal {_JSON_TYPES.get(given, given)} into {field}"
     return ""
+
+
+def _declared(path: str, schema: Schema) -> str:
+    """A path without what data has put into it: positions in lists and keys of maps."""
+    parts = []
+    for part in re.sub(r"\[\d+\]", "", path).split("."):
+        if part not in schema.fields:
+            break
+        parts.append(part)
+        schema = schema.fields[part].items or schema.fields[part]
+    return ".".join(parts)

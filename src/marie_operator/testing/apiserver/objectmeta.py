@@ -96,7 +96,7 @@ def problems(kind: Kind, new: Object, old: Object | None) -> list[FieldError]:
     meta = new["metadata"]
     if not meta.get("name"):
         return [FieldError("FieldValueRequired", "Required value: name or generateName is required", "metadata.name")]
-    found = names.errors(kind.kind, meta)
+    found = names.errors(kind.kind, meta, core=not kind.custom and kind.group != "apiextensions.k8s.io")
     if old is not None and old["metadata"].get("deletionTimestamp"):
         added = sorted(set(meta.get("finalizers") or ()) - set(old["metadata"].get("finalizers") or ()))
         if added:

@@ -190,8 +190,8 @@ def document(call: Call, kind: str = "", *, typed: bool = True) -> Json:
         Refusal: 415, a content type that is not served; 400, it cannot be read.
     """
     found = call.content_type or "application/json"
-    accepted = ["application/json", "application/yaml", *([protobuf.MEDIA_TYPE] if typed else [])]
-    if found not in accepted:
+    accepted = ("application/json", "application/yaml", protobuf.MEDIA_TYPE)
+    if found not in accepted or (found == protobuf.MEDIA_TYPE and not typed):
         listed = ", ".join(accepted)
         raise Refusal(415, f"the body of the request was in an unknown format - accepted media types include: {listed}")
     if found == protobuf.MEDIA_TYPE:

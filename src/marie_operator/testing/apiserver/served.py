@@ -71,6 +71,7 @@ def _kind(known: BuiltinKind) -> Kind:
         validate, validate_update = own.validate, own.validate_update
         own = replace(
             own,
+            default=definitions.defaulted,
             validate=lambda new: [*validate(new), *_defined(new)],
             validate_update=lambda new, old: [*validate_update(new, old), *_defined(new)],
         )

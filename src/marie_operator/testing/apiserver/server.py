@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from marie_operator.testing.apiserver import definitions, discovery, lists, objectmeta, openapi, patching, subresources
-from marie_operator.testing.apiserver.answers import Answer, refused
+from marie_operator.testing.apiserver.answers import Answer, in_yaml, refused
 from marie_operator.testing.apiserver.authorization import Attributes, Authorizer, User
 from marie_operator.testing.apiserver.deletion import DeleteOptions
 from marie_operator.testing.apiserver.errors import NoPage, Object, Refusal, unregistered
@@ -110,7 +110,7 @@ class ApiServer:
         except Refusal as refusal:
             answer = refused(refusal)
         self.audited(Audited(user, asked, answer.code, call.path))
-        return answer
+        return in_yaml(answer) if call.headers.get("accept", "").startswith("application/yaml") else answer
 
     def end_watches(self) -> None:
         """End every watch, as a server does that stops."""
@@ -122,13 +122,13 @@ class ApiServer:
     def _document(self, call: Call) -> Answer:
         if call.path in {"/healthz", "/livez", "/readyz"}:
             return Answer(200, b"ok", content_type="text/plain; charset=utf-8")
-        if call.method not in {"GET", "HEAD"}:
-            raise Refusal(405, "the server does not allow this method on the requested resource")
         accept = call.headers.get("accept", "")
         key = (self.kinds.generation, call.path.rstrip("/"), accept)
         if key not in self._documents:
             self._documents = {k: v for k, v in self._documents.items() if k[0] == self.kinds.generation}
             self._documents[key] = self._made(call.path.rstrip("/"), accept)
+        if call.method not in {"GET", "HEAD"}:
+            raise _no_method()
         body, content_type, etag = self._documents[key]
         if etag and call.headers.get("if-none-match", "").strip('"') == etag:
             return Answer(304, headers=(("ETag", f'"{etag}"'),))
@@ -145,6 +145,8 @@ class ApiServer:
 
     def _resource(self, call: Call, about: Target, asked: Attributes, user: User) -> Answer:
         kind = self._kind(about)
+        if "%" in about.name:
+            raise Refusal(400, f"Name parameter invalid: \"{about.name}\": may not contain '%'")
         if not about.subresource and asked.verb not in kind.verbs:
             raise _no_method()
         if kind.namespaced and not about.namespace and asked.verb not in {"list", "watch"}:
@@ -157,11 +159,11 @@ class ApiServer:
         if asked.verb == "watch":
             return self._watch(call, kind, about, shown)
         if asked.verb in {"list", "deletecollection"}:
-            return self._collection(call, kind, about, asked, shown)
+            return _warned(kind, self._collection(call, kind, about, asked, shown))
         if about.subresource not in {"", *_PARTS}:
             return self._subresource(call, kind, about, user)
         if asked.verb == "get":
-            return Answer(200, shown.one(kind, self.storage.get(kind, _key(about))))
+            return _warned(kind, Answer(200, shown.one(kind, self.storage.get(kind, _key(about)))))
         return self._written(kind, self._write(call, kind, about, user), shown)
 
     def _kind(self, about: Target) -> Kind:
@@ -340,6 +342,11 @@ def _attributes(call: Call, about: Target) -> Attributes:
         fields = dict(each.split("=", 1) for each in call.query.get("fieldSelector", "").split(",") if "=" in each)
         name = fields.get("metadata.name", "").lstrip("=")
     return Attributes(verb, about.group, about.plural, about.subresource, namespace, name)
+
+
+def _warned(kind: Kind, answer: Answer) -> Answer:
+    """With the warning that every answer about a deprecated kind has."""
+    return replace(answer, headers=(("Warning", f'299 - "{kind.deprecated}"'),)) if kind.deprecated else answer
 
 
 def _delete_options(call: Call) -> Object:

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from marie_operator.testing.apiserver import managedfields, objectmeta, patching
+from marie_operator.testing.apiserver.cel import has_rules
 from marie_operator.testing.apiserver.deletion import ORPHANING, PRESERVED, DeleteOptions, ended, finished, marked
 from marie_operator.testing.apiserver.errors import (
     FieldError,
@@ -25,6 +26,12 @@ from marie_operator.testing.apiserver.strategies import Context
 
 MODIFIED = "the object has been modified; please apply your changes to the latest version and try again"
 NAMESPACES: Bucket = ("", "namespaces")
+_UNCHECKED = FieldError(
+    "FieldValueInvalid",
+    "Invalid value: null: some validation rules were not checked because the object was invalid; "
+    "correct the existing errors to complete validation",
+    "<nil>",
+)
 IMMORTAL = frozenset({"default", "kube-system", "kube-public"})
 _SHOWN_AFTER_DELETION: frozenset[Bucket] = frozenset(
     ("", plural) for plural in ("pods", "services", "serviceaccounts", "persistentvolumeclaims", "persistentvolumes")
@@ -267,6 +274,8 @@ class Storage:
         errors = errors + (kind.strategy.validate(new) if old is None else kind.strategy.validate_update(new, old))
         if not errors and kind.rules is not None:
             errors = kind.rules(new, old)
+        elif errors and kind.custom and kind.rules is not None and has_rules(kind.schema):
+            errors.append(_UNCHECKED)
         if errors:
             raise invalid(kind.kind, kind.group, str(new["metadata"].get("name", "")), errors)
 

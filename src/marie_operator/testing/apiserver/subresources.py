@@ -80,9 +80,7 @@ def scaled(kind: Kind, stored: Object, wanted: Object) -> Object:
         )
     changed = put(stored, (kind.scale or ScalePaths()).spec, replicas)
     version = (wanted.get("metadata") or {}).get("resourceVersion")
-    meta = changed["metadata"]
-    meta = meta | {"resourceVersion": version} if version else {k: v for k, v in meta.items() if k != "resourceVersion"}
-    return changed | {"metadata": meta}
+    return changed | {"metadata": changed["metadata"] | ({"resourceVersion": version} if version else {})}
 
 
 def bound(pod: Object, binding: Object, now: str) -> Object:

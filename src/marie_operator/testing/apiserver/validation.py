@@ -84,6 +84,18 @@ def _prune(value: Json, schema: Schema, *, root: bool = False) -> Json:
     return result if changed else value
 
 
+def without_nulls(value: Json) -> Json:
+    """A value without fields that are null, which are absent in built-in kinds; itself when it has none."""
+    if isinstance(value, list):
+        items = [without_nulls(item) for item in value]
+        return items if any(new is not old for new, old in zip(items, value, strict=True)) else value
+    if not isinstance(value, dict):
+        return value
+    kept = {name: without_nulls(inner) for name, inner in value.items() if inner is not None}
+    changed = len(kept) != len(value) or any(kept[name] is not value[name] for name in kept)
+    return kept if changed else value
+
+
 # Defaults.
 
 
@@ -162,7 +174,7 @@ def _fields(value: Object, schema: Schema, path: str) -> Iterator[FieldError]:
             yield FieldError("FieldValueRequired", "Required value", _at(path, name))
     for name, inner in value.items():
         known = schema.child(name)
-        if known is not None and not (inner is None and not known.nullable):
+        if known is not None and not (inner is None and known.built_in):
             yield from _errors(inner, known, _at(path, name))
 
 

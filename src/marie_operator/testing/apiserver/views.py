@@ -83,7 +83,7 @@ def view(accept: str, query: Mapping[str, str], now: Callable[[], datetime]) -> 
     """
     for choice in accept.split(",") if accept else ("*/*",):
         kind, *parameters = (part.strip() for part in choice.split(";"))
-        if kind not in {"application/json", "*/*", "application/*"}:
+        if kind not in {"application/json", "application/yaml", "*/*", "application/*"}:
             continue
         options = dict(each.split("=", 1) for each in parameters if "=" in each)
         form = options.get("as", "")
