@@ -8,6 +8,7 @@ from marie_operator.testing.apiserver.errors import FieldError, Object
 from marie_operator.testing.apiserver.kinds import CRD_GROUP, CRDS, Kind, Kinds, ScalePaths
 from marie_operator.testing.apiserver.schema import Schema
 from marie_operator.testing.apiserver.strategies import strategy
+from marie_operator.testing.apiserver.strategies.base import at
 
 _SINGLE = "spec.validation.openAPIV3Schema"
 FINALIZER = "customresourcecleanup.apiextensions.k8s.io"
@@ -33,14 +34,25 @@ def problems(definition: Object) -> list[FieldError]:
         found.append(FieldError("FieldValueInvalid", message, "spec.versions"))
     for number, version in enumerate(spec["versions"]):
         # What all versions have in common is told once, where it stood before there were versions.
-        at = f"spec.versions[{number}].schema.openAPIV3Schema" if len(spec["versions"]) > 1 else _SINGLE
+        where = f"spec.versions[{number}].schema.openAPIV3Schema" if len(spec["versions"]) > 1 else _SINGLE
         node = (version.get("schema") or {}).get("openAPIV3Schema")
         if node is None:
-            message = "Required value: schemas are required"
-            found.append(FieldError("FieldValueRequired", message, at))
+            where = f"spec.versions[{number}].schema.openAPIV3Schema"
+            found.append(FieldError("FieldValueRequired", "Required value: schemas are required", where))
             continue
-        structural = [FieldError(e.reason, e.message, _under(at, e.field)) for e in validation.problems(node)]
-        found += structural or cel.problems(node, at)
+        structural = [FieldError(e.reason, e.message, _under(where, e.field)) for e in validation.problems(node)]
+        found += structural or cel.problems(node, where)
+    return found
+
+
+def fixed(new: Object, old: Object) -> list[FieldError]:
+    """What has changed of a definition that never can."""
+    found = []
+    for path in ("group", "scope", "names.kind", "names.plural"):
+        one, other = (at(each["spec"], path) for each in (new, old))
+        if one != other:
+            message = f'Invalid value: "{one}": field is immutable'
+            found.append(FieldError("FieldValueInvalid", message, f"spec.{path}"))
     return found
 
 

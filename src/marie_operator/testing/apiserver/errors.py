@@ -102,8 +102,8 @@ def unregistered(api_version: str, kind: str) -> str:
 
 def invalid(kind: str, group: str, name: str, errors: Sequence[FieldError]) -> Refusal:
     """422 for an object that breaks rules; all of them are told (``errors.NewInvalid``)."""
-    listed = "; ".join(dict.fromkeys(map(str, errors)))
-    told = f"[{listed}]".replace("; ", ", ") if len(errors) > 1 else listed
+    sentences = list(dict.fromkeys(map(str, errors)))
+    told = f"[{', '.join(sentences)}]" if len(sentences) > 1 else sentences[0]
     qualified = f"{kind}.{group}" if group else kind
     causes = [{"reason": each.reason, "message": each.message, "field": each.field} for each in errors]
     details = {"name": name, "group": group, "kind": kind, "causes": causes}

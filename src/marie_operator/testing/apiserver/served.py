@@ -73,7 +73,11 @@ def _kind(known: BuiltinKind) -> Kind:
             own,
             default=definitions.defaulted,
             validate=lambda new: [*validate(new), *_defined(new)],
-            validate_update=lambda new, old: [*validate_update(new, old), *_defined(new)],
+            validate_update=lambda new, old: [
+                *validate_update(new, old),
+                *definitions.fixed(new, old),
+                *_defined(new),
+            ],
         )
     return Kind(
         group=known.group,
