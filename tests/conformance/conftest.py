@@ -15,11 +15,12 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from marie_operator.testing.apiserver.authorization import User
+from marie_operator.testing.apiserver.embedded import EmbeddedApiServer
 from marie_operator.testing.controlplane import ADMIN, OPERATOR, OPERATOR_USER, ControlPlane, locate_binaries
 from tests.conformance.samples import WIDGETS, established
 from tests.conformance.wire import Client, Namespace
 
-# The servers that every case runs on.
 SERVERS = ("real", "embedded")
 
 ROOT = Path(__file__).parents[2]
@@ -27,12 +28,20 @@ ROOT = Path(__file__).parents[2]
 _numbers = itertools.count(1)
 
 
+PENDING = frozenset((Path(__file__).parent / "pending.txt").read_text(encoding="utf-8").split("\n"))
+"""Cases that the embedded server does not meet yet. One that is met after all fails until its line is deleted."""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     here = Path(__file__).parent
     for item in items:
-        if here in item.path.parents:
-            item.add_marker(pytest.mark.controlplane)
-            item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
+        if here not in item.path.parents:
+            continue
+        embedded = isinstance(item, pytest.Function) and item.callspec.params.get("server") == "embedded"
+        item.add_marker(pytest.mark.embedded if embedded else pytest.mark.controlplane)
+        item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
+        if embedded and item.nodeid.removeprefix("tests/conformance/") in PENDING:
+            item.add_marker(pytest.mark.xfail(reason="pending", strict=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +95,6 @@ async def _real(folder: Path) -> AsyncIterator[Server]:
 
 @asynccontextmanager
 async def _embedded(folder: Path) -> AsyncIterator[Server]:
-    from marie_operator.testing.apiserver.authorization import User  # noqa: PLC0415 - only when it is asked for
-    from marie_operator.testing.apiserver.embedded import EmbeddedApiServer  # noqa: PLC0415
-
     binaries = await asyncio.to_thread(locate_binaries, ROOT)
     _, _, home, account = OPERATOR_USER.split(":")
     robot = User.service_account(home, account)

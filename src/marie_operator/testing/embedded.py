@@ -25,7 +25,7 @@ class EmbeddedControlPlane:
     """A control plane that runs, in this process, while it is entered.
 
     Args:
-        directory: For its kubeconfigs.
+        directory: For its kubeconfigs and its certificate; clients like kubectl send their tokens over TLS only.
         controllers: Whether Deployments, Jobs, garbage collection and the like work.
         kubectl: The program, for who wants to run it.
 
@@ -36,7 +36,7 @@ class EmbeddedControlPlane:
     def __init__(self, directory: Path, *, controllers: bool = True, kubectl: Path | None = None) -> None:
         self._directory = directory
         self._kubectl = kubectl
-        self.apiserver = EmbeddedApiServer(directory, users=_USERS)
+        self.apiserver = EmbeddedApiServer(directory, tls=True, users=_USERS)
         self._controllers = controllers
         self._stack = AsyncExitStack()
 

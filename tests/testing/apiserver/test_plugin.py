@@ -1,0 +1,79 @@
+"""The pytest plug-in, as another project's tests would use it."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from marie_operator.testing.api import ApiStatus
+from marie_operator.testing.apiserver.faults import Fault, cut, drop, lose_reply, refuse
+from marie_operator.testing.plugin import Kube
+
+CONFIG_MAPS = "/api/v1/namespaces/default/configmaps"
+CONFIG = Path(__file__).parents[3] / "config"
+
+
+async def test_a_server_is_there(kube: Kube) -> None:
+    made = await kube.api.create(CONFIG_MAPS, {"metadata": {"name": "a"}, "data": {"k": "v"}})
+    assert await kube.api.get(f"{CONFIG_MAPS}/a") == made
+    assert [str(each) for each in kube.audit.writes("kubernetes-admin") if each.resource == "configmaps"] == [
+        "create configmaps default/ -> 201"
+    ]
+    assert kube.kubeconfig.exists()
+
+
+async def test_kinds_are_served_once_they_are_applied(kube: Kube) -> None:
+    await kube.apply(CONFIG / "crd", CONFIG / "samples" / "seed")
+    cluster = await kube.api.get("/apis/marie.ai/v1alpha1/namespaces/default/marieclusters/my-cluster")
+    assert cluster["metadata"]["generation"] == 1
+
+
+async def test_a_deployment_has_its_replica_set(kube: Kube) -> None:
+    template = {"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [{"name": "c", "image": "i"}]}}
+    spec = {"replicas": 2, "selector": {"matchLabels": {"a": "b"}}, "template": template}
+    await kube.api.create("/apis/apps/v1/namespaces/default/deployments", {"metadata": {"name": "d"}, "spec": spec})
+    async with asyncio.timeout(10):
+        async for kind, pod in kube.api.watch("/api/v1/namespaces/default/pods"):
+            if kind == "ADDED" and pod["metadata"]["ownerReferences"][0]["kind"] == "ReplicaSet":
+                break
+
+
+async def test_faults_have_their_way(kube: Kube) -> None:
+    faults = kube.plane.apiserver.server.faults
+    faults.append(Fault(refuse(429, retry_after=1), verbs={"create"}, resources={"configmaps"}, times=1))
+    with pytest.raises(ApiStatus) as caught:
+        await kube.api.create(CONFIG_MAPS, {"metadata": {"name": "a"}})
+    assert caught.value.code == 429
+    faults[:] = [Fault(drop(), resources={"configmaps"}, times=1)]
+    with pytest.raises(ConnectionError):
+        await kube.api.create(CONFIG_MAPS, {"metadata": {"name": "a"}})
+    assert not await kube.api.exists(f"{CONFIG_MAPS}/a")
+    faults[:] = [Fault(lose_reply(), verbs={"create"}, resources={"configmaps"}, times=1)]
+    with pytest.raises(ConnectionError):
+        await kube.api.create(CONFIG_MAPS, {"metadata": {"name": "a"}})
+    assert await kube.api.exists(f"{CONFIG_MAPS}/a")
+
+
+async def test_a_watch_that_is_cut_goes_on(kube: Kube) -> None:
+    kube.plane.apiserver.server.faults.append(Fault(cut(after=1), verbs={"watch"}, resources={"configmaps"}))
+    seen = []
+    async with asyncio.timeout(20):
+        watch = kube.api.watch(CONFIG_MAPS)
+        for number in range(4):
+            await kube.api.create(CONFIG_MAPS, {"metadata": {"name": f"c-{number}"}})
+            while True:
+                kind, found = await anext(watch)
+                if kind == "ADDED" and found["metadata"]["name"].startswith("c-"):
+                    seen.append(found["metadata"]["name"])
+                    break
+        await watch.aclose()  # type: ignore[attr-defined]
+    assert seen == [f"c-{number}" for number in range(4)]
+
+
+async def test_a_restart_keeps_what_is_stored(kube: Kube) -> None:
+    await kube.api.create(CONFIG_MAPS, {"metadata": {"name": "a"}})
+    await kube.plane.stop_apiserver()
+    with pytest.raises(ConnectionError):
+        await kube.api.get(f"{CONFIG_MAPS}/a")
+    await kube.plane.start_apiserver()
+    assert await kube.api.exists(f"{CONFIG_MAPS}/a")
