@@ -5,7 +5,7 @@ import asyncio
 import platform
 from pathlib import Path
 
-from benchmarks import convergence, decisions
+from benchmarks import convergence, decisions, embedded
 
 
 def main() -> None:
@@ -14,6 +14,8 @@ def main() -> None:
     arguments = parser.parse_args()
     print(f"Python {platform.python_version()}, {platform.machine()}\n")
     for line in decisions.run():
+        print(line)
+    for line in asyncio.run(embedded.run()):
         print(line)
     for line in asyncio.run(convergence.run(Path(__file__).parents[1], arguments.clusters)):
         print(line)

@@ -13,7 +13,6 @@ from marie_operator.testing.apiserver.requests import Call
 STORED = 10_000
 WATCHERS = 100
 PODS = "/api/v1/namespaces/default/pods"
-JSON = {"content-type": "application/json"}
 
 
 def pod(number: int) -> bytes:
@@ -40,12 +39,13 @@ async def measure() -> dict[str, float]:
     found: dict[str, float] = {}
     embedded = EmbeddedApiServer(seed=1)
     server = embedded.server
+    headers = {"content-type": "application/json", "authorization": f"Bearer {embedded.token()}"}
 
     async def create(number: int) -> int:
-        return (await server.handle(Call("POST", PODS, {}, JSON, pod(number)))).code
+        return (await server.handle(Call("POST", PODS, {}, headers, pod(number)))).code
 
     async def get(number: int) -> int:
-        return (await server.handle(Call("GET", f"{PODS}/pod-{number * 7919 % STORED:06}"))).code
+        return (await server.handle(Call("GET", f"{PODS}/pod-{number * 7919 % STORED:06}", {}, headers))).code
 
     gc.collect()
     tracemalloc.start()
@@ -68,17 +68,19 @@ async def measure() -> dict[str, float]:
 
         found["gets/s over HTTP, client included"] = await rate(3000, http_get, 200)
         found["creates/s over HTTP, client included"] = await rate(3000, http_create, 201)
-        found["events/s to 100 watchers"] = await fan_out(embedded, create)
+        found["events/s to 100 watchers"] = await fan_out(embedded, headers, create)
     return found
 
 
-async def fan_out(embedded: EmbeddedApiServer, create: Callable[[int], Awaitable[int]]) -> float:
+async def fan_out(
+    embedded: EmbeddedApiServer, headers: dict[str, str], create: Callable[[int], Awaitable[int]]
+) -> float:
     changes, heard = 200, 0
 
     async def watch() -> None:
         nonlocal heard
         query = {"watch": "true", "resourceVersion": str(embedded.server.store.revision)}
-        answer = await embedded.server.handle(Call("GET", PODS, query))
+        answer = await embedded.server.handle(Call("GET", PODS, query, headers))
         assert answer.stream is not None
         lines = 0
         async for chunk in answer.stream:
@@ -96,10 +98,6 @@ async def fan_out(embedded: EmbeddedApiServer, create: Callable[[int], Awaitable
     return heard / (time.perf_counter() - began)
 
 
-def main() -> None:
-    for name, value in asyncio.run(measure()).items():
-        print(f"{name}: {value:,.1f}")
-
-
-if __name__ == "__main__":
-    main()
+async def run() -> list[str]:
+    """The figures as lines."""
+    return [f"embedded API server: {name:38} {value:10,.1f}" for name, value in (await measure()).items()]

@@ -118,6 +118,10 @@ class EmbeddedApiServer:
             raise ValueError("give the server a directory for kubeconfigs and certificate")
         return self._directory
 
+    def token(self, user: str = "admin") -> str:
+        """The bearer token of a user."""
+        return self._tokens[user]
+
     def api(self, user: str = "admin") -> Api:
         """A client, to be entered."""
         return Api(self.url, ca=self._authority, token=self._tokens[user])

@@ -47,17 +47,25 @@ class Intake:
         if meta is not None and not isinstance(meta, dict):
             field = f"Go struct field {kind.kind}.metadata of type v1.ObjectMeta"
             raise self._unreadable(f"json: cannot unmarshal {go_type(meta)} into {field}", body)
-        if self._options.field_validation != "Ignore":
-            unknown = validation.unknown(body, kind.schema)
-            strange = [f'unknown field "{path}"' for path in (sorted(unknown) if kind.custom else unknown)]
-            strange += [f'duplicate field "{path}"' for path in self._options.duplicates]
-            if strange and self._options.field_validation == "Strict":
-                raise self._unreadable(f"strict decoding error: {', '.join(strange)}", body)
-            self.warnings.extend(strange)
+        known = not kind.custom and validation.fits(body, kind.schema)
+        self._tell_strange(body, known=known)
+        if known:
+            return unnamed(body)
         pruned: Object = validation.prune(body if kind.custom else validation.without_nulls(body), kind.schema)
         if not kind.custom and (problem := _mistyped(validation.errors(pruned, kind.schema), kind)):
             raise self._unreadable(problem, body)
         return unnamed(pruned)
+
+    def _tell_strange(self, body: Object, *, known: bool) -> None:
+        """Refuse, or warn of, fields that the kind does not know, or that are there twice."""
+        if self._options.field_validation == "Ignore":
+            return
+        unknown = [] if known else validation.unknown(body, self._kind.schema)
+        strange = [f'unknown field "{path}"' for path in (sorted(unknown) if self._kind.custom else unknown)]
+        strange += [f'duplicate field "{path}"' for path in self._options.duplicates]
+        if strange and self._options.field_validation == "Strict":
+            raise self._unreadable(f"strict decoding error: {', '.join(strange)}", body)
+        self.warnings.extend(strange)
 
     def _check_kind(self, body: Object) -> None:
         kind, api_version, name = self._kind, body.get("apiVersion", ""), body.get("kind", "")

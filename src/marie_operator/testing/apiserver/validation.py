@@ -10,6 +10,13 @@ from marie_operator.testing.apiserver.errors import FieldError, Json, Object
 from marie_operator.testing.apiserver.schema import MISSING, OBJECT_META, Schema
 
 _META = Schema(OBJECT_META)
+_OPEN = frozenset({"object", ""})
+_SCALARS: Mapping[type, frozenset[str]] = {
+    str: frozenset({"string", ""}),
+    bool: frozenset({"boolean", ""}),
+    int: frozenset({"integer", "number", ""}),
+    float: frozenset({"number", ""}),
+}
 _OBJECT = frozenset({"apiVersion", "kind", "metadata"})
 _TYPES: Mapping[str, Callable[[Json], bool]] = {
     "object": lambda value: isinstance(value, dict),
@@ -19,6 +26,24 @@ _TYPES: Mapping[str, Callable[[Json], bool]] = {
     "integer": lambda value: isinstance(value, int | float) and not isinstance(value, bool) and value == int(value),
     "number": lambda value: isinstance(value, int | float) and not isinstance(value, bool),
 }
+
+
+def fits(value: Json, schema: Schema) -> bool:
+    """Whether a value of a built-in kind has known fields of the right types alone, and no null: most have."""
+    kind = type(value)
+    if kind is dict:
+        fields, values = schema.fields, schema.values
+        if not fields and values is None:
+            return schema.type in _OPEN
+        for name, inner in value.items():
+            known = fields.get(name) or values
+            if known is None or not fits(inner, known):
+                return False
+        return True
+    if kind is list:
+        items = schema.items
+        return schema.type == "array" and (items is None or all(fits(item, items) for item in value))
+    return schema.type in _SCALARS.get(kind, ()) or (schema.int_or_string and kind in {int, str})
 
 
 # Unknown fields.
