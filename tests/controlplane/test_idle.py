@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from marie_operator.testing.controlplane import OPERATOR_USER
+from marie_operator.testing.controlplane import OPERATOR_USER, ControlPlane
 from tests.controlplane.clusters import cluster, job
 from tests.controlplane.world import World
 
@@ -31,9 +31,11 @@ async def test_a_hundred_clusters_and_finished_jobs_at_rest_cause_no_write(world
     # Counts of pods are gathered for some seconds before they are written.
     await asyncio.sleep(15)
 
+    # The minute is the promise, kept on the real server; the embedded one shows the same sooner.
+    minute = 60 if isinstance(world.stage.plane, ControlPlane) else 12
     for phase in ("at rest", "after a restart"):
         since = world.mark()
-        await asyncio.sleep(60 if phase == "at rest" else 30)
+        await asyncio.sleep(minute if phase == "at rest" else minute / 2)
         found = world.stage.plane.audit.requests(user=OPERATOR_USER, since=since, writes=True)
         own = [each for each in found if each.resource != "leases" or each.name != "idle"]
         assert not own, phase
