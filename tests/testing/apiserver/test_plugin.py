@@ -7,7 +7,7 @@ import pytest
 
 from marie_operator.testing.api import ApiStatus
 from marie_operator.testing.apiserver.faults import Fault, cut, drop, lose_reply, refuse
-from marie_operator.testing.plugin import Kube
+from marie_operator.testing.kube import Kube
 
 CONFIG_MAPS = "/api/v1/namespaces/default/configmaps"
 CONFIG = Path(__file__).parents[3] / "config"
