@@ -83,6 +83,11 @@ def _name(kind: str, name: str) -> Iterator[str]:
         yield "must be no more than 253 characters"
 
 
+def is_label(name: str) -> bool:
+    """Whether a name is a DNS label."""
+    return _LABEL.fullmatch(name) is not None and len(name) <= 63
+
+
 def qualified(name: str) -> str:
     """What is wrong with a key of labels or annotations; empty for nothing."""
     prefix, _, part = name.rpartition("/")

@@ -17,7 +17,11 @@ _KINDS: dict[tuple[str, str], Strategy] = {
     ("apps", "StatefulSet"): workloads.STATEFUL_SET,
     ("apps", "DaemonSet"): workloads.DAEMON_SET,
     ("batch", "Job"): batch.JOB,
+    ("batch", "CronJob"): batch.CRON_JOB,
     ("networking.k8s.io", "Ingress"): network.INGRESS,
+    ("coordination.k8s.io", "Lease"): small.LEASE,
+    ("policy", "PodDisruptionBudget"): small.BUDGET,
+    ("autoscaling", "HorizontalPodAutoscaler"): small.AUTOSCALER,
 }
 _SPECIFIED = Strategy()
 _WITH_STATUS = Strategy(prepare_create=lambda new, _: new, prepare_update=lambda new, _, __: new)

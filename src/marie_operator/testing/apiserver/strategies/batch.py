@@ -2,8 +2,19 @@
 
 from marie_operator.testing.apiserver.errors import FieldError, Object
 from marie_operator.testing.apiserver.strategies import pods
-from marie_operator.testing.apiserver.strategies.base import Context, Strategy, at, filled, immutable, shown, without
+from marie_operator.testing.apiserver.strategies.base import (
+    Context,
+    Strategy,
+    at,
+    filled,
+    immutable,
+    required,
+    shown,
+    without,
+)
+from marie_operator.testing.apiserver.strategies.containers import invalid, negative, spec_errors, unsupported
 
+_SECONDS = ("activeDeadlineSeconds", "ttlSecondsAfterFinished")
 _UID, _NAME = "batch.kubernetes.io/controller-uid", "batch.kubernetes.io/job-name"
 
 
@@ -32,13 +43,19 @@ def _create(new: Object, _: Context) -> Object:
         meta = template.get("metadata") or {}
         labelled = {**template, "metadata": {**meta, "labels": {**(meta.get("labels") or {}), **own}}}
         spec = {**spec, "selector": {"matchLabels": {_UID: uid}}, "template": labelled}
+        labels = {**(new["metadata"].get("labels") or {}), **own}
+        new = {**new, "metadata": {**new["metadata"], "labels": labels}}
     return {**without(new, "status"), "spec": spec, "status": {}}
 
 
 def _errors(new: Object) -> list[FieldError]:
     spec = (new["spec"].get("template") or {}).get("spec") or {}
-    found = pods.spec_errors(spec, "spec.template.spec")
     policy = spec.get("restartPolicy", "Always")
+    found = [
+        *negative(new["spec"], ("parallelism", "completions", "backoffLimit", *_SECONDS)),
+        *unsupported(new["spec"].get("completionMode", "NonIndexed"), ("NonIndexed", "Indexed"), "spec.completionMode"),
+        *spec_errors({**spec, "restartPolicy": "Never"}, "spec.template.spec"),
+    ]
     if policy == "Always":
         message = 'Required value: valid values: "OnFailure", "Never"'
         found.append(FieldError("FieldValueRequired", message, "spec.template.spec.restartPolicy"))
@@ -54,3 +71,32 @@ def _changed(new: Object, old: Object) -> list[FieldError]:
 
 
 JOB = Strategy(default=_default, prepare_create=_create, validate=_errors, validate_update=_changed)
+
+
+def _schedule(new: Object) -> Object:
+    spec = filled(
+        new.get("spec") or {},
+        concurrencyPolicy="Allow",
+        suspend=False,
+        successfulJobsHistoryLimit=3,
+        failedJobsHistoryLimit=1,
+    )
+    job = spec.get("jobTemplate") or {}
+    template = (job.get("spec") or {}).get("template")
+    if template is not None:
+        spec = {**spec, "jobTemplate": {**job, "spec": {**job["spec"], "template": pods.template(template)}}}
+    return {**new, "spec": spec}
+
+
+def _schedule_errors(new: Object) -> list[FieldError]:
+    text = str(new["spec"].get("schedule", ""))
+    fields = text.split()
+    if not text:
+        return [required("spec.schedule")]
+    if not text.startswith("@") and len(fields) != 5:
+        why = f"expected exactly 5 fields, found {len(fields)}: [{' '.join(fields)}]"
+        return [invalid(text, why, "spec.schedule")]
+    return []
+
+
+CRON_JOB = Strategy(default=_schedule, validate=_schedule_errors, validate_update=lambda new, _: _schedule_errors(new))

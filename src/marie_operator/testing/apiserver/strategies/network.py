@@ -1,5 +1,9 @@
 """Services and Ingresses."""
 
+import re
+from collections.abc import Iterator
+
+from marie_operator.testing.apiserver import formats
 from marie_operator.testing.apiserver.errors import FieldError, Object
 from marie_operator.testing.apiserver.strategies.base import (
     Context,
@@ -9,6 +13,13 @@ from marie_operator.testing.apiserver.strategies.base import (
     never,
     required,
     without,
+)
+from marie_operator.testing.apiserver.strategies.containers import (
+    PORT_RANGE,
+    PROTOCOLS,
+    duplicate,
+    invalid,
+    unsupported,
 )
 
 _EXPOSED = frozenset({"NodePort", "LoadBalancer"})
@@ -69,12 +80,42 @@ def _update(new: Object, old: Object, context: Context) -> Object:
 
 
 def _errors(new: Object) -> list[FieldError]:
-    spec = new["spec"]
-    if not spec.get("ports") and spec["type"] != "ExternalName" and spec.get("clusterIP") != "None":
-        return [required("spec.ports")]
-    if len(spec.get("ports") or ()) > 1:
-        return [required(f"spec.ports[{n}].name") for n, each in enumerate(spec["ports"]) if not each.get("name")]
-    return []
+    return list(_problems(new["spec"]))
+
+
+def _problems(spec: Object) -> Iterator[FieldError]:
+    ports = spec.get("ports") or ()
+    if not ports and spec["type"] != "ExternalName" and spec.get("clusterIP") != "None":
+        yield required("spec.ports")
+    names: set[str] = set()
+    for number, port in enumerate(ports):
+        yield from _port(port, f"spec.ports[{number}]", names, several=len(ports) > 1)
+    yield from unsupported(spec["type"], ("ClusterIP", "ExternalName", "LoadBalancer", "NodePort"), "spec.type")
+    yield from unsupported(spec["sessionAffinity"], ("ClientIP", "None"), "spec.sessionAffinity")
+    if spec["type"] == "ExternalName" and not spec.get("externalName"):
+        yield required("spec.externalName")
+    address = spec.get("clusterIP", "None")
+    if address not in {"None", ""} and not formats.matches("ipv4", address) and not formats.matches("ipv6", address):
+        why = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"
+        yield invalid(address, why, "spec.clusterIPs[0]")
+
+
+def _port(port: Object, at: str, names: set[str], *, several: bool) -> Iterator[FieldError]:
+    name = port.get("name")
+    if several and not name:
+        yield required(f"{at}.name")
+    elif name in names:
+        yield duplicate(name, f"{at}.name")
+    names.add(name or "")
+    if not 1 <= port.get("port", 0) <= 65535:
+        yield invalid(port.get("port", 0), PORT_RANGE, f"{at}.port")
+    yield from unsupported(port.get("protocol", "TCP"), PROTOCOLS, f"{at}.protocol")
+    target = port.get("targetPort", 0)
+    if isinstance(target, str) and not re.fullmatch(r"[-a-z0-9]+", target):
+        why = "must contain only alpha-numeric characters (a-z, 0-9), and hyphens (-)"
+        yield invalid(target, why, f"{at}.targetPort")
+    elif isinstance(target, int) and not 1 <= target <= 65535:
+        yield invalid(target, PORT_RANGE, f"{at}.targetPort")
 
 
 def _changed(new: Object, old: Object) -> list[FieldError]:

@@ -3,6 +3,7 @@
 from typing import Any
 
 from marie_operator.testing.apiserver.errors import FieldError, Object
+from marie_operator.testing.apiserver.strategies import quantity
 from marie_operator.testing.apiserver.strategies.base import (
     Context,
     Strategy,
@@ -13,6 +14,7 @@ from marie_operator.testing.apiserver.strategies.base import (
     spec_changes,
     without,
 )
+from marie_operator.testing.apiserver.strategies.containers import spec_errors
 
 _PROBES = ("livenessProbe", "readinessProbe", "startupProbe")
 _TOLERATED = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
@@ -69,9 +71,15 @@ def _container(container: Object) -> Object:
         if container.get(name):
             changes[name] = _probe(container[name])
     resources = container["resources"]
-    if limits := resources.get("limits"):
-        changes["resources"] = {**resources, "requests": {**limits, **(resources.get("requests") or {})}}
+    if resources.get("limits") or resources.get("requests"):
+        changes["resources"] = _amounts(resources)
     return {**container, **changes} if changes else container
+
+
+def _amounts(resources: Object) -> Object:
+    limits, requests = (quantity.amounts(resources.get(name) or {}) for name in ("limits", "requests"))
+    found = {**resources, "limits": limits, "requests": {**limits, **requests}}
+    return {name: value for name, value in found.items() if value or name not in {"limits", "requests"}}
 
 
 def _variable(variable: Object) -> Object:
@@ -102,38 +110,22 @@ def _volume(volume: Object) -> Object:
     return volume
 
 
-def spec_errors(spec: Object, path: str) -> list[FieldError]:
-    """What is wrong with a pod's spec."""
-    found: list[FieldError] = []
-    if not spec.get("containers"):
-        found.append(required(f"{path}.containers"))
-    names: set[str] = set()
-    for number, container in enumerate(spec.get("containers") or ()):
-        at = f"{path}.containers[{number}]"
-        name = container.get("name")
-        if not name:
-            found.append(required(f"{at}.name"))
-        elif name in names:
-            found.append(FieldError("FieldValueDuplicate", f"Duplicate value: {shown(name)}", f"{at}.name"))
-        names.add(name)
-        if not container.get("image"):
-            found.append(required(f"{at}.image"))
-    return found
-
-
 def template_errors(spec: Object, path: str = "spec") -> list[FieldError]:
     """What is wrong with a workload's selector and template."""
     found = []
-    selector = spec.get("selector") or {}
-    if not spec.get("selector"):
+    selector, given = spec.get("selector"), spec.get("template") or {}
+    labels = (given.get("metadata") or {}).get("labels")
+    if selector is None:
         found.append(required(f"{path}.selector"))
-    labels = ((spec.get("template") or {}).get("metadata") or {}).get("labels") or {}
-    if selector and not (selector.get("matchLabels") or {}).items() <= labels.items():
+    elif not selector:
+        why = "Invalid value: {}: empty selector is invalid for deployment"
+        found.append(FieldError("FieldValueInvalid", why, f"{path}.selector"))
+    if selector is None or not (selector.get("matchLabels") or {}).items() <= (labels or {}).items():
         message = f"Invalid value: {shown(labels)}: `selector` does not match template `labels`"
         found.append(FieldError("FieldValueInvalid", message, f"{path}.template.metadata.labels"))
-    template_spec = (spec.get("template") or {}).get("spec") or {}
-    found += spec_errors(template_spec, f"{path}.template.spec")
+    template_spec = given.get("spec") or {}
     policy = template_spec.get("restartPolicy", "Always")
+    found += spec_errors({**template_spec, "restartPolicy": "Always"}, f"{path}.template.spec")
     if policy != "Always":
         message = f'Unsupported value: "{policy}": supported values: "Always"'
         found.append(FieldError("FieldValueNotSupported", message, f"{path}.template.spec.restartPolicy"))
@@ -166,7 +158,8 @@ def _create(pod: Object, _: Context) -> Object:
 
 def _quality(spec: Object) -> str:
     resources = [each.get("resources") or {} for each in (*spec.get("containers", ()), *spec.get("initContainers", ()))]
-    if not any(each.get("requests") or each.get("limits") for each in resources):
+    counted = [name for each in resources for kind in ("requests", "limits") for name in each.get(kind) or ()]
+    if not {"cpu", "memory"} & set(counted):
         return "BestEffort"
     guaranteed = all(
         {"cpu", "memory"} <= (each.get("limits") or {}).keys() and each.get("requests") == each.get("limits")

@@ -1,8 +1,11 @@
 """Kinds with little to them."""
 
 import base64
+import re
+from dataclasses import replace
 
 from marie_operator.testing.apiserver.errors import FieldError, Object
+from marie_operator.testing.apiserver.strategies import quantity
 from marie_operator.testing.apiserver.strategies.base import (
     PLAIN,
     Context,
@@ -11,8 +14,10 @@ from marie_operator.testing.apiserver.strategies.base import (
     immutable,
     keep_status,
     never,
+    required,
     without,
 )
+from marie_operator.testing.apiserver.strategies.containers import invalid
 
 
 def _namespace(new: Object, _: Context) -> Object:
@@ -46,24 +51,96 @@ def _frozen(new: Object, old: Object) -> list[FieldError]:
     return [*found, *(FieldError("FieldValueForbidden", why, name) for name in changed)]
 
 
+IS_KEY = (
+    "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or 'KEY_NAME',  or "
+    "'key-name', regex used for validation is '[-._a-zA-Z0-9]+')"
+)
+
+
 def _keys(new: Object) -> list[FieldError]:
+    found = []
     for name in ("data", "binaryData"):
-        if new.get(name) is not None and not isinstance(new[name], dict):
-            return [FieldError("FieldValueInvalid", "Invalid value: must be a map", name)]
+        for key in new.get(name) or {}:
+            at = f"{name}[{key}]"
+            if key in {".", ".."}:
+                found.append(invalid(key, f"must not be '{key}'", at))
+            elif not re.fullmatch(r"[-._a-zA-Z0-9]+", key):
+                found.append(invalid(key, IS_KEY, at))
+    twice = sorted((new.get("data") or {}).keys() & (new.get("binaryData") or {}).keys())
+    return [*found, *(invalid(key, "duplicate of key present in binaryData", f"data[{key}]") for key in twice)]
+
+
+_NEEDED = {
+    "kubernetes.io/dockerconfigjson": (".dockerconfigjson",),
+    "kubernetes.io/dockercfg": (".dockercfg",),
+    "kubernetes.io/tls": ("tls.crt", "tls.key"),
+}
+_ACCOUNT = "kubernetes.io/service-account.name"
+
+
+def _secret_errors(new: Object) -> list[FieldError]:
+    data, kind = new.get("data") or {}, str(new.get("type", ""))
+    found = [*_keys(new), *(required(f"data[{key}]") for key in _NEEDED.get(kind, ()) if key not in data)]
+    if kind == "kubernetes.io/basic-auth" and not {"username", "password"} & data.keys():
+        found += [required("data[username]"), required("data[password]")]
+    notes = new["metadata"].get("annotations") or {}
+    if kind == "kubernetes.io/service-account-token" and not notes.get(_ACCOUNT):
+        found.append(required(f"metadata.annotations[{_ACCOUNT}]"))
+    return found
+
+
+def _claim(new: Object) -> Object:
+    spec = filled(new.get("spec") or {}, volumeMode="Filesystem")
+    resources = spec.get("resources") or {}
+    if resources.get("requests"):
+        spec = {**spec, "resources": {**resources, "requests": quantity.amounts(resources["requests"])}}
+    return {**new, "spec": spec}
+
+
+def _claimed(new: Object, _: Context) -> Object:
+    meta = new["metadata"]
+    finalizers = list(dict.fromkeys([*(meta.get("finalizers") or ()), "kubernetes.io/pvc-protection"]))
+    return {**new, "metadata": {**meta, "finalizers": finalizers}, "status": {"phase": "Pending"}}
+
+
+def _claim_errors(new: Object) -> list[FieldError]:
+    spec, found = new["spec"], []
+    if not spec.get("accessModes"):
+        found.append(required("spec.accessModes", "at least 1 access mode is required"))
+    if "storage" not in ((spec.get("resources") or {}).get("requests") or {}):
+        found.append(required("spec.resources[storage]"))
+    return found
+
+
+def _lease_errors(new: Object) -> list[FieldError]:
+    seconds = (new.get("spec") or {}).get("leaseDurationSeconds")
+    if seconds is not None and seconds <= 0:
+        return [invalid(seconds, "must be greater than 0", "spec.leaseDurationSeconds")]
     return []
 
 
+def _budget_errors(new: Object) -> list[FieldError]:
+    spec = new.get("spec") or {}
+    if spec.get("minAvailable") is not None and spec.get("maxUnavailable") is not None:
+        return [invalid(spec, "minAvailable and maxUnavailable cannot be both set", "spec")]
+    return []
+
+
+def _autoscaler(new: Object) -> Object:
+    usage = {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 80}}
+    metrics = [{"type": "Resource", "resource": usage}]
+    return {**new, "spec": filled(new.get("spec") or {}, minReplicas=1, metrics=metrics)}
+
+
 NAMESPACE = Strategy(prepare_create=_namespace, prepare_update=_kept, generation=never)
-SECRET = Strategy(
-    **{
-        **PLAIN.__dict__,
-        "default": _secret,
-        "validate_update": lambda new, old: [*immutable(new, old, "type"), *_frozen(new, old)],
-    }
+SECRET = replace(
+    PLAIN,
+    default=_secret,
+    validate=_secret_errors,
+    validate_update=lambda new, old: [*_secret_errors(new), *immutable(new, old, "type"), *_frozen(new, old)],
 )
-CONFIG_MAP = Strategy(**{**PLAIN.__dict__, "validate": _keys, "validate_update": _frozen})
-CLAIM = Strategy(
-    default=lambda new: {**new, "spec": filled(new.get("spec") or {}, volumeMode="Filesystem")},
-    prepare_create=lambda new, _: {**new, "status": {"phase": "Pending"}},
-    generation=never,
-)
+CONFIG_MAP = replace(PLAIN, validate=_keys, validate_update=lambda new, old: [*_keys(new), *_frozen(new, old)])
+CLAIM = Strategy(default=_claim, prepare_create=_claimed, validate=_claim_errors, generation=never)
+LEASE = replace(PLAIN, validate=_lease_errors, validate_update=lambda new, _: _lease_errors(new))
+BUDGET = Strategy(validate=_budget_errors, validate_update=lambda new, _: _budget_errors(new))
+AUTOSCALER = Strategy(default=_autoscaler, generation=never)

@@ -1,9 +1,16 @@
 """Deployments and what else keeps pods running."""
 
+import re
+
 from marie_operator.testing.apiserver.errors import FieldError, Object
 from marie_operator.testing.apiserver.strategies import pods
 from marie_operator.testing.apiserver.strategies.base import Strategy, filled, immutable, spec_changes, without
+from marie_operator.testing.apiserver.strategies.containers import invalid, negative
 
+IS_PERCENT = (
+    "a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%',  or '93%', regex used for "
+    "validation is '[0-9]+%')"
+)
 _ROLLING = {"maxUnavailable": "25%", "maxSurge": "25%"}
 
 
@@ -24,16 +31,34 @@ def _deployment(new: Object) -> Object:
 
 
 def _errors(new: Object) -> list[FieldError]:
-    found = pods.template_errors(new["spec"])
-    replicas = new["spec"].get("replicas", 0)
-    if replicas < 0:
-        message = f"Invalid value: {replicas}: must be greater than or equal to 0"
-        found.append(FieldError("FieldValueInvalid", message, "spec.replicas"))
+    return [*pods.template_errors(new["spec"]), *negative(new["spec"], ("replicas", "minReadySeconds"))]
+
+
+def _deployment_errors(new: Object) -> list[FieldError]:
+    found, spec = _errors(new), new["spec"]
+    strategy = spec.get("strategy") or {}
+    rolling, at = strategy.get("rollingUpdate"), "spec.strategy.rollingUpdate"
+    if strategy.get("type") == "Recreate" and rolling is not None:
+        why = "Forbidden: may not be specified when strategy `type` is 'Recreate'"
+        found.append(FieldError("FieldValueForbidden", why, at))
+    for name in ("maxUnavailable", "maxSurge"):
+        value = (rolling or {}).get(name)
+        if isinstance(value, str) and not re.fullmatch(r"\d+%", value):
+            found.append(invalid(value, IS_PERCENT, f"{at}.{name}"))
+    if rolling and all(rolling.get(name) in {0, "0%"} for name in ("maxUnavailable", "maxSurge")):
+        found.append(invalid(0, "may not be 0 when `maxSurge` is 0", f"{at}.maxUnavailable"))
+    deadline = spec.get("progressDeadlineSeconds")
+    if deadline is not None and deadline <= (spec.get("minReadySeconds") or 0):
+        found.append(invalid(deadline, "must be greater than minReadySeconds", "spec.progressDeadlineSeconds"))
     return found
 
 
 def _changed(new: Object, old: Object) -> list[FieldError]:
     return [*_errors(new), *immutable(new, old, "spec.selector")]
+
+
+def _deployment_changed(new: Object, old: Object) -> list[FieldError]:
+    return [*_deployment_errors(new), *immutable(new, old, "spec.selector")]
 
 
 def _annotated(new: Object, old: Object) -> bool:
@@ -74,8 +99,8 @@ def _no_replicas(new: Object, _: object) -> Object:
 DEPLOYMENT = Strategy(
     default=_deployment,
     prepare_create=_empty_status,
-    validate=_errors,
-    validate_update=_changed,
+    validate=_deployment_errors,
+    validate_update=_deployment_changed,
     generation=_annotated,
 )
 REPLICA_SET = Strategy(
