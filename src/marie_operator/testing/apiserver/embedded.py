@@ -147,6 +147,8 @@ class EmbeddedApiServer:
         for name in _NAMESPACES:
             self.server.storage.create(namespaces, "", {"metadata": {"name": name}}, options)
             self.server.storage.create(accounts, name, {"metadata": {"name": "default"}}, options)
+        # Nobody was there to see how it came about: a watch from the very first version is too late.
+        self.server.store.compact()
 
     def _context(self, now: str) -> Context:
         return Context(
