@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from marie_operator.marie import client
-from marie_operator.marie.client import Gateway, Unanswered
+from marie_operator.marie.client import Gateway
 from marie_operator.marie.replies import Accepted, NodeState, RefusalKind, Refused, Slots
+from marie_operator.marie.transport import Unanswered
 from tests.marie.wire import INVOICE, KEY, response, wire
 from tests.testing.recording import RECORDINGS
 
@@ -426,7 +427,7 @@ async def test_what_was_never_sent_is_known_not_to_be(ask: str) -> None:
     async with wire() as (server, gateway):
         pass
     async with wire() as (_, other):
-        gateway = Gateway(other._session, server.url)
+        gateway = Gateway(other._transport, server.url)
         answer = await asked(QUESTIONS[ask], gateway)
     _readable(answer, server.url, maybe_sent=False)
 

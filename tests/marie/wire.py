@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import aiohttp
 
 from marie_operator.marie.client import Gateway, Submission
+from marie_operator.marie.transport import HttpTransport
 
 KEY = "mas_EXAMPLE-KEY-000000000000000000000000000000000000000000"
 INVOICE = Submission(uri="s3://marie/extract/one__t=4", queue="extract", planner="extract", ref_type="extract")
@@ -75,7 +76,7 @@ async def wire() -> AsyncIterator[tuple[Wire, Gateway]]:
     end.url = f"http://{host}:{port}"
     async with server:
         async with aiohttp.ClientSession() as session:
-            yield end, Gateway(session, end.url)
+            yield end, Gateway(HttpTransport(session), end.url)
         while end.open:
             await asyncio.wait(end.open)
 

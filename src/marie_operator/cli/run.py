@@ -18,37 +18,29 @@ from prometheus_client import (
 )
 
 from marie_operator import __version__
-from marie_operator.api.mariecluster import MarieCluster
-from marie_operator.api.mariejob import MarieJob
+from marie_operator.cli.assembly import Operator
 from marie_operator.cli.settings import GatewayUrl, Settings, SettingsError, identity
-from marie_operator.controllers import kinds, mariecluster, mariejob
-from marie_operator.marie.gateways import Gateways
+from marie_operator.controllers import kinds, mariejob
+from marie_operator.marie.transport import HttpTransport
 from marie_operator.runtime import (
     ApiError,
     BindError,
-    Cache,
     Client,
     ConfigError,
-    Controller,
     Elector,
-    EventRecorder,
     Forbidden,
     LeadershipLost,
     LoopClock,
     LoopLag,
-    Manager,
     Metrics,
     NotFound,
-    ObjectKey,
     Server,
-    Typed,
     Unauthorized,
     Unreachable,
     metrics_page,
     probes,
 )
 
-CONTROLLER = "marie.ai/operator"
 USER_AGENT = f"marie-operator/{__version__}"
 
 log = structlog.get_logger("marie_operator")
@@ -102,121 +94,54 @@ async def serve(settings: Settings) -> None:
             )
             return await stack.enter_async_context(client)
 
-        gateway_url = GatewayUrl(settings.marie_url_template)
+        name, gateway_url = identity(), GatewayUrl(settings.marie_url_template)
         client = await connected(USER_AGENT)
         await _check(client, settings)
         session = await stack.enter_async_context(aiohttp.ClientSession(trust_env=False))
         # The lease has a connection of its own: nothing else may delay a renewal.
         lease = await connected(f"{USER_AGENT} leader-election") if settings.leader_election else None
         log.info("starting", version=__version__, server=client.url, namespaces=list(settings.namespaces) or "all")
-        await _manager(settings, client, lease, session, gateway_url, clock, metrics).run(stop)
-        log.info("stopped")
-
-
-def _manager(
-    settings: Settings,
-    client: Client,
-    lease: Client | None,
-    session: aiohttp.ClientSession,
-    gateway_url: GatewayUrl,
-    clock: LoopClock,
-    metrics: Metrics,
-) -> Manager:
-    name = identity()
-    elector = None
-    if lease is not None:
-        elector = Elector(
-            lease,
-            namespace=settings.own_namespace(),
-            name=settings.lease_name,
-            identity=name,
+        elector = None
+        if lease is not None:
+            elector = Elector(
+                lease,
+                namespace=settings.own_namespace(),
+                name=settings.lease_name,
+                identity=name,
+                clock=clock,
+                metrics=metrics,
+            )
+        lag = LoopLag(clock=clock, metrics=metrics)
+        operator = Operator(
+            client,
+            elector=elector,
+            transport=HttpTransport(session),
+            lister=mariejob.S3Lister(os.environ),
+            gateway_url=gateway_url.of,
+            namespaces=settings.namespaces,
+            concurrency=settings.concurrency,
+            instance=name,
             clock=clock,
             metrics=metrics,
         )
-    cache = Cache(client, namespaces=settings.namespaces, clock=clock)
-    cache.add(kinds.MARIE_CLUSTERS)
-    cache.add(kinds.MARIE_JOBS, indexes={mariejob.CLUSTER_INDEX: mariejob.by_cluster})
-    mariecluster.add_informers(cache)
-    fence = _unfenced if elector is None else elector.check
-    fenced = client.fenced(fence)
-    events = EventRecorder(fenced, controller=CONTROLLER, instance=name, clock=clock, metrics=metrics)
-    controllers: dict[str, Controller] = {}
-
-    def on_cluster(cluster: ObjectKey) -> None:
-        controllers["cluster"].enqueue(cluster)
-        for job in mariejob.of_cluster(cache[kinds.MARIE_JOBS], cluster):
-            controllers["job"].enqueue(job)
-
-    def on_job(job: ObjectKey) -> None:
-        controllers["job"].enqueue(job)
-
-    gateways = Gateways(session, clock=clock, on_cluster=on_cluster, on_job=on_job, fence=fence)
-    listings = mariejob.Listings(mariejob.S3Lister(os.environ), on_change=on_job)
-    writer = cache.writer(fenced)
-    clusters = Typed(cache[kinds.MARIE_CLUSTERS], MarieCluster.model_validate)
-    controllers["cluster"] = mariecluster.controller(
-        mariecluster.MarieClusterReconciler(
-            clusters=clusters,
-            cache=cache,
-            client=writer,
-            gateways=gateways,
-            gateway_url=gateway_url.of,
-            events=events,
-            clock=clock,
-        ),
-        cache,
-        concurrency=settings.concurrency,
-        clock=clock,
-        metrics=metrics,
-    )
-    controllers["job"] = mariejob.controller(
-        mariejob.MarieJobReconciler(
-            informer=cache[kinds.MARIE_JOBS],
-            jobs=Typed(cache[kinds.MARIE_JOBS], MarieJob.model_validate),
-            sources=mariejob.Sources(
-                clusters=clusters,
-                secrets=mariejob.Secrets(client, clock=clock),
-                gateways=gateways,
-                listings=listings,
-                clock=clock,
-            ),
-            client=writer,
-            events=events,
-        ),
-        cache,
-        concurrency=settings.concurrency,
-        clock=clock,
-        metrics=metrics,
-    )
-    lag = LoopLag(clock=clock, metrics=metrics)
-    return Manager(
-        cache=cache,
-        controllers=list(controllers.values()),
-        standing=[lag.run],
-        leading=[gateways.run, listings.run, events.run],
-        servers=_servers(settings, cache, list(controllers.values()), elector, lag, metrics),
-        elector=elector,
-    )
-
-
-def _unfenced() -> None:
-    """Without leader election, whoever runs may write."""
+        servers = _servers(settings, operator, elector, lag, metrics)
+        await operator.manager(standing=[lag.run], servers=servers).run(stop)
+        log.info("stopped")
 
 
 def _servers(
     settings: Settings,
-    cache: Cache,
-    controllers: list[Controller],
+    operator: Operator,
     elector: Elector | None,
     lag: LoopLag,
     metrics: Metrics,
 ) -> list[Server]:
     def synced() -> str:
-        waiting = [informer for informer in cache.informers() if not informer.synced]
+        waiting = [informer for informer in operator.cache.informers() if not informer.synced]
         return "; ".join(informer.last_error or f"{informer.resource} is being read" for informer in waiting)
 
     def measure() -> None:
-        for controller in controllers:
+        for controller in operator.controllers:
             controller.measure()
 
     live = {"event-loop": lag.problem} | ({} if elector is None else {"leader-election": elector.problem})

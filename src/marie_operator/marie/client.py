@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeVar
 
-import aiohttp
 from pydantic_core import from_json
 
 from marie_operator.marie import replies
@@ -22,11 +21,10 @@ from marie_operator.marie.replies import (
     SubmitReply,
     Unreadable,
 )
+from marie_operator.marie.transport import TIMEOUT, Request, Response, Transport, Unanswered
 
 T = TypeVar("T")
 
-TIMEOUT = 10.0
-CONNECT_TIMEOUT = 5.0
 LIST_TIMEOUT = 60.0
 LIST_BUDGET = 64 << 20
 """Bytes of a list that are read; the completed one grows for ever, by about 3 kB for each document."""
@@ -46,19 +44,6 @@ _SEARCHED = (
 
 Active stands twice because a task goes to and fro between active and retry.
 """
-_NOT_SENT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL)
-
-
-class Unanswered(Exception):  # noqa: N818
-    """No usable answer came; the message says what was seen.
-
-    Attributes:
-        maybe_sent: Whether the gateway may have acted on the request.
-    """
-
-    def __init__(self, message: str, *, maybe_sent: bool) -> None:
-        super().__init__(message)
-        self.maybe_sent = maybe_sent
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,12 +87,12 @@ class Gateway:
     """One gateway.
 
     Args:
-        session: Makes the requests.
+        transport: Carries the requests.
         url: Scheme, host, port and any prefix.
     """
 
-    def __init__(self, session: aiohttp.ClientSession, url: str) -> None:
-        self._session = session
+    def __init__(self, transport: Transport, url: str) -> None:
+        self._transport = transport
         self.url = url.rstrip("/")
 
     async def submit(self, submission: Submission, *, ref_id: str, api_key: str) -> SubmitReply:
@@ -158,7 +143,7 @@ class Gateway:
         """
         rows, kept, read = Rows(), [], 0
         async with self._exchange("GET", f"/api/jobs/{state}", timeout=LIST_TIMEOUT) as response:
-            async for chunk in response.content.iter_any():
+            async for chunk in response.chunks:
                 kept += [node for node in rows.feed(chunk) if keep(node)]
                 read += len(chunk)
                 if read > LIST_BUDGET:
@@ -224,7 +209,7 @@ class Gateway:
     ) -> T:
         content = bytearray()
         async with self._exchange(method, path, body=body, key=key) as response:
-            async for chunk in response.content.iter_any():
+            async for chunk in response.chunks:
                 content += chunk
                 if len(content) > REPLY_BUDGET:
                     raise Unreadable(f"a reply of more than {REPLY_BUDGET >> 20} MiB")
@@ -237,22 +222,12 @@ class Gateway:
     @asynccontextmanager
     async def _exchange(
         self, method: str, path: str, *, body: Json = None, key: str = "", timeout: float = TIMEOUT
-    ) -> AsyncIterator[aiohttp.ClientResponse]:
+    ) -> AsyncIterator[Response]:
         """A request and its response, whatever goes wrong with either as one error with a sentence."""
-        limits = aiohttp.ClientTimeout(total=timeout, connect=CONNECT_TIMEOUT, sock_read=TIMEOUT)
-        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        request = Request(method, self.url, path, body=body, key=key, timeout=timeout)
         try:
-            async with self._session.request(
-                method, self.url + path, json=body, headers=headers, timeout=limits, allow_redirects=False
-            ) as response:
+            async with self._transport.exchange(request) as response:
                 yield response
-        except _NOT_SENT as error:
-            raise Unanswered(f"{self.url} cannot be reached: {error}", maybe_sent=False) from error
-        except TimeoutError as error:
-            raise Unanswered(f"{self.url}{path} did not answer in time", maybe_sent=True) from error
-        except (aiohttp.ClientError, OSError) as error:
-            said = replies.redacted(str(error)) or type(error).__name__
-            raise Unanswered(f"{self.url}{path} broke off: {said}", maybe_sent=True) from error
         except Unreadable as error:
             raise Unanswered(f"{self.url}{path} answered {error}", maybe_sent=True) from error
 

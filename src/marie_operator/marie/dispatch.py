@@ -5,10 +5,11 @@ from collections.abc import Callable
 
 import structlog
 
-from marie_operator.marie.client import Found, Gateway, Unanswered
+from marie_operator.marie.client import Found, Gateway
 from marie_operator.marie.document import Document, DocumentState
 from marie_operator.marie.replies import RefusalKind, Refused
 from marie_operator.marie.roster import Roster
+from marie_operator.marie.transport import Unanswered
 from marie_operator.runtime.clock import Clock
 from marie_operator.runtime.errors import NotLeader
 from marie_operator.runtime.resource import ObjectKey

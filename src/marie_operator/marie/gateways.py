@@ -4,12 +4,12 @@ import asyncio
 import contextvars
 from collections.abc import Callable, Mapping, Sequence
 
-import aiohttp
 import structlog
 
 from marie_operator.marie.client import Gateway, Submission
 from marie_operator.marie.document import Document, DocumentState, DocumentView, Ticket
 from marie_operator.marie.monitor import MAX_BACKOFF, GatewayView, Monitor
+from marie_operator.marie.transport import Transport
 from marie_operator.runtime.clock import Clock
 from marie_operator.runtime.resource import ObjectKey
 
@@ -25,7 +25,7 @@ class Gateways:
     again when that changes.
 
     Args:
-        session: Makes the requests to all gateways.
+        transport: Carries the requests to all gateways.
         clock: For the monitors.
         on_cluster: Called with a cluster when the view of its gateway has changed, or began anew.
         on_job: Called with a job when one of its documents has moved.
@@ -34,14 +34,14 @@ class Gateways:
 
     def __init__(
         self,
-        session: aiohttp.ClientSession,
+        transport: Transport,
         *,
         clock: Clock,
         on_cluster: Callable[[ObjectKey], None],
         on_job: Callable[[ObjectKey], None],
         fence: Callable[[], None] = lambda: None,
     ) -> None:
-        self._session = session
+        self._transport = transport
         self._clock = clock
         self._on_cluster = on_cluster
         self._on_job = on_job
@@ -58,7 +58,7 @@ class Gateways:
             return
         self.forget(cluster)
         self._monitors[cluster] = Monitor(
-            Gateway(self._session, url),
+            Gateway(self._transport, url),
             clock=self._clock,
             on_gateway=lambda: self._on_cluster(cluster),
             on_job=self._on_job,

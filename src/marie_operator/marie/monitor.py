@@ -8,12 +8,13 @@ from datetime import datetime
 
 import structlog
 
-from marie_operator.marie.client import Gateway, Unanswered
+from marie_operator.marie.client import Gateway
 from marie_operator.marie.dispatch import Dispatch
 from marie_operator.marie.document import ENDED, DocumentState, DocumentView, Ticket
 from marie_operator.marie.progress import Progress
 from marie_operator.marie.replies import Debug
 from marie_operator.marie.roster import Roster
+from marie_operator.marie.transport import Unanswered
 from marie_operator.runtime.clock import Clock
 from marie_operator.runtime.resource import ObjectKey
 

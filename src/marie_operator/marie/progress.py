@@ -6,11 +6,12 @@ from collections.abc import Collection, Sequence
 
 import structlog
 
-from marie_operator.marie.client import Gateway, Unanswered
+from marie_operator.marie.client import Gateway
 from marie_operator.marie.document import Document
 from marie_operator.marie.listing import Listing
 from marie_operator.marie.replies import UNFINISHED, Node, NodeState
 from marie_operator.marie.roster import Roster
+from marie_operator.marie.transport import Unanswered
 from marie_operator.runtime.clock import Clock
 
 log = structlog.get_logger(__name__)

@@ -9,25 +9,20 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Protocol, Self
 
-import aiohttp
 from pydantic_core import from_json
 
 from marie_operator.runtime import connection as connections
 from marie_operator.runtime.clock import Clock
-from marie_operator.runtime.connection import Connection
 from marie_operator.runtime.errors import ApiError, Expired, Unauthorized, Unreachable, from_status
 from marie_operator.runtime.resource import Object, ObjectKey, Resource
+from marie_operator.runtime.transport import HttpTransport, Reply, Request, Transport
 
-CONNECT_TIMEOUT = 10.0
-READ_TIMEOUT = 30.0
-"""Seconds without a byte after which a call, other than a watch, is given up."""
 WATCH_GRACE = 5.0
 """Seconds beyond the server's own timeout after which a silent watch is taken for dead (W-13)."""
 MAX_RETRIES = 10
 CONNECTION_RETRIES = 2
-CALL_CONNECTIONS = 32
 _IDEMPOTENT = frozenset({"GET", "PUT", "DELETE"})
 
 
@@ -68,8 +63,7 @@ class Client:
     """Calls one API server.
 
     Args:
-        connection: Where and as whom.
-        user_agent: Names the program in the server's audit log.
+        transport: Carries the requests; closed with the client.
         clock: For durations.
         metrics: Counts requests; None for none.
         jitter: Yields numbers in [0, 1); spreads retries.
@@ -77,23 +71,17 @@ class Client:
 
     def __init__(
         self,
-        connection: Connection,
+        transport: Transport,
         *,
-        user_agent: str,
         clock: Clock,
         metrics: RequestMetrics | None = None,
         jitter: Callable[[], float] = random.random,
     ) -> None:
-        self._connection = connection
+        self._transport = transport
         self._clock = clock
         self._metrics = metrics
         self._jitter = jitter
         self._check: Callable[[], None] | None = None
-        headers = {"User-Agent": user_agent, "Accept": "application/json"}
-        # One pool for calls, bounded so that a burst queues here and not on the server (W-23); watches hold their
-        # connection for minutes and must never wait behind calls.
-        self._calls = aiohttp.ClientSession(connector=connection.connector(CALL_CONNECTIONS), headers=headers)
-        self._watches = aiohttp.ClientSession(connector=connection.connector(0), headers=headers)
 
     @classmethod
     async def connect(
@@ -111,12 +99,12 @@ class Client:
             ConfigError: no usable configuration.
         """
         connection = await connections.load(kubeconfig=kubeconfig, context=context)
-        return cls(connection, user_agent=user_agent, clock=clock, metrics=metrics)
+        return cls(HttpTransport(connection, user_agent=user_agent), clock=clock, metrics=metrics)
 
     @property
     def url(self) -> str:
         """The API server's address."""
-        return self._connection.url
+        return self._transport.url
 
     async def __aenter__(self) -> Self:
         return self
@@ -128,8 +116,7 @@ class Client:
 
     async def close(self) -> None:
         """End every connection; also those of ``fenced`` views."""
-        await self._calls.close()
-        await self._watches.close()
+        await self._transport.close()
 
     def fenced(self, check: Callable[[], None]) -> "Client":
         """A view of this client whose writes first call ``check``, which raises to refuse them."""
@@ -238,24 +225,19 @@ class Client:
             sendInitialEvents="true" if send_initial_events else "",
             resourceVersionMatch="NotOlderThan" if send_initial_events else "",
         )
-        path = resource.path(namespace)
-        limits = aiohttp.ClientTimeout(total=None, connect=CONNECT_TIMEOUT, sock_read=timeout + WATCH_GRACE)
-        request = f"watch {path}"
+        request = Request("GET", resource.path(namespace), query)
         started = self._clock.monotonic()
-        try:
-            async with self._watches.get(
-                self._connection.url + path, params=query, timeout=limits, **await self._options()
-            ) as response:
-                self._count("GET", str(response.status), started)
-                if response.status != 200:
-                    raise await _error(response, request)
-                async for line in _lines(response.content):
-                    event = from_json(line)
-                    if event["type"] == "ERROR":
-                        raise from_status(int(event["object"].get("code", 500)), event["object"], request=request)
-                    yield WatchEvent(event["type"], event["object"])
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise Unreachable(f"{request}: {_sentence(error)}", maybe_sent=True) from error
+        async with self._transport.stream(request, silence=timeout + WATCH_GRACE) as stream:
+            self._count("GET", str(stream.status), started)
+            if stream.status != 200:
+                content = b"".join([chunk async for chunk in stream.chunks])
+                raise _error(Reply(stream.status, content, stream.retry_after), f"watch {request.path}")
+            async for line in _lines(stream.chunks):
+                event = from_json(line)
+                if event["type"] == "ERROR":
+                    code = int(event["object"].get("code", 500))
+                    raise from_status(code, event["object"], request=f"watch {request.path}")
+                yield WatchEvent(event["type"], event["object"])
 
     async def create(self, resource: Resource, obj: Object) -> Object:
         """Create an object; a POST is sent at most once.
@@ -365,13 +347,13 @@ class Client:
         connection tells nothing, so only what may safely happen twice is sent again.
         """
         data = None if body is None else json.dumps(body, separators=(",", ":")).encode()
-        headers = {} if data is None else {"Content-Type": content_type}
+        request = Request(method, path, query or {}, data, content_type)
         retries, broken, renewed = 0, 0, False
         while True:
             if check is not None:
                 check()
             try:
-                return await self._attempt(method, path, query or {}, data, headers)
+                return await self._attempt(request)
             except Unauthorized:
                 # A rotated token is on disk before the old one expires; the loader only looks once a minute.
                 if renewed:
@@ -389,46 +371,25 @@ class Client:
                 broken += 1
                 await asyncio.sleep(0.1 * 2**broken * (1 + self._jitter()))
 
-    async def _attempt(
-        self, method: str, path: str, query: Mapping[str, str], data: bytes | None, headers: Mapping[str, str]
-    ) -> Object:
-        request = f"{method} {path}"
-        limits = aiohttp.ClientTimeout(total=None, connect=CONNECT_TIMEOUT, sock_read=READ_TIMEOUT)
+    async def _attempt(self, request: Request) -> Object:
         started = self._clock.monotonic()
-        options = await self._options()
-        options["headers"] = {**options["headers"], **headers}
         try:
-            async with self._calls.request(
-                method, self._connection.url + path, params=query, data=data, timeout=limits, **options
-            ) as response:
-                self._count(method, str(response.status), started)
-                if response.status >= 300:
-                    raise await _error(response, request)
-                content = await response.read()
-        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
-            self._count(method, "<error>", started)
-            raise Unreachable(f"{request}: {_sentence(error)}", maybe_sent=False) from error
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            self._count(method, "<error>", started)
-            raise Unreachable(f"{request}: {_sentence(error)}", maybe_sent=True) from error
+            reply = await self._transport.exchange(request)
+        except Unreachable:
+            self._count(request.method, "<error>", started)
+            raise
+        self._count(request.method, str(reply.status), started)
+        if reply.status >= 300:
+            raise _error(reply, str(request))
         try:
-            decoded: Object = from_json(content)
+            decoded: Object = from_json(reply.body)
         except ValueError as error:
             raise Unreachable(f"{request}: the answer is not JSON", maybe_sent=True) from error
         return decoded
 
-    async def _options(self) -> dict[str, Any]:
-        authorization = await self._connection.authorization()
-        return {
-            "headers": {"Authorization": authorization} if authorization else {},
-            "proxy": self._connection.proxy,
-            "server_hostname": self._connection.server_name,
-            "allow_redirects": False,
-        }
-
     def _count(self, method: str, code: str, started: float) -> None:
         if self._metrics is not None:
-            host = self._connection.url.partition("://")[2]
+            host = self._transport.url.partition("://")[2]
             self._metrics.request(code=code, method=method, host=host, seconds=self._clock.monotonic() - started)
 
 
@@ -436,10 +397,10 @@ def _query(**parameters: str) -> dict[str, str]:
     return {name: value for name, value in parameters.items() if value}
 
 
-async def _lines(stream: aiohttp.StreamReader) -> AsyncIterator[bytes]:
+async def _lines(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     """Lines of any length: the reader's own limit is below what an object may measure (python-clients 1.3)."""
     pending = bytearray()
-    async for chunk in stream.iter_any():
+    async for chunk in chunks:
         pending += chunk
         if b"\n" in chunk:
             *complete, rest = pending.split(b"\n")
@@ -449,20 +410,10 @@ async def _lines(stream: aiohttp.StreamReader) -> AsyncIterator[bytes]:
                     yield bytes(line)
 
 
-async def _error(response: aiohttp.ClientResponse, request: str) -> ApiError:
-    content = await response.read()
+def _error(reply: Reply, request: str) -> ApiError:
     try:
-        status = from_json(content)
+        status = from_json(reply.body)
     except ValueError:
-        status = {"message": content[:200].decode(errors="replace").strip()}
-    after = response.headers.get("Retry-After", "")
-    seconds = float(after) if after.isdigit() else None
-    return from_status(
-        response.status, status if isinstance(status, dict) else {}, request=request, retry_after=seconds
-    )
-
-
-def _sentence(error: BaseException) -> str:
-    if isinstance(error, TimeoutError):
-        return "no answer in time"
-    return str(error) or type(error).__name__
+        status = {"message": reply.body[:200].decode(errors="replace").strip()}
+    found = status if isinstance(status, dict) else {}
+    return from_status(reply.status, found, request=request, retry_after=reply.retry_after)

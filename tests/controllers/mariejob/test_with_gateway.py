@@ -17,6 +17,7 @@ from marie_operator.api.mariejob import MarieJob
 from marie_operator.controllers import kinds
 from marie_operator.controllers.mariejob import Listings, MarieJobReconciler, Secrets, Sources, by_cluster
 from marie_operator.marie.gateways import Gateways
+from marie_operator.marie.transport import HttpTransport
 from marie_operator.runtime import Controller, Metrics, Typed, asked_for
 from marie_operator.runtime.resource import SECRETS, Object, ObjectKey
 from marie_operator.testing.gateway import Fault, Outcome, SimulatedGateways, SimulatedMarie
@@ -88,7 +89,7 @@ async def operator(stage: Stage) -> AsyncIterator[Gateways]:
 
     async with aiohttp.ClientSession() as session:
         gateways = Gateways(
-            session,
+            HttpTransport(session),
             clock=clock,
             on_cluster=lambda _cluster: enqueue(KEY),
             on_job=enqueue,

@@ -9,11 +9,12 @@ from marie_operator.controllers.mariejob.gather import Sources
 from marie_operator.controllers.mariejob.listing import Listings
 from marie_operator.controllers.mariejob.reconciler import MarieJobReconciler
 from marie_operator.controllers.mariejob.secrets import Secrets
-from marie_operator.controllers.mariejob.store import S3Lister
+from marie_operator.controllers.mariejob.store import Lister, S3Lister
 from marie_operator.controllers.mariejob.wiring import CLUSTER_INDEX, by_cluster, controller, of_cluster
 
 __all__ = [
     "CLUSTER_INDEX",
+    "Lister",
     "Listings",
     "MarieJobReconciler",
     "S3Lister",

@@ -1,0 +1,144 @@
+"""The operator, put together from what it is given: a process gives it sockets, a simulation gives it itself."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+from marie_operator.api.mariecluster import MarieCluster
+from marie_operator.api.mariejob import MarieJob
+from marie_operator.controllers import kinds, mariecluster, mariejob
+from marie_operator.marie.gateways import Gateways
+from marie_operator.marie.transport import Transport
+from marie_operator.runtime import (
+    Cache,
+    Client,
+    Clock,
+    Controller,
+    Elector,
+    EventRecorder,
+    Manager,
+    Metrics,
+    ObjectKey,
+    Typed,
+)
+
+CONTROLLER = "marie.ai/operator"
+
+
+class Operator:
+    """Both controllers with their cache, gateways and events.
+
+    Args:
+        client: Reads and writes.
+        elector: Says who may write; None for whoever runs.
+        transport: Carries requests to gateways.
+        lister: Reads pages of keys from object stores.
+        gateway_url: Where a cluster's gateway is reached, from its key and its Service's URL.
+        namespaces: Which to watch; empty for all.
+        concurrency: Reconciles of each kind at the same time.
+        instance: Names this process in events.
+        clock: For every wait and age.
+        metrics: Where it counts.
+
+    Attributes:
+        cache: Its informers.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        *,
+        elector: Elector | None,
+        transport: Transport,
+        lister: mariejob.Lister,
+        gateway_url: Callable[[ObjectKey, str], str],
+        namespaces: Sequence[str],
+        concurrency: int,
+        instance: str,
+        clock: Clock,
+        metrics: Metrics,
+    ) -> None:
+        self._elector = elector
+        self.cache = cache = Cache(client, namespaces=namespaces, clock=clock)
+        cache.add(kinds.MARIE_CLUSTERS)
+        cache.add(kinds.MARIE_JOBS, indexes={mariejob.CLUSTER_INDEX: mariejob.by_cluster})
+        mariecluster.add_informers(cache)
+        fence = _unfenced if elector is None else elector.check
+        fenced = client.fenced(fence)
+        writer = cache.writer(fenced)
+        self._events = EventRecorder(fenced, controller=CONTROLLER, instance=instance, clock=clock, metrics=metrics)
+        self._gateways = Gateways(transport, clock=clock, on_cluster=self._on_cluster, on_job=self._on_job, fence=fence)
+        self._listings = mariejob.Listings(lister, on_change=self._on_job)
+        clusters = Typed(cache[kinds.MARIE_CLUSTERS], MarieCluster.model_validate)
+        self._clusters = mariecluster.controller(
+            mariecluster.MarieClusterReconciler(
+                clusters=clusters,
+                cache=cache,
+                client=writer,
+                gateways=self._gateways,
+                gateway_url=gateway_url,
+                events=self._events,
+                clock=clock,
+            ),
+            cache,
+            concurrency=concurrency,
+            clock=clock,
+            metrics=metrics,
+        )
+        self._jobs = mariejob.controller(
+            mariejob.MarieJobReconciler(
+                informer=cache[kinds.MARIE_JOBS],
+                jobs=Typed(cache[kinds.MARIE_JOBS], MarieJob.model_validate),
+                sources=mariejob.Sources(
+                    clusters=clusters,
+                    secrets=mariejob.Secrets(client, clock=clock),
+                    gateways=self._gateways,
+                    listings=self._listings,
+                    clock=clock,
+                ),
+                client=writer,
+                events=self._events,
+            ),
+            cache,
+            concurrency=concurrency,
+            clock=clock,
+            metrics=metrics,
+        )
+
+    @property
+    def controllers(self) -> Sequence[Controller]:
+        """Of clusters, then of jobs."""
+        return self._clusters, self._jobs
+
+    def manager(
+        self,
+        *,
+        standing: Sequence[Callable[[], Awaitable[None]]] = (),
+        servers: Sequence[AbstractAsyncContextManager[Any]] = (),
+    ) -> Manager:
+        """What runs it.
+
+        Args:
+            standing: Background work beside it.
+            servers: Endpoints beside it.
+        """
+        return Manager(
+            cache=self.cache,
+            controllers=self.controllers,
+            standing=standing,
+            leading=[self._gateways.run, self._listings.run, self._events.run],
+            servers=servers,
+            elector=self._elector,
+        )
+
+    def _on_cluster(self, cluster: ObjectKey) -> None:
+        self._clusters.enqueue(cluster)
+        for job in mariejob.of_cluster(self.cache[kinds.MARIE_JOBS], cluster):
+            self._jobs.enqueue(job)
+
+    def _on_job(self, job: ObjectKey) -> None:
+        self._jobs.enqueue(job)
+
+
+def _unfenced() -> None:
+    """Without leader election, whoever runs may write."""

@@ -1,0 +1,190 @@
+"""How requests reach the API server: what carries them is a collaborator, so that a simulation can be the network."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import aiohttp
+
+from marie_operator.runtime.connection import Connection
+from marie_operator.runtime.errors import Unreachable
+
+CONNECT_TIMEOUT = 10.0
+READ_TIMEOUT = 30.0
+"""Seconds without a byte after which a call, other than a watch, is given up."""
+CALL_CONNECTIONS = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request.
+
+    Attributes:
+        method: In capitals.
+        path: Without the server's address.
+        query: Not yet encoded.
+        body: None where there is none.
+        content_type: Of the body.
+    """
+
+    method: str
+    path: str
+    query: Mapping[str, str] = field(default_factory=dict)
+    body: bytes | None = None
+    content_type: str = "application/json"
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.path}"
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A whole answer.
+
+    Attributes:
+        status: Of HTTP.
+        body: As received.
+        retry_after: Seconds that the server asks to wait; None where it names none.
+    """
+
+    status: int
+    body: bytes
+    retry_after: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """An answer that goes on.
+
+    Attributes:
+        status: Of HTTP.
+        chunks: What comes, in pieces of any size; its end is the answer's.
+        retry_after: Seconds that the server asks to wait; None where it names none.
+    """
+
+    status: int
+    chunks: AsyncIterator[bytes]
+    retry_after: float | None = None
+
+
+class Transport(Protocol):
+    """Carries requests to one API server."""
+
+    @property
+    def url(self) -> str:
+        """The API server's address, to be shown."""
+        ...
+
+    async def exchange(self, request: Request) -> Reply:
+        """Send a request and read the whole answer.
+
+        Raises:
+            Unreachable: none came.
+        """
+        ...
+
+    def stream(self, request: Request, *, silence: float) -> AbstractAsyncContextManager[Stream]:
+        """Send a request and read the answer as it comes; leaving it ends the request.
+
+        Args:
+            request: What to ask.
+            silence: Seconds without a byte after which the connection is taken for dead (W-13).
+
+        Raises:
+            Unreachable: no answer came, or it broke off; also out of ``chunks``.
+        """
+        ...
+
+    async def close(self) -> None:
+        """End every connection."""
+        ...
+
+
+class HttpTransport:
+    """Over HTTP, to a server that kubectl would use.
+
+    Args:
+        connection: Where and as whom.
+        user_agent: Names the program in the server's audit log.
+    """
+
+    def __init__(self, connection: Connection, *, user_agent: str) -> None:
+        self._connection = connection
+        headers = {"User-Agent": user_agent, "Accept": "application/json"}
+        # One pool for calls, bounded so that a burst queues here and not on the server (W-23); watches hold their
+        # connection for minutes and must never wait behind calls.
+        self._calls = aiohttp.ClientSession(connector=connection.connector(CALL_CONNECTIONS), headers=headers)
+        self._watches = aiohttp.ClientSession(connector=connection.connector(0), headers=headers)
+
+    @property
+    def url(self) -> str:
+        """The API server's address."""
+        return self._connection.url
+
+    async def exchange(self, request: Request) -> Reply:
+        """Send a request and read the whole answer.
+
+        Raises:
+            Unreachable: none came.
+        """
+        async with self._sent(self._calls, request, silence=READ_TIMEOUT) as response:
+            return Reply(response.status, await response.read(), _retry_after(response))
+
+    @asynccontextmanager
+    async def stream(self, request: Request, *, silence: float) -> AsyncIterator[Stream]:
+        """Send a request and read the answer as it comes; leaving it ends the request.
+
+        Raises:
+            Unreachable: no answer came, or it broke off; also out of ``chunks``.
+        """
+        async with self._sent(self._watches, request, silence=silence) as response:
+            yield Stream(response.status, response.content.iter_any(), _retry_after(response))
+
+    async def close(self) -> None:
+        """End every connection."""
+        await self._calls.close()
+        await self._watches.close()
+
+    @asynccontextmanager
+    async def _sent(
+        self, session: aiohttp.ClientSession, request: Request, *, silence: float
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        limits = aiohttp.ClientTimeout(total=None, connect=CONNECT_TIMEOUT, sock_read=silence)
+        options = await self._options(request)
+        try:
+            async with session.request(
+                request.method,
+                self._connection.url + request.path,
+                params=request.query,
+                data=request.body,
+                timeout=limits,
+                **options,
+            ) as response:
+                yield response
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+            raise Unreachable(f"{request}: {_sentence(error)}", maybe_sent=False) from error
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise Unreachable(f"{request}: {_sentence(error)}", maybe_sent=True) from error
+
+    async def _options(self, request: Request) -> dict[str, Any]:
+        headers = {} if request.body is None else {"Content-Type": request.content_type}
+        if authorization := await self._connection.authorization():
+            headers["Authorization"] = authorization
+        return {
+            "headers": headers,
+            "proxy": self._connection.proxy,
+            "server_hostname": self._connection.server_name,
+            "allow_redirects": False,
+        }
+
+
+def _retry_after(response: aiohttp.ClientResponse) -> float | None:
+    seconds = response.headers.get("Retry-After", "")
+    return float(seconds) if seconds.isdigit() else None
+
+
+def _sentence(error: BaseException) -> str:
+    if isinstance(error, TimeoutError):
+        return "no answer in time"
+    return str(error) or type(error).__name__
