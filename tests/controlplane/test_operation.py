@@ -56,9 +56,14 @@ async def test_a_standby_takes_over_at_once_after_a_clean_stop_and_in_time_after
     await world.until("the second leads", lambda: leads(second), timeout=6)
 
     third = world.new_operator("--leader-election", *lease)
-    await third.start()
-    await second.kill()
     world.operator = third
+    await third.start()
+
+    async def waits() -> bool:
+        return "waiting for the lease" in third.log
+
+    await world.until("the third waits", waits)
+    await second.kill()
     await world.until("the third leads", lambda: leads(third), timeout=25)
     await world.create(cluster("c"))
     await world.condition("marieclusters", "c", "Ready")

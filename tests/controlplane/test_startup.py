@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import socket
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 import pytest_asyncio
 
 from marie_operator.testing.controlplane import OPERATOR, ControlPlane
-from tests.controlplane.world import Stage, World
+from tests.controlplane.world import Stage
 
 pytestmark = pytest.mark.real
 
@@ -112,14 +113,14 @@ async def test_an_account_without_rights(bare: ControlPlane) -> None:
     assert "config/rbac" in message
 
 
-async def test_an_address_that_is_taken(stage: Stage, world: World) -> None:
-    taken = f"127.0.0.1:{world.operator.metrics}"
-    message = await refused(
-        f"--kubeconfig={stage.plane.kubeconfig(OPERATOR)}",
-        f"--namespaces={world.namespace}",
-        f"--metrics-bind-address={taken}",
-        "--health-probe-bind-address=0",
-    )
+async def test_an_address_that_is_taken(stage: Stage) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        taken = f"127.0.0.1:{listener.getsockname()[1]}"
+        message = await refused(
+            f"--kubeconfig={stage.plane.kubeconfig(OPERATOR)}",
+            f"--metrics-bind-address={taken}",
+            "--health-probe-bind-address=0",
+        )
     assert f"cannot listen on {taken}" in message
     assert "METRICS_BIND_ADDRESS" in message
 

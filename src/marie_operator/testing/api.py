@@ -4,9 +4,10 @@ import asyncio
 import json
 import ssl
 from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import aiohttp
 import yaml
@@ -37,11 +38,41 @@ class ApiUnreachable(ConnectionError):  # noqa: N818
     """No answer came; the request may have been carried out."""
 
 
-class Api:
-    """Calls an API server with a bearer token.
+class Wire(Protocol):
+    """Carries requests to an API server."""
+
+    async def send(self, method: str, target: str, body: bytes | None, content_type: str) -> tuple[int, bytes]:
+        """One request; the answer's status and body.
+
+        Raises:
+            ApiUnreachable: there is no answer.
+        """
+        ...
+
+    def stream(self, target: str) -> AbstractAsyncContextManager[tuple[int, AsyncIterator[bytes]]]:
+        """An answer that goes on: its status, and what comes of its body.
+
+        Raises:
+            ApiUnreachable: there is no answer, or it breaks off; also out of the iterator.
+        """
+        ...
+
+    async def __aenter__(self) -> Self:
+        """Open it."""
+        ...
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Close it."""
+        ...
+
+
+class HttpWire:
+    """Over HTTP, with a bearer token.
 
     Args:
-        url: Its address.
+        url: The server's address.
         ca: The certificate to trust; None for a server without TLS.
         token: Who calls.
     """
@@ -51,13 +82,6 @@ class Api:
         self._tls = ssl.create_default_context(cafile=str(ca)) if ca is not None else True
         self._headers = {"Authorization": f"Bearer {token}"}
         self._session: aiohttp.ClientSession | None = None
-
-    @classmethod
-    def of_kubeconfig(cls, path: Path) -> "Api":
-        """From a kubeconfig with one cluster, a CA file and a token."""
-        config = yaml.safe_load(path.read_text(encoding="utf-8"))
-        cluster, user = config["clusters"][0]["cluster"], config["users"][0]["user"]
-        return cls(cluster["server"], ca=Path(cluster["certificate-authority"]), token=user["token"])
 
     async def __aenter__(self) -> Self:
         connector = aiohttp.TCPConnector(limit=0, ssl=self._tls)
@@ -70,6 +94,64 @@ class Api:
         if self._session is not None:
             await self._session.close()
 
+    async def send(self, method: str, target: str, body: bytes | None, content_type: str) -> tuple[int, bytes]:
+        """One request; the answer's status and body.
+
+        Raises:
+            ApiUnreachable: there is no answer.
+        """
+        headers = {"Content-Type": content_type}
+        try:
+            async with self._entered().request(method, target, data=body, headers=headers) as response:
+                return response.status, await response.read()
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise ApiUnreachable(f"{method} {self._url}{target}: {error!r}") from error
+
+    @asynccontextmanager
+    async def stream(self, target: str) -> AsyncIterator[tuple[int, AsyncIterator[bytes]]]:
+        """An answer that goes on: its status, and what comes of its body.
+
+        Raises:
+            ApiUnreachable: there is no answer, or it breaks off; also out of the iterator.
+        """
+        try:
+            async with self._entered().get(target, timeout=aiohttp.ClientTimeout(total=None)) as response:
+                yield response.status, response.content.iter_any()
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise ApiUnreachable(f"GET {self._url}{target}: {error!r}") from error
+
+    def _entered(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            raise RuntimeError("enter the client first")
+        return self._session
+
+
+class Api:
+    """Calls an API server.
+
+    Args:
+        wire: Carries the requests; open while the client is entered.
+    """
+
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
+
+    @classmethod
+    def of_kubeconfig(cls, path: Path) -> "Api":
+        """From a kubeconfig with one cluster, a CA file and a token."""
+        config = yaml.safe_load(path.read_text(encoding="utf-8"))
+        cluster, user = config["clusters"][0]["cluster"], config["users"][0]["user"]
+        return cls(HttpWire(cluster["server"], ca=Path(cluster["certificate-authority"]), token=user["token"]))
+
+    async def __aenter__(self) -> Self:
+        await self._wire.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self._wire.__aexit__(kind, error, traceback)
+
     async def call(self, method: str, path: str, body: Any = None, *, content_type: str = "application/json") -> Any:
         """One request.
 
@@ -77,14 +159,8 @@ class Api:
             ApiStatus: the answer is an error.
             ApiUnreachable: there is no answer.
         """
-        data = None if body is None else json.dumps(body)
-        headers = {"Content-Type": content_type}
-        try:
-            async with self._entered().request(method, path, data=data, headers=headers) as response:
-                content = await response.read()
-        except (aiohttp.ClientError, TimeoutError) as error:
-            raise ApiUnreachable(f"{method} {self._url}{path}: {error!r}") from error
-        return _decoded(response.status, content)
+        data = None if body is None else json.dumps(body).encode()
+        return _decoded(*await self._wire.send(method, path, data, content_type))
 
     async def get(self, path: str) -> Any:
         """Read."""
@@ -154,24 +230,16 @@ class Api:
 
     async def _changes(self, target: str) -> AsyncIterator[tuple[str, Any]]:
         """The events of one watch, to its end."""
-        try:
-            async with self._entered().get(target, timeout=aiohttp.ClientTimeout(total=None)) as response:
-                if response.status >= 300:
-                    _decoded(response.status, await response.read())
-                buffer = b""
-                async for chunk in response.content.iter_any():
-                    *lines, buffer = (buffer + chunk).split(b"\n")
-                    for event in map(json.loads, lines):
-                        if event["type"] == "ERROR":
-                            raise ApiStatus(event["object"]["code"], event["object"])
-                        yield event["type"], event["object"]
-        except (aiohttp.ClientError, TimeoutError) as error:
-            raise ApiUnreachable(f"watch of {target}: {error!r}") from error
-
-    def _entered(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            raise RuntimeError("enter the client first")
-        return self._session
+        async with self._wire.stream(target) as (status, chunks):
+            if status >= 300:
+                _decoded(status, b"".join([chunk async for chunk in chunks]))
+            buffer = b""
+            async for chunk in chunks:
+                *lines, buffer = (buffer + chunk).split(b"\n")
+                for event in map(json.loads, lines):
+                    if event["type"] == "ERROR":
+                        raise ApiStatus(event["object"]["code"], event["object"])
+                    yield event["type"], event["object"]
 
 
 def _decoded(status: int, content: bytes) -> Any:

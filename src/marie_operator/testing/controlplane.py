@@ -15,7 +15,7 @@ from typing import Self
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
-from marie_operator.testing.api import Api, ApiStatus
+from marie_operator.testing.api import Api, ApiStatus, HttpWire
 from marie_operator.testing.audit import POLICY, AuditLog
 from marie_operator.testing.processes import Process, ProcessError, free_ports, kubectl
 
@@ -197,7 +197,7 @@ class ControlPlane:
 
     def api(self, user: str = ADMIN) -> Api:
         """A client, to be entered."""
-        return Api(self.url, ca=self.directory / "pki" / "apiserver.crt", token=self._tokens[user])
+        return Api(HttpWire(self.url, ca=self.directory / "pki" / "apiserver.crt", token=self._tokens[user]))
 
     async def start_apiserver(self) -> None:
         """Start the API server, and return when it is ready."""

@@ -2,7 +2,7 @@
 
 import pytest
 
-from marie_operator.testing.api import Api, ApiStatus
+from marie_operator.testing.api import Api, ApiStatus, HttpWire
 from marie_operator.testing.workloads import Workloads
 from tests.testing.workloads.conftest import Room, Stage
 from tests.testing.workloads.test_deployments_live import deployment
@@ -23,7 +23,9 @@ async def test_work_goes_on_when_the_api_server_is_back(stage: Stage, room: Room
 
 
 async def test_a_server_that_refuses_is_told(stage: Stage) -> None:
-    async with Api(stage.plane.url, ca=stage.plane.directory / "pki" / "apiserver.crt", token="nobody") as api:
+    async with Api(
+        HttpWire(stage.plane.url, ca=stage.plane.directory / "pki" / "apiserver.crt", token="nobody")
+    ) as api:
         with pytest.raises(ExceptionGroup, match="the workloads failed") as failure:
             async with Workloads(api):
                 pass

@@ -10,8 +10,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from marie_operator.testing.api import Api
+from marie_operator.testing.api import Api, HttpWire
 from marie_operator.testing.apiserver.authorization import ADMIN, ANONYMOUS, Authorizer, User
+from marie_operator.testing.apiserver.direct import DirectWire
 from marie_operator.testing.apiserver.errors import Object
 from marie_operator.testing.apiserver.http import Listener
 from marie_operator.testing.apiserver.requests import Options
@@ -124,7 +125,11 @@ class EmbeddedApiServer:
 
     def api(self, user: str = "admin") -> Api:
         """A client, to be entered."""
-        return Api(self.url, ca=self._authority, token=self._tokens[user])
+        return Api(HttpWire(self.url, ca=self._authority, token=self._tokens[user]))
+
+    def direct(self, user: str = "admin") -> Api:
+        """A client without sockets; the server need not listen for it."""
+        return Api(DirectWire(self.server, token=self._tokens[user]))
 
     def _config(self, user: str) -> Object:
         trusted = {} if self._authority is None else {"certificate-authority": str(self._authority)}

@@ -19,7 +19,6 @@ from marie_operator.testing.workloads.objects import (
     owner_reference,
     uid_of,
 )
-from marie_operator.testing.workloads.pods import suffix
 
 MANAGER = "endpointslice-controller.k8s.io"
 SERVICE_LABEL = "kubernetes.io/service-name"
@@ -120,7 +119,7 @@ class EndpointSlices(Controller):
             await self.cluster.patch(ENDPOINT_SLICES, found, {**body, "metadata": {"labels": labels}})
         for body in pending[len(wrong) :]:
             metadata = {
-                "name": f"{key.name}-{suffix()}",
+                "generateName": f"{key.name}-",
                 "namespace": key.namespace,
                 "labels": labels,
                 "ownerReferences": [owner_reference(service, SERVICES)],

@@ -94,19 +94,21 @@ class Jobs(Controller):
 def _bodies(job: Object, pods: Sequence[Object], count: int) -> list[Object]:
     if completion.is_indexed(job):
         return [_indexed(job, index) for index in completion.missing_indexes(job, pods, count)]
-    return [_pod(job, f"{key_of(job).name[:57]}-{making.suffix()}") for _ in range(count)]
+    return [_pod(job, f"{key_of(job).name}-") for _ in range(count)]
 
 
-def _pod(job: Object, name: str) -> Object:
+def _pod(job: Object, generate_name: str) -> Object:
     body = making.from_template(
-        job["spec"]["template"], namespace=key_of(job).namespace, name=name, owner=owner_reference(job, JOBS)
+        job["spec"]["template"],
+        named={"namespace": key_of(job).namespace, "generateName": generate_name},
+        owner=owner_reference(job, JOBS),
     )
     finalizers = [*body["metadata"].get("finalizers", ()), completion.FINALIZER]
     return {**body, "metadata": {**body["metadata"], "finalizers": finalizers}}
 
 
 def _indexed(job: Object, index: int) -> Object:
-    body = _pod(job, f"{key_of(job).name[:50]}-{index}-{making.suffix()}")
+    body = _pod(job, f"{key_of(job).name}-{index}-")
     metadata, spec, mark = body["metadata"], body["spec"], {completion.INDEX: str(index)}
     reference = {"fieldRef": {"apiVersion": "v1", "fieldPath": f"metadata.labels['{completion.INDEX}']"}}
     variable = {"name": "JOB_COMPLETION_INDEX", "valueFrom": reference}

@@ -3,8 +3,7 @@
 import asyncio
 import hashlib
 import json
-import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from marie_operator.testing.api import ApiStatus, ApiUnreachable
@@ -14,11 +13,6 @@ from marie_operator.testing.workloads.objects import PODS, Object, owners_of, ui
 
 # Kubernetes leaves out vowels and digits that look like them, so that no name is a word.
 _ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
-
-
-def suffix(length: int = 5) -> str:
-    """A random end of a name."""
-    return "".join(secrets.choice(_ALPHABET) for _ in range(length))
 
 
 def template_hash(template: Any, collisions: int = 0) -> str:
@@ -32,14 +26,20 @@ def template_hash(template: Any, collisions: int = 0) -> str:
     return "".join(digits)
 
 
-def from_template(template: Object, *, namespace: str, name: str, owner: Object) -> Object:
-    """A pod of a template, to be created."""
+def from_template(template: Object, *, named: Mapping[str, str], owner: Object) -> Object:
+    """A pod of a template, to be created.
+
+    Args:
+        template: What it is like.
+        named: ``namespace``, and ``name`` or ``generateName``.
+        owner: The reference to whom it belongs to.
+    """
     given = template.get("metadata") or {}
     metadata: Object = {each: dict(given[each]) for each in ("labels", "annotations") if given.get(each)}
     if given.get("finalizers"):
         metadata["finalizers"] = list(given["finalizers"])
     return {
-        "metadata": {**metadata, "name": name, "namespace": namespace, "ownerReferences": [owner]},
+        "metadata": {**metadata, **named, "ownerReferences": [owner]},
         "spec": template["spec"],
     }
 

@@ -182,7 +182,6 @@ def _pod(replica_set: Object) -> Object:
     key = key_of(replica_set)
     return making.from_template(
         replica_set["spec"]["template"],
-        namespace=key.namespace,
-        name=f"{key.name[:58]}-{making.suffix()}",
+        named={"namespace": key.namespace, "generateName": f"{key.name}-"},
         owner=owner_reference(replica_set, REPLICA_SETS),
     )

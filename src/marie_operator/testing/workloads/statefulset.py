@@ -209,7 +209,7 @@ class StatefulSets(Controller):
         for claim in claims.values():
             await self._ensure_claim(key.namespace, claim)
         owner = owner_reference(found, STATEFUL_SETS)
-        body = making.from_template(template, namespace=key.namespace, name=name, owner=owner)
+        body = making.from_template(template, named={"namespace": key.namespace, "name": name}, owner=owner)
         marks = {REVISION_LABEL: revision, POD_LABEL: name, INDEX_LABEL: str(number)}
         labels = {**body["metadata"].get("labels", {}), **marks}
         volumes = [each for each in template["spec"].get("volumes") or () if each["name"] not in claims]

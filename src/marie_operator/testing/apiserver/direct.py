@@ -1,0 +1,92 @@
+"""A wire to a server in the same process: no sockets, so that virtual time holds for both of its ends."""
+
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
+from types import TracebackType
+from typing import Self
+from urllib.parse import parse_qsl, unquote
+
+from marie_operator.testing.api import ApiUnreachable
+from marie_operator.testing.apiserver.answers import Answer
+from marie_operator.testing.apiserver.requests import Call
+from marie_operator.testing.apiserver.server import ApiServer
+
+
+def call_of(method: str, target: str, body: bytes | None, *, content_type: str, token: str) -> Call:
+    """A request as a listener would have read it.
+
+    Args:
+        method: In capitals.
+        target: Path and query, encoded.
+        body: None where there is none.
+        content_type: Of the body.
+        token: Who asks.
+    """
+    path, _, query = target.partition("?")
+    parameters: dict[str, str] = {}
+    for name, value in parse_qsl(query, keep_blank_values=True):
+        parameters.setdefault(name, value)
+    headers = {"content-type": content_type, "accept": "application/json", "authorization": f"Bearer {token}"}
+    return Call(method, unquote(path), parameters, headers, body or b"")
+
+
+class DirectWire:
+    """Calls a server.
+
+    Args:
+        server: Which.
+        token: Who calls.
+    """
+
+    def __init__(self, server: ApiServer, *, token: str) -> None:
+        self._server = server
+        self._token = token
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Nothing is open but streams, which their readers leave."""
+
+    async def send(self, method: str, target: str, body: bytes | None, content_type: str) -> tuple[int, bytes]:
+        """One request; the answer's status and body.
+
+        Raises:
+            ApiUnreachable: a fault has it that there is none.
+        """
+        answer = await self._answer(method, target, body, content_type)
+        return answer.code, answer.body
+
+    @asynccontextmanager
+    async def stream(self, target: str) -> AsyncIterator[tuple[int, AsyncIterator[bytes]]]:
+        """An answer that goes on: its status, and what comes of its body.
+
+        Raises:
+            ApiUnreachable: a fault has it that there is none.
+        """
+        answer = await self._answer("GET", target, None, "application/json")
+        chunks = _chunks(answer, target)
+        try:
+            yield answer.code, chunks
+        finally:
+            await chunks.aclose()
+
+    async def _answer(self, method: str, target: str, body: bytes | None, content_type: str) -> Answer:
+        call = call_of(method, target, body, content_type=content_type, token=self._token)
+        answer = await self._server.handle(call)
+        if answer.dropped:
+            raise ApiUnreachable(f"{method} {target}: the connection broke")
+        return answer
+
+
+async def _chunks(answer: Answer, target: str) -> AsyncGenerator[bytes, None]:
+    """What comes of an answer's body; an error where the connection breaks."""
+    if answer.stream is None:
+        yield answer.body
+        return
+    async for chunk in answer.stream:
+        yield chunk
+    if answer.broken:
+        raise ApiUnreachable(f"GET {target}: the connection broke")
