@@ -1,5 +1,6 @@
 """What the fake kubelet believes of pods; tests/controlplane/test_kubelet.py shows it at work."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -8,6 +9,8 @@ from hypothesis import strategies as st
 
 from marie_operator.testing import pod_status
 from marie_operator.testing.kubelet import Behaviour
+
+AT = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def pod(**spec: Any) -> dict[str, Any]:
@@ -45,7 +48,7 @@ def test_a_pod_without_labels_is_selected_by_rules_that_ask_for_none() -> None:
 
 @given(ready=st.booleans(), restarts=st.integers(0, 10))
 def test_a_running_pod_is_ready_with_all_its_containers(ready: bool, restarts: int) -> None:
-    status = pod_status.running(pod(), address="10.244.0.1", ready=ready, restarts=restarts)
+    status = pod_status.running(pod(), at=AT, address="10.244.0.1", ready=ready, restarts=restarts)
     assert status["phase"] == "Running"
     assert pod_status.is_ready({"status": status}) is ready
     assert [(each["name"], each["ready"], each["restartCount"]) for each in status["containerStatuses"]] == [
@@ -55,20 +58,23 @@ def test_a_running_pod_is_ready_with_all_its_containers(ready: bool, restarts: i
 
 
 def test_a_pod_that_never_ran_is_pending_and_one_that_crashed_is_not() -> None:
-    pulling = pod_status.waiting(pod(), "ImagePullBackOff", "no such image", address="")
+    pulling = pod_status.waiting(pod(), "ImagePullBackOff", "no such image", at=AT, address="")
     assert pulling["phase"] == "Pending"
     assert "podIP" not in pulling
     assert pulling["containerStatuses"][0]["state"]["waiting"]["message"] == "no such image"
 
-    killed = pod_status.termination(137, out_of_memory=True)
-    crashing = pod_status.waiting(pod(), "CrashLoopBackOff", "", address="10.244.0.1", restarts=3, last=killed)
+    killed = pod_status.termination(137, at=AT, out_of_memory=True)
+    crashing = pod_status.waiting(pod(), "CrashLoopBackOff", "", at=AT, address="10.244.0.1", restarts=3, last=killed)
     assert crashing["phase"] == "Running"
     assert crashing["containerStatuses"][0]["lastState"]["terminated"]["reason"] == "OOMKilled"
 
 
 @pytest.mark.parametrize(("code", "phase", "reason"), [(0, "Succeeded", "Completed"), (3, "Failed", "Error")])
 def test_a_pod_that_ended_for_good_says_how(code: int, phase: str, reason: str) -> None:
-    ended = {**pod(), "status": pod_status.ended(pod(), pod_status.termination(code), address="10.244.0.1")}
+    ended = {
+        **pod(),
+        "status": pod_status.ended(pod(), pod_status.termination(code, at=AT), at=AT, address="10.244.0.1"),
+    }
     assert pod_status.is_finished(ended)
     assert not pod_status.is_ready(ended)
     terminated = ended["status"]["containerStatuses"][0]["state"]["terminated"]

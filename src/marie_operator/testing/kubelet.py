@@ -7,27 +7,34 @@ such as probes, logs and hooks, does not happen.
 import asyncio
 import contextlib
 import itertools
+import math
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from types import TracebackType
 from typing import Any, Self, TypeAlias
 
 from marie_operator.testing import pod_status
 from marie_operator.testing.api import RETRY_PERIOD, Api, ApiStatus
-from marie_operator.testing.pod_status import KILLED, TERMINATED, Pod, is_finished, is_ready, now
+from marie_operator.testing.pod_status import KILLED, TERMINATED, Pod, is_finished, is_ready, stamp
 
 __all__ = ["Behaviour", "FakeKubelet", "NodeSpec", "Pod", "PodHook"]
 
 PodHook: TypeAlias = Callable[[Pod], Awaitable[None]]
 
 LEASE_PERIOD = 2.0
+"""Seconds; a node is given up after several times as many."""
 BACKOFF_LIMIT = 300.0
 CRASHES = 5
 """Restarts of a pod that is told to be in CrashLoopBackOff from the start."""
 # More requests at once than this make the API server slower, not faster.
 REQUESTS = 32
+
+
+def _utc() -> datetime:
+    return datetime.now(UTC)
 
 
 @dataclass(frozen=True)
@@ -100,6 +107,8 @@ class FakeKubelet:
         grace_scale: Seconds that one second of a pod's grace period takes.
         on_ready: Called when a pod has become ready.
         on_gone: Called when the containers of a pod that was ready end, once for each ``on_ready``.
+        lease_period: Seconds between the renewals of a node's lease.
+        now: The time, for what it reports.
     """
 
     def __init__(
@@ -111,6 +120,8 @@ class FakeKubelet:
         grace_scale: float = 1.0,
         on_ready: PodHook | None = None,
         on_gone: PodHook | None = None,
+        lease_period: float = LEASE_PERIOD,
+        now: Callable[[], datetime] = _utc,
     ) -> None:
         self.behaviours = list(behaviours)
         self._api = api
@@ -119,6 +130,8 @@ class FakeKubelet:
         self._grace_scale = grace_scale
         self._on_ready = on_ready
         self._on_gone = on_gone
+        self._lease_period = lease_period
+        self._now = now
         self._known: dict[str, Pod] = {}
         self._pods: dict[str, list[asyncio.Task[None]]] = {}
         self._reported: dict[str, Pod] = {}
@@ -208,8 +221,8 @@ class FakeKubelet:
             "status": "True",
             "reason": "KubeletReady",
             "message": "",
-            "lastHeartbeatTime": now(),
-            "lastTransitionTime": now(),
+            "lastHeartbeatTime": stamp(self._now()),
+            "lastTransitionTime": stamp(self._now()),
         }
         status = {"capacity": capacity, "allocatable": capacity, "conditions": [condition]}
         await self._persist(lambda: self._api.patch(f"/api/v1/nodes/{node.name}/status", {"status": status}))
@@ -225,14 +238,18 @@ class FakeKubelet:
         """Node leases, which keep the controller manager from declaring the nodes dead."""
         while True:
             await asyncio.gather(*(self._renew_lease(name) for name in self._nodes.keys() - self._dead))
-            await asyncio.sleep(LEASE_PERIOD)
+            await asyncio.sleep(self._lease_period)
 
     async def _renew_lease(self, name: str) -> None:
         lease = {
             "apiVersion": "coordination.k8s.io/v1",
             "kind": "Lease",
             "metadata": {"name": name, "namespace": "kube-node-lease"},
-            "spec": {"holderIdentity": name, "leaseDurationSeconds": 8, "renewTime": now(micro=True)},
+            "spec": {
+                "holderIdentity": name,
+                "leaseDurationSeconds": math.ceil(4 * self._lease_period),
+                "renewTime": stamp(self._now(), micro=True),
+            },
         }
         path = f"/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/{name}"
         await self._persist(lambda: self._api.apply(path, lease, manager="kubelet"))
@@ -287,14 +304,16 @@ class FakeKubelet:
         code = behaviour.exit_code
         if behaviour.waiting:
             reason, message = behaviour.waiting, behaviour.message
-            restarts, last = (CRASHES, _own_end(code)) if reason == "CrashLoopBackOff" else (0, None)
-            status = pod_status.waiting(pod, reason, message, address=address, restarts=restarts, last=last)
+            restarts, last = (CRASHES, self._own_end(code)) if reason == "CrashLoopBackOff" else (0, None)
+            status = pod_status.waiting(
+                pod, reason, message, at=self._now(), address=address, restarts=restarts, last=last
+            )
             await self._report(pod, status)
             return
         last = None
         for restarts in itertools.count():
             ready = behaviour.ready
-            status = pod_status.running(pod, address=address, ready=ready, restarts=restarts, last=last)
+            status = pod_status.running(pod, at=self._now(), address=address, ready=ready, restarts=restarts, last=last)
             if await self._report(pod, status) and behaviour.ready:
                 self._up.add(pod["metadata"]["uid"])
                 if self._on_ready is not None:
@@ -303,13 +322,18 @@ class FakeKubelet:
                 return
             await asyncio.sleep(behaviour.runs)
             await self._stopped(pod)
-            last = _own_end(code)
+            last = self._own_end(code)
             if not pod_status.restarts_after(pod, code):
-                await self._report(pod, pod_status.ended(pod, last, address=address, restarts=restarts))
+                await self._report(pod, pod_status.ended(pod, last, at=self._now(), address=address, restarts=restarts))
                 return
-            status = pod_status.waiting(pod, "CrashLoopBackOff", "", address=address, restarts=restarts, last=last)
+            status = pod_status.waiting(
+                pod, "CrashLoopBackOff", "", at=self._now(), address=address, restarts=restarts, last=last
+            )
             await self._report(pod, status)
             await asyncio.sleep(min(behaviour.backoff * 2**restarts, BACKOFF_LIMIT))
+
+    def _own_end(self, exit_code: int) -> dict[str, Any]:
+        return pod_status.termination(exit_code, at=self._now(), out_of_memory=exit_code == KILLED)
 
     async def _end(self, pod: Pod) -> None:
         metadata = pod["metadata"]
@@ -318,8 +342,8 @@ class FakeKubelet:
         await self._stopped(pod)
         if not is_finished(pod):
             # Controllers with finalizers, such as the Job's, wait for this.
-            end = pod_status.termination(TERMINATED if stop <= grace else KILLED)
-            await self._report(pod, pod_status.ended(pod, end, address=pod["status"].get("podIP", "")))
+            end = pod_status.termination(TERMINATED if stop <= grace else KILLED, at=self._now())
+            await self._report(pod, pod_status.ended(pod, end, at=self._now(), address=pod["status"].get("podIP", "")))
         options = {"gracePeriodSeconds": 0, "preconditions": {"uid": metadata["uid"]}}
         await self._persist(lambda: self._api.delete(_path(pod), options))
 
@@ -365,10 +389,6 @@ class FakeKubelet:
             except OSError:
                 pass
             await asyncio.sleep(RETRY_PERIOD)
-
-
-def _own_end(exit_code: int) -> dict[str, Any]:
-    return pod_status.termination(exit_code, out_of_memory=exit_code == KILLED)
 
 
 def _path(pod: Pod) -> str:

@@ -11,39 +11,49 @@ KILLED, TERMINATED = 137, 143
 """Exit codes of processes ended by SIGKILL and SIGTERM."""
 
 
-def running(pod: Pod, *, address: str, ready: bool, restarts: int = 0, last: Mapping[str, Any] | None = None) -> Status:
+def running(
+    pod: Pod, *, at: datetime, address: str, ready: bool, restarts: int = 0, last: Mapping[str, Any] | None = None
+) -> Status:
     """Of a pod whose containers run.
 
     Args:
         pod: The pod.
+        at: Since when.
         address: Its IP.
         ready: Whether its probes succeed.
         restarts: How often its containers were restarted.
         last: How they ended before that.
     """
-    state = {"running": {"startedAt": now()}}
-    return _status(pod, "Running", state, address=address, ready=ready, restarts=restarts, last=last)
+    state = {"running": {"startedAt": stamp(at)}}
+    return _status(pod, "Running", state, at=at, address=address, ready=ready, restarts=restarts, last=last)
 
 
 def waiting(
-    pod: Pod, reason: str, message: str, *, address: str, restarts: int = 0, last: Mapping[str, Any] | None = None
+    pod: Pod,
+    reason: str,
+    message: str,
+    *,
+    at: datetime,
+    address: str,
+    restarts: int = 0,
+    last: Mapping[str, Any] | None = None,
 ) -> Status:
     """Of a pod whose containers cannot start, or not yet again when there is a ``last`` end."""
     state = {"waiting": {"reason": reason, "message": message}}
     phase = "Pending" if last is None else "Running"
-    return _status(pod, phase, state, address=address, ready=False, restarts=restarts, last=last)
+    return _status(pod, phase, state, at=at, address=address, ready=False, restarts=restarts, last=last)
 
 
-def ended(pod: Pod, end: Mapping[str, Any], *, address: str, restarts: int = 0) -> Status:
+def ended(pod: Pod, end: Mapping[str, Any], *, at: datetime, address: str, restarts: int = 0) -> Status:
     """Of a pod whose containers have ended for good."""
     phase = "Failed" if end["exitCode"] else "Succeeded"
-    return _status(pod, phase, {"terminated": end}, address=address, ready=False, restarts=restarts, last=None)
+    return _status(pod, phase, {"terminated": end}, at=at, address=address, ready=False, restarts=restarts, last=None)
 
 
-def termination(exit_code: int, *, out_of_memory: bool = False) -> dict[str, Any]:
+def termination(exit_code: int, *, at: datetime, out_of_memory: bool = False) -> dict[str, Any]:
     """How a container ended."""
     reason = "OOMKilled" if out_of_memory else "Error" if exit_code else "Completed"
-    return {"exitCode": exit_code, "reason": reason, "startedAt": now(), "finishedAt": now()}
+    return {"exitCode": exit_code, "reason": reason, "startedAt": stamp(at), "finishedAt": stamp(at)}
 
 
 def is_ready(found: Mapping[str, Any]) -> bool:
@@ -63,9 +73,9 @@ def restarts_after(pod: Pod, exit_code: int) -> bool:
     return policy == "Always" or (policy == "OnFailure" and exit_code != 0)
 
 
-def now(*, micro: bool = False) -> str:
-    """The time, as the API server writes it."""
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ" if micro else "%Y-%m-%dT%H:%M:%SZ")
+def stamp(at: datetime, *, micro: bool = False) -> str:
+    """A time, as the API server writes it."""
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ" if micro else "%Y-%m-%dT%H:%M:%SZ")
 
 
 def _status(
@@ -73,12 +83,13 @@ def _status(
     phase: str,
     state: Mapping[str, Any],
     *,
+    at: datetime,
     address: str,
     ready: bool,
     restarts: int,
     last: Mapping[str, Any] | None,
 ) -> Status:
-    since = now()
+    since = stamp(at)
     truth = "True" if ready else "False"
     kinds = (("Initialized", "True"), ("PodScheduled", "True"), ("ContainersReady", truth), ("Ready", truth))
     shared = {
