@@ -29,6 +29,12 @@ def cluster(field: str, message: str, *groups: dict[str, Any], name: str = "c", 
     )
 
 
+def backed(field: str, message: str, **services: Any) -> Refused:
+    managed: dict[str, Any] = {"etcd": {"managed": {}}, "postgres": {"managed": {}}}
+    spec = {"serverSpec": {"template": TEMPLATE}, "backingServices": managed | services}
+    return Refused("MarieCluster", "c", spec, field, message)
+
+
 def job(field: str, message: str, **spec: Any) -> Refused:
     return Refused("MarieJob", "j", {"clusterRef": "c", **spec}, field, message)
 
@@ -85,6 +91,43 @@ REFUSED = (
         "spec.executorGroupSpecs[1].replicas",
         "replicas is below minReplicas: raise replicas (1 when not given) or lower minReplicas",
         group(minReplicas=2),
+    ),
+    *(
+        backed(
+            f"spec.backingServices.{service}.host",
+            f"where {service} is must be said once: give host the name of a server, or write managed: {{}} for one "
+            "that the operator runs",
+            **{service: given},
+        )
+        for service, given in (
+            ("etcd", {}),
+            ("etcd", {"host": "etcd", "managed": {}}),
+            ("postgres", {"credentialsSecretRef": {"name": "database"}}),
+            ("postgres", {"host": "database", "managed": {}}),
+        )
+    ),
+    *(
+        backed(
+            "spec.backingServices.postgres.credentialsSecretRef",
+            "a server of your own needs its password, a managed one makes it: set credentialsSecretRef with host, "
+            "and leave it out with managed",
+            postgres=given,
+        )
+        for given in ({"host": "database"}, {"managed": {}, "credentialsSecretRef": {"name": "database"}})
+    ),
+    backed(
+        "spec.backingServices.postgres.database",
+        "the managed server's database is postgres: leave database out",
+        postgres={"managed": {}, "database": "marie"},
+    ),
+    cluster(
+        "spec.scheduler.minConcurrentDags",
+        "minConcurrentDags is above maxConcurrentDags: lower the one or raise the other",
+    )._replace(
+        spec={
+            "serverSpec": {"template": TEMPLATE},
+            "scheduler": {"minConcurrentDags": 5, "maxConcurrentDags": 4},
+        }
     ),
     job(
         "spec.clusterSelector",

@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from marie_operator.api.backing import BackingServices, FlowExecutor, Scheduler
 from marie_operator.api.meta import (
     API_VERSION,
     Bool,
@@ -25,6 +26,10 @@ MAX_GROUPS = 256
 """Bounds the cost of the rules over groups, which the API server estimates before it accepts the CRD."""
 
 
+CONFIG_FILE = "/config/marie.yml"
+"""Where a server's configuration is, and an executor's that the operator renders."""
+
+
 class ServerSpec(Model):
     """The gateway and its scheduler: one process, one pod."""
 
@@ -32,8 +37,9 @@ class ServerSpec(Model):
         default=1, ge=1, description="Number of server pods. Leave it at 1: two schedulers dispatch the same job twice."
     )
     config_file: str = Field(
-        default="/config/marie.yml",
-        description="Path, in the container, of the gateway's configuration that a volume of the template provides.",
+        default=CONFIG_FILE,
+        description="Path, in the container, of the gateway's configuration that a volume of the template provides. "
+        "With spec.backingServices, and without such a volume, the operator renders it there.",
     )
     server_start_params: dict[str, str] = Field(
         default_factory=dict,
@@ -84,6 +90,16 @@ class ExecutorGroupSpec(Model):
         description="Name under which the executors register at the gateway, as query plans address them "
         "(extract_executor). Needed when it does not follow from executorType.",
     )
+    config_file: str = Field(
+        default="",
+        max_length=4096,
+        description="Path, in the container, of a Flow that the image or a volume of the template provides. "
+        "With spec.backingServices, and without it, the operator renders one.",
+    )
+    uses: FlowExecutor | None = Field(
+        default=None,
+        description="Class that the rendered Flow runs, where it does not follow from executorType or executorName.",
+    )
     slots: Int32 | None = Field(
         default=None,
         ge=1,
@@ -114,7 +130,13 @@ class AuthSpec(Model):
     api_key_secret_ref: SecretKeyReference | None = Field(
         default=None,
         description="Secret with an API key that the gateway's configuration accepts. "
-        "Without it, the key apiKey of the Secret <cluster>-api-key is used.",
+        "Without it, the key apiKey of the Secret <cluster>-api-key is used, which the operator makes "
+        "when it renders the gateway's configuration.",
+    )
+    client_key_secret_refs: tuple[SecretKeyReference, ...] = Field(
+        default=(),
+        max_length=256,
+        description="Secrets with API keys of other clients, for the configuration that the operator renders.",
     )
 
 
@@ -142,6 +164,14 @@ class MarieClusterSpec(Model):
         default="", description="Version of Marie in the images, such as 3.0; for people, the images decide what runs."
     )
     auth: AuthSpec | None = Field(default=None, description="How the operator authenticates to the gateway.")
+    backing_services: BackingServices | None = Field(
+        default=None,
+        description="The etcd, PostgreSQL, object store and broker that Marie works with. With it the operator renders "
+        "the configuration of server and executors, so that an image is all that a template needs.",
+    )
+    scheduler: Scheduler | None = Field(
+        default=None, description="Queues, planners and bounds of the scheduler, for the rendered configuration."
+    )
 
 
 class ServerInfo(Model):

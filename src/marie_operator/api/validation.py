@@ -84,6 +84,46 @@ def _repeated(cluster: MarieCluster) -> Iterator[str]:
 _HAS_CONTAINER = "has(self.template.spec) && size(self.template.spec.containers) > 0"
 _CONTAINER_MESSAGE = "the pod template needs a container: give template.spec.containers one with a name and an image"
 
+
+def _host_or_managed(service: str) -> Rule[MarieCluster]:
+    """The rule that a service is either somewhere or managed."""
+
+    def broken(cluster: MarieCluster) -> Iterable[str]:
+        services = cluster.spec.backing_services
+        if services is None:
+            return ()
+        found = services.etcd if service == "etcd" else services.postgres
+        return _if(bool(found.host) == (found.managed is not None), f"spec.backingServices.{service}.host")
+
+    return Rule(
+        at=f"spec.backingServices.{service}",
+        cel="(has(self.host) && self.host != '') != has(self.managed)",
+        message=f"where {service} is must be said once: give host the name of a server, or write managed: {{}} "
+        "for one that the operator runs",
+        broken=broken,
+    )
+
+
+def _no_credentials(cluster: MarieCluster) -> Iterable[str]:
+    services = cluster.spec.backing_services
+    found = services.postgres if services else None
+    wrong = found is not None and (found.managed is None) == (found.credentials_secret_ref is None)
+    return _if(wrong, "spec.backingServices.postgres.credentialsSecretRef")
+
+
+def _other_database(cluster: MarieCluster) -> Iterable[str]:
+    services = cluster.spec.backing_services
+    found = services.postgres if services else None
+    wrong = found is not None and found.managed is not None and found.database != "postgres"
+    return _if(wrong, "spec.backingServices.postgres.database")
+
+
+def _fewest_above_most(cluster: MarieCluster) -> Iterable[str]:
+    found = cluster.spec.scheduler
+    wrong = found is not None and found.min_concurrent_dags > found.max_concurrent_dags
+    return _if(wrong, "spec.scheduler.minConcurrentDags")
+
+
 CLUSTER_RULES: tuple[Rule[MarieCluster], ...] = (
     Rule(
         at="",
@@ -162,6 +202,28 @@ CLUSTER_RULES: tuple[Rule[MarieCluster], ...] = (
         cel=_HAS_CONTAINER,
         message=_CONTAINER_MESSAGE,
         broken=lambda cluster: _groups(cluster, "template", lambda group: _no_container(group.template)),
+    ),
+    _host_or_managed("etcd"),
+    _host_or_managed("postgres"),
+    Rule(
+        at="spec.backingServices.postgres",
+        cel="has(self.managed) != has(self.credentialsSecretRef)",
+        message="a server of your own needs its password, a managed one makes it: set credentialsSecretRef with host, "
+        "and leave it out with managed",
+        broken=_no_credentials,
+    ),
+    Rule(
+        at="spec.backingServices.postgres",
+        cel="!has(self.managed) || !has(self.database) || self.database == 'postgres'",
+        message="the managed server's database is postgres: leave database out",
+        broken=_other_database,
+    ),
+    Rule(
+        at="spec.scheduler",
+        cel="!has(self.minConcurrentDags) || !has(self.maxConcurrentDags) || "
+        "self.minConcurrentDags <= self.maxConcurrentDags",
+        message="minConcurrentDags is above maxConcurrentDags: lower the one or raise the other",
+        broken=_fewest_above_most,
     ),
 )
 

@@ -26,6 +26,8 @@ MANAGED_SELECTOR = f"{MANAGED_BY_LABEL}={FIELD_MANAGER},{CLUSTER_LABEL}"
 
 SERVER = "server"
 EXECUTOR = "executor"
+ETCD = "etcd"
+POSTGRES = "postgres"
 
 SPEC_HASH = f"{GROUP}/spec-hash"
 """Annotation: what the child was built as, so that a field given up is noticed."""
@@ -37,6 +39,9 @@ HTTP, GRPC, METRICS, WORKER, FLOW = "http", "grpc", "metrics", "worker", "flow"
 SERVER_PORTS = {HTTP: 51000, GRPC: 52000}
 WORKER_PORT = 52110
 FLOW_PORT = 52010
+
+GATEWAY_FILE, MAPPER_FILE, POSTGRES_FILE = "gateway.yml", "mapper.yml", "postgres-init.sql"
+"""Keys of the Secret with the rendered configuration."""
 
 _NAMES_BY_TYPE = {
     "ocr": "extract_executor",
@@ -77,6 +82,31 @@ def ingress_name(cluster: str) -> str:
     return f"{cluster}-ingress"
 
 
+def etcd_name(cluster: str) -> str:
+    """The managed etcd: its Service, StatefulSet and volume."""
+    return f"{cluster}-etcd"
+
+
+def postgres_name(cluster: str) -> str:
+    """The managed PostgreSQL: its Service, StatefulSet and volume, and the Secret with its password."""
+    return f"{cluster}-postgres"
+
+
+def config_secret_name(cluster: str) -> str:
+    """The Secret with the rendered configuration."""
+    return f"{cluster}-config"
+
+
+def group_file(group: ExecutorGroupSpec) -> str:
+    """The key of a group's Flow in the Secret with the rendered configuration."""
+    return f"executor-{group.group_name}.yml"
+
+
+def api_key_secret_name(cluster: str) -> str:
+    """The Secret with the API key, where the spec names no other."""
+    return f"{cluster}-api-key"
+
+
 def executor_name(group: ExecutorGroupSpec) -> str:
     """The name under which a group's workers register with the gateway, which counts slots and routes by it.
 
@@ -91,6 +121,11 @@ def executor_name(group: ExecutorGroupSpec) -> str:
 def replicas(cluster: MarieCluster, group: ExecutorGroupSpec) -> int:
     """Pods a group wants now: none while it, or the cluster, is suspended."""
     return 0 if cluster.spec.suspend or group.suspend else group.replicas
+
+
+def store_replicas(cluster: MarieCluster) -> int:
+    """Pods of each managed service: one, and none while the cluster is suspended."""
+    return 0 if cluster.spec.suspend else 1
 
 
 def labels(cluster: MarieCluster, node_type: str, group: ExecutorGroupSpec | None = None) -> dict[str, str]:

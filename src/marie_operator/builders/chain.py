@@ -4,8 +4,16 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 from marie_operator.api.mariecluster import MarieCluster
-from marie_operator.builders import deployment, ingress, service
-from marie_operator.runtime.resource import DEPLOYMENTS, INGRESSES, SERVICES, Object, Resource
+from marie_operator.builders import backing, deployment, ingress, service, store
+from marie_operator.runtime.resource import (
+    DEPLOYMENTS,
+    INGRESSES,
+    PERSISTENT_VOLUME_CLAIMS,
+    SERVICES,
+    STATEFUL_SETS,
+    Object,
+    Resource,
+)
 
 
 class Link(NamedTuple):
@@ -24,7 +32,23 @@ def _executor_deployments(cluster: MarieCluster) -> Iterator[Object]:
     return (deployment.executor(cluster, group) for group in cluster.spec.executor_group_specs)
 
 
+def _stores(kind: Resource) -> Callable[[MarieCluster], Iterator[Object]]:
+    """One part of each managed service."""
+
+    def parts(cluster: MarieCluster) -> Iterator[Object]:
+        services = backing.of(cluster)
+        if services is not None and services.etcd.managed is not None:
+            yield store.etcd(cluster, services.etcd.managed)[kind.kind]
+        if services is not None and services.postgres.managed is not None:
+            yield store.postgres(cluster, services.postgres.managed)[kind.kind]
+
+    return parts
+
+
 CHAIN: tuple[Link, ...] = (
+    Link("managed services' volumes", PERSISTENT_VOLUME_CLAIMS, _stores(PERSISTENT_VOLUME_CLAIMS)),
+    Link("managed services", SERVICES, _stores(SERVICES)),
+    Link("managed services' pods", STATEFUL_SETS, _stores(STATEFUL_SETS)),
     Link("server service", SERVICES, lambda cluster: [service.server(cluster)]),
     Link("server headless service", SERVICES, lambda cluster: [service.server_headless(cluster)]),
     Link("server deployment", DEPLOYMENTS, lambda cluster: [deployment.server(cluster)]),
@@ -32,6 +56,9 @@ CHAIN: tuple[Link, ...] = (
     Link("executor deployments", DEPLOYMENTS, _executor_deployments),
     Link("ingress", INGRESSES, lambda cluster: [ingress.server(cluster)] if cluster.spec.enable_ingress else []),
 )
+
+KEPT = frozenset([PERSISTENT_VOLUME_CLAIMS])
+"""Kinds whose objects stay when they are no longer wanted, because they hold data; they go with the cluster."""
 
 
 def desired(cluster: MarieCluster) -> list[tuple[Resource, Object]]:

@@ -7,7 +7,8 @@ import re
 from collections.abc import Mapping
 
 from marie_operator.api.mariecluster import ExecutorGroupSpec, MarieCluster
-from marie_operator.builders import association, resources
+from marie_operator.builders import association, backing, resources
+from marie_operator.builders.backing import Service
 from marie_operator.runtime.resource import Object
 
 _COMMON = {
@@ -52,6 +53,38 @@ def executor(cluster: MarieCluster, group: ExecutorGroupSpec, ports: Mapping[str
     if not resources.uses_gpu(group):
         plain["MARIE_DISABLE_CUDA"] = "1"
     return [*_plain(plain), *_fields()]
+
+
+def services(cluster: MarieCluster) -> list[Object]:
+    """What the user's own configuration may take backing services from, by the names of Marie's samples."""
+    found = backing.of(cluster)
+    if found is None:
+        return []
+    at = backing.addresses(cluster)
+    plain = {"ETCD_HOSTNAME": at[Service.ETCD].host, "ETCD_PORT": str(at[Service.ETCD].port)}
+    plain |= {"POSTGRES_HOSTNAME": at[Service.POSTGRES].host, "POSTGRES_PORT": str(at[Service.POSTGRES].port)}
+    plain["POSTGRES_DB"] = found.postgres.database
+    secret: dict[str, tuple[str, str]] = {}
+    if (database := backing.postgres_credentials(cluster)) is not None:
+        secret["POSTGRES_USER"] = (database.name, database.username_key)
+        secret["POSTGRES_PASSWORD"] = (database.name, database.password_key)
+    if found.s3 is not None:
+        store = found.s3.credentials_secret_ref
+        plain |= {"S3_ENDPOINT_URL": found.s3.endpoint, "S3_BUCKET_NAME": found.s3.bucket, "S3_REGION": found.s3.region}
+        secret["S3_ACCESS_KEY_ID"] = (store.name, store.access_key_id_key)
+        secret["S3_SECRET_ACCESS_KEY"] = (store.name, store.secret_access_key_key)
+    if found.rabbitmq is not None:
+        broker = found.rabbitmq.credentials_secret_ref
+        plain |= {"RABBIT_MQ_HOSTNAME": found.rabbitmq.host, "RABBIT_MQ_PORT": str(found.rabbitmq.port)}
+        secret["RABBIT_MQ_USERNAME"] = (broker.name, broker.username_key)
+        secret["RABBIT_MQ_PASSWORD"] = (broker.name, broker.password_key)
+    return [
+        *_plain(plain),
+        *(
+            {"name": name, "valueFrom": {"secretKeyRef": {"name": of, "key": key}}}
+            for name, (of, key) in secret.items()
+        ),
+    ]
 
 
 def _plain(values: dict[str, str]) -> list[Object]:

@@ -3,8 +3,8 @@
 import itertools
 from collections.abc import Callable, Iterable, Mapping
 
-from marie_operator.api.mariecluster import ExecutorGroupSpec, MarieCluster
-from marie_operator.builders import association, environment, probes, resources, volumes
+from marie_operator.api.mariecluster import CONFIG_FILE, ExecutorGroupSpec, MarieCluster
+from marie_operator.builders import association, backing, environment, probes, resources, volumes, waits
 from marie_operator.builders.association import (
     EXECUTOR,
     FLOW,
@@ -29,6 +29,8 @@ def server_template(cluster: MarieCluster) -> Object:
     """The pod template of the gateway and its scheduler."""
     spec = cluster.spec.server_spec
     ports = server_ports(cluster)
+    rendered = renders_server(cluster)
+    mounts = {**volumes.SERVER, **(volumes.gateway_files(cluster) if rendered else {})}
 
     def completed(container: Object) -> Object:
         return _completed(
@@ -36,42 +38,68 @@ def server_template(cluster: MarieCluster) -> Object:
             args=_server_args(cluster, ports),
             ports=[_port(name, number) for name, number in ports.items()],
             probes=probes.server(ports[HTTP]),
-            env=environment.server(cluster),
-            mounts=volumes.SERVER,
+            env=[*environment.server(cluster), *([] if rendered else environment.services(cluster))],
+            mounts=mounts,
         )
 
     return _template(
+        cluster,
         spec.template,
         labels=association.labels(cluster, SERVER),
         selector=association.selector(cluster, SERVER),
         completed=completed,
         grace=SERVER_GRACE,
-        pod_volumes=volumes.SERVER,
+        pod_volumes=mounts,
     )
 
 
 def executor_template(cluster: MarieCluster, group: ExecutorGroupSpec) -> Object:
     """The pod template of a group's executors."""
     ports = executor_ports(group)
+    rendered = renders_group(cluster, group)
+    mounts = {**volumes.EXECUTOR, **(volumes.group_files(cluster, group) if rendered else {})}
+    file = CONFIG_FILE if rendered else group.config_file
 
     def completed(container: Object) -> Object:
         return _completed(
             container,
-            args=["server", "--start"],
+            args=["server", "--start", *(["--uses", file] if file else [])],
             ports=[_port(name, number) for name, number in ports.items()],
             probes=probes.executor(ports[WORKER]),
-            env=environment.executor(cluster, group, ports),
-            mounts=volumes.EXECUTOR,
+            env=[
+                *environment.executor(cluster, group, ports),
+                *([] if rendered else environment.services(cluster)),
+            ],
+            mounts=mounts,
         )
 
     return _template(
+        cluster,
         group.template,
         labels=association.labels(cluster, EXECUTOR, group),
         selector=association.selector(cluster, EXECUTOR, group),
         completed=completed,
         grace=EXECUTOR_GRACE,
-        pod_volumes=volumes.EXECUTOR,
+        pod_volumes=mounts,
     )
+
+
+def renders_server(cluster: MarieCluster) -> bool:
+    """Whether the gateway's configuration is the operator's: the user names, mounts and starts with none."""
+    spec = cluster.spec.server_spec
+    return (
+        backing.of(cluster) is not None and spec.config_file == CONFIG_FILE and not _has_own(spec.template, CONFIG_FILE)
+    )
+
+
+def renders_group(cluster: MarieCluster, group: ExecutorGroupSpec) -> bool:
+    """Whether a group's Flow is the operator's: the user names, mounts and starts with none."""
+    return backing.of(cluster) is not None and not group.config_file and not _has_own(group.template, CONFIG_FILE)
+
+
+def _has_own(template: Object, file: str) -> bool:
+    main = main_container(template)
+    return "command" in main or "args" in main or volumes.provides(main, file)
 
 
 def server_ports(cluster: MarieCluster) -> dict[str, int]:
@@ -126,6 +154,7 @@ def _server_args(cluster: MarieCluster, ports: Mapping[str, int]) -> list[str]:
 
 
 def _template(
+    cluster: MarieCluster,
     template: Object,
     *,
     labels: Mapping[str, str],
@@ -143,6 +172,8 @@ def _template(
         # Who names an account wants its token, unless the account itself says otherwise.
         spec["automountServiceAccountToken"] = False
     spec |= {**user, "containers": containers}
+    if checks := waits.containers(cluster, main):
+        spec["initContainers"] = [*(user.get("initContainers") or ()), *checks]
     added = volumes.missing(user, main, pod_volumes)
     if added or user.get("volumes"):
         spec["volumes"] = [*(user.get("volumes") or ()), *added]

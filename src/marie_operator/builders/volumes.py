@@ -1,8 +1,11 @@
 """Places where Marie writes, as volumes of bounded size, where the user has put nothing (marie.md 1.7)."""
 
 from collections.abc import Mapping
+from pathlib import PurePosixPath
 from typing import TypeAlias
 
+from marie_operator.api.mariecluster import CONFIG_FILE, ExecutorGroupSpec, MarieCluster
+from marie_operator.builders import association
 from marie_operator.runtime.resource import Object
 
 Mounts: TypeAlias = Mapping[str, Object]
@@ -15,6 +18,35 @@ _SHM: Object = {"name": "marie-shm", "emptyDir": {"medium": "Memory", "sizeLimit
 # A debug file for every scheduling cycle goes to /tmp, without end (marie-wire 6).
 SERVER: Mounts = {"/tmp": _TMP, "/var/log/marie": _LOG}  # noqa: S108 - a path in the container
 EXECUTOR: Mounts = {"/tmp": _TMP, "/var/log/marie": _LOG, "/dev/shm": _SHM}  # noqa: S108
+
+_FOLDER = str(PurePosixPath(CONFIG_FILE).parent)
+_MAPPER_FOLDER = "/etc/marie/config/extract/base"
+
+
+def gateway_files(cluster: MarieCluster) -> Mounts:
+    """The rendered configuration of the gateway; its mapper has a folder of its own, below Marie's (marie.md 3.2)."""
+    name = PurePosixPath(CONFIG_FILE).name
+    return {
+        _FOLDER: _files(cluster, "marie-config", association.GATEWAY_FILE, name),
+        _MAPPER_FOLDER: _files(cluster, "marie-mapper", association.MAPPER_FILE, association.MAPPER_FILE),
+    }
+
+
+def group_files(cluster: MarieCluster, group: ExecutorGroupSpec) -> Mounts:
+    """The rendered Flow of a group, and nothing of other groups'."""
+    name = PurePosixPath(CONFIG_FILE).name
+    return {_FOLDER: _files(cluster, "marie-config", association.group_file(group), name)}
+
+
+def _files(cluster: MarieCluster, name: str, key: str, path: str) -> Object:
+    secret = association.config_secret_name(cluster.metadata.name)
+    return {"name": name, "secret": {"secretName": secret, "items": [{"key": key, "path": path}]}}
+
+
+def provides(container: Object, path: str) -> bool:
+    """Whether a mount of the user's holds a path."""
+    places = [str(mount["mountPath"]).rstrip("/") for mount in container.get("volumeMounts") or ()]
+    return any(path == place or path.startswith(f"{place}/") for place in places)
 
 
 def missing(pod: Object, container: Object, mounts: Mounts) -> list[Object]:

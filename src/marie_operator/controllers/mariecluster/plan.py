@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from marie_operator.builders import drift
+from marie_operator.builders.chain import KEPT
 from marie_operator.runtime.resource import Object, Resource
 
 Children: TypeAlias = Mapping[tuple[Resource, str], Object]
@@ -42,7 +43,7 @@ Step: TypeAlias = Create | Change | Remove
 def steps(desired: Iterable[tuple[Resource, Object]], children: Children) -> list[Step]:
     """The writes that make ``children`` what is ``desired``: in the chain's order, removals last.
 
-    A child that is being deleted is left alone: it is created again once it is gone.
+    A child that is being deleted is left alone: it is created again once it is gone. What holds data is not removed.
     """
     wanted: set[tuple[Resource, str]] = set()
     result: list[Step] = []
@@ -57,6 +58,6 @@ def steps(desired: Iterable[tuple[Resource, Object]], children: Children) -> lis
     result.extend(
         Remove(resource, live)
         for (resource, name), live in children.items()
-        if (resource, name) not in wanted and "deletionTimestamp" not in live["metadata"]
+        if (resource, name) not in wanted and resource not in KEPT and "deletionTimestamp" not in live["metadata"]
     )
     return result

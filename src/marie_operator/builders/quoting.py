@@ -1,0 +1,25 @@
+"""Which texts Marie reads as they stand in its configuration: it expands variables and tags, and guesses types."""
+
+import re
+
+# $NAME and ${...} are taken from the environment; !word is made a tag before the file is parsed (marie/jaml).
+_EXPANDED = re.compile(r"\$[A-Za-z0-9_{]|!\w|[\x00-\x1f\x7f]")
+
+
+def survives(text: str) -> bool:
+    """Whether a user's name, password or key reaches Marie as it is."""
+    if not text or _EXPANDED.search(text) or text.lower() in {"true", "false"}:
+        return False
+    if text[0] in "'\"[" and text[-1] in "'\"]":
+        return False
+    return _is_plain(text)
+
+
+def _is_plain(text: str) -> bool:
+    """Whether a text is no number, or a number that is written as it was."""
+    for number in (int, float):
+        try:
+            return str(number(text)) == text
+        except ValueError:
+            continue
+    return True
