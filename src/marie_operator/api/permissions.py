@@ -47,6 +47,18 @@ CLUSTER_PERMISSIONS = (
         "The pods of servers and executor groups.",
     ),
     Permission(
+        "apps",
+        ("statefulsets",),
+        ("get", "list", "watch", "create", "patch", "delete"),
+        "The pods of managed etcd and PostgreSQL.",
+    ),
+    Permission(
+        "",
+        ("persistentvolumeclaims",),
+        ("get", "list", "watch", "create", "patch"),
+        "The volumes of managed etcd and PostgreSQL; never deleted, they go with their cluster.",
+    ),
+    Permission(
         "networking.k8s.io",
         ("ingresses",),
         ("get", "list", "watch", "create", "patch", "delete"),
@@ -56,8 +68,8 @@ CLUSTER_PERMISSIONS = (
     Permission(
         "",
         ("secrets",),
-        ("get",),
-        "API keys and object store credentials, read by the name that a spec gives, never listed.",
+        ("get", "create", "patch"),
+        "API keys, passwords and credentials, read by name, never listed; a cluster's own are made by the operator.",
     ),
     Permission("", ("configmaps",), ("get", "create", "patch"), "The complete list of a job's failed documents."),
     Permission(
