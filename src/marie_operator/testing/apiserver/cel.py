@@ -205,30 +205,16 @@ def _value(schema: Schema, value: Json) -> Json:
     return value
 
 
-def problems(node: Mapping[str, Json], path: str) -> list[FieldError]:
-    """What keeps the rules of a definition's schema from being evaluated."""
-    return list(_problems(node, path))
-
-
-def _problems(node: Mapping[str, Json], path: str) -> Iterator[FieldError]:
-    for number, rule in enumerate(node.get(RULES) or ()):
-        at = f"{path}.{RULES}[{number}].rule"
-        text = str(rule.get("rule", ""))
-        if not text.strip():
-            yield FieldError("FieldValueRequired", "Required value: rule is not specified", at)
-            continue
-        try:
-            program = _compiled(text)
-        except (RuntimeError, ValueError) as error:
-            why = " ".join(str(error).split())
-            yield FieldError("FieldValueInvalid", f"Invalid value: {json.dumps(text)}: compilation failed: {why}", at)
-            continue
-        for function in sorted(program.functions()):
-            if function.isidentifier() and function not in _OF_CEL and function not in FUNCTIONS:
-                why = f"compilation failed: this server does not offer the function {function}"
-                yield FieldError("FieldValueInvalid", f"Invalid value: {json.dumps(text)}: {why}", at)
-    for name, inner in (node.get("properties") or {}).items():
-        yield from _problems(inner, f"{path}.properties[{name}]")
-    for name in ("items", "additionalProperties"):
-        if isinstance(node.get(name), Mapping):
-            yield from _problems(node[name], f"{path}.{name}")
+def problems(rule: Mapping[str, Any], at: str) -> Iterator[FieldError]:
+    """What keeps a rule of a definition's schema from being evaluated."""
+    text = str(rule.get("rule", ""))
+    try:
+        program = _compiled(text)
+    except (RuntimeError, ValueError) as error:
+        yield FieldError.invalid(at, text, f"compilation failed: {' '.join(str(error).split())}")
+        return
+    for function in sorted(program.functions()):
+        if function.isidentifier() and function not in _OF_CEL and function not in FUNCTIONS:
+            yield FieldError.invalid(
+                at, text, f"compilation failed: this server does not offer the function {function}"
+            )

@@ -1,17 +1,16 @@
 """CustomResourceDefinitions: what a server does when one appears, changes or goes."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
-from marie_operator.testing.apiserver import cel, validation
-from marie_operator.testing.apiserver.errors import FieldError, Object
+from marie_operator.testing.apiserver import objects
+from marie_operator.testing.apiserver.errors import Object
 from marie_operator.testing.apiserver.kinds import CRD_GROUP, CRDS, Kind, Kinds, ScalePaths
 from marie_operator.testing.apiserver.schema import Schema
-from marie_operator.testing.apiserver.strategies import strategy
-from marie_operator.testing.apiserver.strategies.base import at
+from marie_operator.testing.apiserver.strategies import Context, Strategy, strategy
+from marie_operator.testing.apiserver.strategies.base import without
 
-_SINGLE = "spec.validation.openAPIV3Schema"
-FINALIZER = "customresourcecleanup.apiextensions.k8s.io"
 _DEFAULT_COLUMNS = ({"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"},)
 
 
@@ -20,87 +19,77 @@ def is_definition(kind: Kind) -> bool:
     return kind.bucket == (CRD_GROUP, CRDS)
 
 
-def problems(definition: Object) -> list[FieldError]:
-    """What keeps a definition from being served."""
-    spec, found = definition["spec"], []
-    wanted = f"{spec['names']['plural']}.{spec['group']}"
-    name = definition["metadata"].get("name", "")
-    if name != wanted:
-        message = f'Invalid value: "{name}": must be spec.names.plural+"."+spec.group'
-        found.append(FieldError("FieldValueInvalid", message, "metadata.name"))
-    stored = [version["name"] for version in spec["versions"] if version.get("storage")]
-    if len(stored) != 1:
-        message = "Invalid value: must have exactly one version marked as storage version"
-        found.append(FieldError("FieldValueInvalid", message, "spec.versions"))
-    for number, version in enumerate(spec["versions"]):
-        # What all versions have in common is told once, where it stood before there were versions.
-        where = f"spec.versions[{number}].schema.openAPIV3Schema" if len(spec["versions"]) > 1 else _SINGLE
-        node = (version.get("schema") or {}).get("openAPIV3Schema")
-        if node is None:
-            where = f"spec.versions[{number}].schema.openAPIV3Schema"
-            found.append(FieldError("FieldValueRequired", "Required value: schemas are required", where))
-            continue
-        structural = [FieldError(e.reason, e.message, _under(where, e.field)) for e in validation.problems(node)]
-        found += structural or cel.problems(node, where)
-    return found
+# Kinds.
 
 
-def fixed(new: Object, old: Object) -> list[FieldError]:
-    """What has changed of a definition that never can."""
-    found = []
-    for path in ("group", "scope", "names.kind", "names.plural"):
-        one, other = (at(each["spec"], path) for each in (new, old))
-        if one != other:
-            message = f'Invalid value: "{one}": field is immutable'
-            found.append(FieldError("FieldValueInvalid", message, f"spec.{path}"))
-    return found
+def serve(served: Kinds, definition: Object) -> None:
+    """Have what a definition says served, and no more what an older form of it said."""
+    spec = definition["spec"]
+    wanted = kinds(definition) if is_served(definition) else []
+    versions = {kind.version for kind in wanted}
+    for kind in served:
+        if kind.bucket == (spec["group"], spec["names"]["plural"]) and kind.version not in versions:
+            served.remove(kind.group, kind.plural, kind.version)
+    for kind in wanted:
+        served.add(kind)
 
 
-def _under(at: str, field: str) -> str:
-    return at if not field else f"{at}{field}" if field.startswith(("[", ".")) else f"{at}.{field}"
+def is_served(definition: Object) -> bool:
+    """Whether its names, or former ones, are accepted."""
+    told = {each["type"]: each["status"] for each in definition["status"].get("conditions") or ()}
+    return "True" in (told.get("NamesAccepted"), told.get("Established"))
 
 
 def kinds(definition: Object) -> list[Kind]:
-    """What it defines, a kind for each version that is served."""
-    return [_kind(definition["spec"], version) for version in definition["spec"]["versions"] if version.get("served")]
+    """What it defines under the names that were accepted, a kind for each version that is served."""
+    names = definition["status"]["acceptedNames"]
+    versions = definition["spec"]["versions"]
+    return [_kind(definition["spec"], names, version) for version in versions if version.get("served")]
 
 
-def _kind(spec: Mapping[str, Any], version: Mapping[str, Any]) -> Kind:
-    names = spec["names"]
-    schema = Schema(_rooted(version["schema"]["openAPIV3Schema"]))
+def _kind(spec: Mapping[str, Any], names: Mapping[str, Any], version: Mapping[str, Any]) -> Kind:
     subresources = version.get("subresources") or {}
-    scale = subresources.get("scale")
+    scale = _scale(subresources.get("scale"))
+    api_version, kind = f"{spec['group']}/{version['name']}", names["kind"]
     deprecated = ""
     if version.get("deprecated"):
-        named = f"{spec['group']}/{version['name']} {names['kind']}"
-        deprecated = str(version.get("deprecationWarning") or f"{named} is deprecated")
+        deprecated = str(version.get("deprecationWarning") or f"{api_version} {kind} is deprecated")
+    schema = Schema(_rooted(version["schema"]["openAPIV3Schema"]))
+    named = {"apiVersion": api_version, "kind": kind}
     return Kind(
         group=spec["group"],
         version=version["name"],
         plural=names["plural"],
-        singular=names.get("singular") or names["kind"].lower(),
-        kind=names["kind"],
-        list_kind=names.get("listKind") or f"{names['kind']}List",
+        singular=names["singular"],
+        kind=kind,
+        list_kind=names["listKind"],
         namespaced=spec["scope"] == "Namespaced",
         short_names=tuple(names.get("shortNames") or ()),
         categories=tuple(names.get("categories") or ()),
         subresources=frozenset(subresources),
         schema=schema,
-        strategy=strategy(spec["group"], names["kind"], custom=True, status="status" in subresources),
-        rules=_rules(schema),
+        strategy=_strategy(schema, scale, named, status="status" in subresources),
         columns=tuple(version.get("additionalPrinterColumns") or _DEFAULT_COLUMNS),
         selectable={each["jsonPath"].lstrip("."): each["jsonPath"] for each in version.get("selectableFields") or ()},
-        scale=None
-        if scale is None
-        else ScalePaths(scale["specReplicasPath"], scale["statusReplicasPath"], scale.get("labelSelectorPath") or ""),
+        scale=scale,
         custom=True,
         deprecated=deprecated,
     )
 
 
-def _rules(schema: Schema) -> Any:
-    rules = cel.Rules(schema)
-    return lambda new, old: rules.errors(new, old, "")
+def _scale(scale: Mapping[str, Any] | None) -> ScalePaths | None:
+    if scale is None:
+        return None
+    return ScalePaths(scale["specReplicasPath"], scale["statusReplicasPath"], scale.get("labelSelectorPath") or "")
+
+
+def _strategy(schema: Schema, scale: ScalePaths | None, named: Object, *, status: bool) -> Strategy:
+    return replace(
+        strategy("", "", custom=True, status=status),
+        validate=lambda new: objects.errors(named | new, None, schema, scale),
+        validate_update=lambda new, old: objects.errors(named | new, named | old, schema, scale),
+        validate_status=lambda new, old: objects.status_errors(named | new, named | old, schema, scale),
+    )
 
 
 def _rooted(node: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -111,6 +100,9 @@ def _rooted(node: Mapping[str, Any]) -> Mapping[str, Any]:
     return {**node, "properties": properties}
 
 
+# What is stored.
+
+
 def defaulted(definition: Object) -> Object:
     """The definition with the names that follow from others, and the conversion that every one has."""
     spec = definition.get("spec") or {}
@@ -119,53 +111,92 @@ def defaulted(definition: Object) -> Object:
     names = {
         **names,
         "singular": names.get("singular") or kind.lower(),
-        "listKind": names.get("listKind") or f"{kind}List",
+        "listKind": names.get("listKind") or (f"{kind}List" if kind else ""),
     }
     conversion = spec.get("conversion") or {"strategy": "None"}
     return {**definition, "spec": {**spec, "names": names, "conversion": conversion}}
 
 
-def accepted(definition: Object, now: str) -> Object:
-    """The definition with the status of one that is served."""
-    spec = definition["spec"]
-    storage = next(version["name"] for version in spec["versions"] if version.get("storage"))
-    before = definition.get("status") or {}
-    stored = list(dict.fromkeys([*(before.get("storedVersions") or ()), storage]))
-    told = {each["type"]: each for each in before.get("conditions") or ()}
-    conditions = [
-        told.get("NamesAccepted")
-        or {
-            "type": "NamesAccepted",
-            "status": "True",
-            "lastTransitionTime": now,
-            "reason": "NoConflicts",
-            "message": "no conflicts found",
-        },
-        told.get("Established")
-        or {
-            "type": "Established",
-            "status": "True",
-            "lastTransitionTime": now,
-            "reason": "InitialNamesAccepted",
-            "message": "the initial names have been accepted",
-        },
-    ]
-    taken = spec["names"]
-    meta = definition["metadata"]
-    finalizers = [*(each for each in meta.get("finalizers") or () if each != FINALIZER), FINALIZER]
-    return definition | {
-        "metadata": meta if meta.get("deletionTimestamp") else meta | {"finalizers": finalizers},
-        "status": before | {"conditions": conditions, "acceptedNames": taken, "storedVersions": stored},
-    }
+def created(definition: Object, _: Context) -> Object:
+    """A new definition, of which nothing is accepted yet."""
+    nameless: Object = {"conditions": None, "acceptedNames": {"plural": "", "kind": ""}, "storedVersions": []}
+    return _with_stored(definition | {"status": nameless})
 
 
-def serve(served: Kinds, definition: Object) -> None:
-    """Have what a definition says served, and no more what an older form of it said."""
-    spec = definition["spec"]
-    wanted = kinds(definition)
-    versions = {kind.version for kind in wanted}
-    for kind in served:
-        if kind.bucket == (spec["group"], spec["names"]["plural"]) and kind.version not in versions:
-            served.remove(kind.group, kind.plural, kind.version)
-    for kind in wanted:
-        served.add(kind)
+def updated(definition: Object, old: Object, _: Context) -> Object:
+    """A definition that has changed; its status has not."""
+    return _with_stored(without(definition, "status") | {"status": old.get("status") or {}})
+
+
+def _with_stored(definition: Object) -> Object:
+    """The versions that objects may be stored in are never forgotten."""
+    status = definition["status"]
+    named = [version["name"] for version in definition["spec"].get("versions") or () if version.get("storage")]
+    stored = list(dict.fromkeys([*(status.get("storedVersions") or ()), *named[:1]]))
+    return definition | {"status": status | {"storedVersions": stored}}
+
+
+# Names.
+
+
+def accepted(definition: Object, others: Iterable[Object], now: str) -> Object:
+    """The definition with the status of one whose names are its own, or another's.
+
+    Args:
+        definition: The definition.
+        others: The other definitions of its group.
+        now: The time, as RFC 3339.
+    """
+    wanted, status = definition["spec"]["names"], definition["status"]
+    held = status.get("acceptedNames") or {}
+    if held == wanted:
+        return definition
+    resources: set[Any] = set()
+    taken: set[Any] = set()
+    for other in others:
+        names = (other.get("status") or {}).get("acceptedNames") or {}
+        resources |= {names.get("plural"), names.get("singular"), *(names.get("shortNames") or ())}
+        taken |= {names.get("kind"), names.get("listKind")}
+    names, problem = _decided(wanted, held, resources, taken)
+    told = {each["type"]: each for each in status.get("conditions") or ()}
+    conditions = [_condition("NamesAccepted", problem or ("True", "NoConflicts", "no conflicts found"), told, now)]
+    established = ("True", "InitialNamesAccepted", "the initial names have been accepted")
+    if problem and told.get("Established", {}).get("status") != "True":
+        established = ("False", "NotAccepted", "not all names are accepted")
+    conditions.append(_condition("Established", established, told, now))
+    return definition | {"status": status | {"conditions": conditions, "acceptedNames": names}}
+
+
+def _decided(
+    wanted: Mapping[str, Any], held: Mapping[str, Any], resources: set[Any], taken: set[Any]
+) -> tuple[Object, tuple[str, str, str] | None]:
+    """The names that are accepted, and the last conflict."""
+    names, problem = dict(held), None
+    for name, used, reason in (
+        ("plural", resources, "PluralConflict"),
+        ("singular", resources, "SingularConflict"),
+        ("shortNames", resources, "ShortNamesConflict"),
+        ("kind", taken, "KindConflict"),
+        ("listKind", taken, "ListKindConflict"),
+    ):
+        asked, mine = (_listed(each.get(name)) for each in (wanted, held))
+        conflicts = [f'"{each}" is already in use' for each in asked if each not in mine and each in used]
+        if conflicts:
+            problem = ("False", reason, conflicts[0] if len(conflicts) == 1 else f"[{', '.join(conflicts)}]")
+        elif asked:
+            names[name] = wanted[name]
+        else:
+            names.pop(name, None)
+    categories = {"categories": wanted["categories"]} if wanted.get("categories") else {}
+    return without(names, "categories") | categories, problem
+
+
+def _listed(value: Any) -> list[str]:
+    return value if isinstance(value, list) else [value] if value else []
+
+
+def _condition(kind: str, state: tuple[str, str, str], told: Mapping[str, Object], now: str) -> Object:
+    status, reason, message = state
+    before = told.get(kind, {})
+    since = before["lastTransitionTime"] if before.get("status") == status else now
+    return {"type": kind, "status": status, "lastTransitionTime": since, "reason": reason, "message": message}

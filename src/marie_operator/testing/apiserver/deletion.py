@@ -7,7 +7,7 @@ from typing import Any
 
 from marie_operator.testing.apiserver import objectmeta
 from marie_operator.testing.apiserver.errors import FieldError, Object, conflict
-from marie_operator.testing.apiserver.kinds import Kind
+from marie_operator.testing.apiserver.kinds import CRD_FINALIZER, CRD_GROUP, CRDS, Kind
 from marie_operator.testing.apiserver.requests import invalid_option, number
 
 POLICIES = {"Orphan": "orphan", "Foreground": "foregroundDeletion", "Background": ""}
@@ -94,6 +94,8 @@ def marked(kind: Kind, live: Object, how: DeleteOptions, now: datetime) -> Objec
     finalizers = [each for each in meta.get("finalizers") or () if each not in _PROPAGATING or not policy]
     if policy and (own := POLICIES[policy]):
         finalizers.append(own)
+    if kind.bucket == (CRD_GROUP, CRDS) and CRD_FINALIZER not in finalizers:
+        finalizers.append(CRD_FINALIZER)
     grace = _grace(kind, live, how)
     waits = bool(finalizers) or (kind.bucket == ("", "namespaces") and bool(live.get("spec", {}).get("finalizers")))
     if not waits and not grace:

@@ -1,8 +1,9 @@
 """What an API server refuses, as the ``Status`` object that kubectl and client libraries know."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 Json = Any
 Object = dict[str, Any]
@@ -91,8 +92,85 @@ class FieldError:
     message: str
     field: str
 
+    @classmethod
+    def invalid(cls, field: str, value: Json, why: str) -> "FieldError":
+        """A value that may not be."""
+        return cls(
+            "FieldValueInvalid", f"Invalid value{_of(value)}: {why}" if why else f"Invalid value{_of(value)}", field
+        )
+
+    @classmethod
+    def required(cls, field: str, why: str = "") -> "FieldError":
+        """Something that must be there is not."""
+        return cls("FieldValueRequired", f"Required value: {why}" if why else "Required value", field)
+
+    @classmethod
+    def forbidden(cls, field: str, why: str) -> "FieldError":
+        """Something that may not be there."""
+        return cls("FieldValueForbidden", f"Forbidden: {why}", field)
+
+    @classmethod
+    def unsupported(cls, field: str, value: Json, choices: Sequence[Json]) -> "FieldError":
+        """A value that is none of the choices."""
+        listed = ", ".join(quoted(each if isinstance(each, str) else compact(each)) for each in choices)
+        return cls("FieldValueNotSupported", f"Unsupported value{_of(value)}: supported values: {listed}", field)
+
+    @classmethod
+    def duplicate(cls, field: str, value: Json) -> "FieldError":
+        """A value that is there twice."""
+        return cls("FieldValueDuplicate", f"Duplicate value{_of(value)}", field)
+
+    @classmethod
+    def too_many(cls, field: str, count: int, most: int) -> "FieldError":
+        """More items than there may be."""
+        return cls("FieldValueTooMany", f"Too many: {count}: must have at most {_items(most)}", field)
+
+    @classmethod
+    def too_long(cls, field: str, most: int) -> "FieldError":
+        """A text that is longer than it may be."""
+        return cls("FieldValueTooLong", f"Too long: may not be more than {most} byte{'' if most == 1 else 's'}", field)
+
     def __str__(self) -> str:
         return f"{self.field}: {self.message}"
+
+
+NOWHERE: Final = "<nil>"
+"""The field of an error about a whole object."""
+OMITTED: Final = object()
+"""In place of a value that a message does not show."""
+
+
+def _of(value: Json) -> str:
+    return "" if value is OMITTED else f": {shown(value)}"
+
+
+def _items(count: int) -> str:
+    return "1 item" if count == 1 else f"{count} items"
+
+
+def shown(value: Json) -> str:
+    """A value as ``field.Error`` shows it."""
+    if isinstance(value, str):
+        return quoted(value)
+    return number(value) if isinstance(value, float) else compact(value)
+
+
+def quoted(text: str) -> str:
+    """A text as Go quotes it."""
+    return json.dumps(text, ensure_ascii=False)
+
+
+def compact(value: Json, *, sort: bool = True) -> str:
+    """A value as Go writes it in JSON: maps in the order of their keys, and nothing that HTML would read."""
+    text = json.dumps(value, separators=(",", ":"), sort_keys=sort, ensure_ascii=False)
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def number(value: float) -> str:
+    """A number as Go prints it."""
+    if value == int(value) and abs(value) < 1e21:
+        return str(int(value))
+    return repr(value)
 
 
 def unregistered(api_version: str, kind: str) -> str:

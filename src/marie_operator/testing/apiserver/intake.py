@@ -3,7 +3,7 @@
 import json
 import re
 
-from marie_operator.testing.apiserver import validation
+from marie_operator.testing.apiserver import pruning, validation
 from marie_operator.testing.apiserver.builtin import find_kind
 from marie_operator.testing.apiserver.errors import FieldError, Json, Object, Refusal, invalid
 from marie_operator.testing.apiserver.kinds import Kind, unnamed
@@ -51,7 +51,7 @@ class Intake:
         self._tell_strange(body, known=known)
         if known:
             return unnamed(body)
-        pruned: Object = validation.prune(body if kind.custom else validation.without_nulls(body), kind.schema)
+        pruned: Object = pruning.prune(body if kind.custom else pruning.without_nulls(body), kind.schema)
         if not kind.custom and (problem := _mistyped(validation.errors(pruned, kind.schema), kind)):
             raise self._unreadable(problem, body)
         return unnamed(pruned)
@@ -60,7 +60,7 @@ class Intake:
         """Refuse, or warn of, fields that the kind does not know, or that are there twice."""
         if self._options.field_validation == "Ignore":
             return
-        unknown = [] if known else validation.unknown(body, self._kind.schema)
+        unknown = [] if known else pruning.unknown(body, self._kind.schema)
         strange = [f'unknown field "{path}"' for path in (sorted(unknown) if self._kind.custom else unknown)]
         strange += [f'duplicate field "{path}"' for path in self._options.duplicates]
         if strange and self._options.field_validation == "Strict":
@@ -101,13 +101,8 @@ class Intake:
     def defaulted(self, new: Object) -> Object:
         """The object with what its kind fills in; of built-in kinds, that is the strategy's alone."""
         if self._kind.custom:
-            new = validation.default(new, self._kind.schema)
+            new = pruning.completed(new, self._kind.schema)
         return self._kind.strategy.default(new)
-
-    @staticmethod
-    def problems(kind: Kind, new: Object) -> list[FieldError]:
-        """What breaks the schema; built-in kinds' types are checked when they are read."""
-        return list(validation.errors(new, kind.schema)) if kind.custom else []
 
 
 def _mistyped(errors: list[FieldError], kind: Kind) -> str:

@@ -1,16 +1,19 @@
 """The kinds a server knows: built in, or from CustomResourceDefinitions."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from marie_operator.testing.apiserver.errors import FieldError, Object
+from marie_operator.testing.apiserver import pruning
+from marie_operator.testing.apiserver.errors import Object
 from marie_operator.testing.apiserver.schema import Schema
-from marie_operator.testing.apiserver.store import Bucket
+from marie_operator.testing.apiserver.store import Bucket, Entry
 from marie_operator.testing.apiserver.strategies import Strategy
 
 CORE = ("v1", "")
 CRD_GROUP, CRDS = "apiextensions.k8s.io", "customresourcedefinitions"
+CRD_FINALIZER = "customresourcecleanup.apiextensions.k8s.io"
+"""Of a definition that goes, until its objects have gone."""
 ALL_VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
 
 
@@ -41,7 +44,6 @@ class Kind:
         subresources: Such as ``status`` and ``scale``.
         schema: Of its objects.
         strategy: What the server does with its objects beyond the schema.
-        rules: CEL rules over an object and its predecessor; None where there are none.
         columns: ``additionalPrinterColumns`` of a CRD.
         selectable: Fields of a field selector, beside name and namespace.
         scale: Where replicas are; None without ``/scale``.
@@ -63,7 +65,6 @@ class Kind:
     categories: tuple[str, ...] = ()
     verbs: Collection[str] = ALL_VERBS
     subresources: frozenset[str] = frozenset()
-    rules: Callable[[Object, Object | None], list[FieldError]] | None = None
     columns: tuple[Mapping[str, object], ...] = ()
     selectable: Mapping[str, str] = field(default_factory=dict)
     scale: ScalePaths | None = None
@@ -84,6 +85,16 @@ class Kind:
     def shown(self, stored: Object) -> Object:
         """An object as it is served: what is stored is the same in every version, and names none."""
         return {"kind": self.kind, "apiVersion": self.api_version, **stored}
+
+    def read(self, entry: Entry) -> Entry:
+        """What is stored, as it is served: of a custom kind, by what its schema says now."""
+        if not self.custom or entry.writer is self:
+            return entry
+        if entry.reading is None or entry.reading[0] is not self:
+            new = pruning.completed(pruning.prune(entry.object, self.schema), self.schema)
+            served = entry if new is entry.object else Entry(entry.key, new, entry.revision)
+            entry.reading = (self, served)
+        return entry.reading[1]
 
     @cached_property
     def prefix(self) -> bytes:

@@ -102,7 +102,8 @@ def page(store: Store, kind: Kind, namespace: str, selection: Selection, query: 
         exact = match == "Exact" or (limit > 0 and not match)
         revision, after = asked_revision(store, version, exact=exact), None
     try:
-        found = _matching(store.range(kind.bucket, namespace, after=after, revision=revision), selection)
+        stored = store.range(kind.bucket, namespace, after=after, revision=revision)
+        found = _matching(map(kind.read, stored) if kind.custom else stored, selection)
         entries = list(islice(found, limit) if limit > 0 else found)
         rest = sum(1 for _ in found) if limit > 0 else 0
     except Forgotten as error:

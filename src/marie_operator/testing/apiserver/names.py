@@ -8,6 +8,7 @@ from typing import Any
 from marie_operator.testing.apiserver.errors import FieldError, Json, Object
 
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
+_LABEL_1035 = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
 _SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 _PART = re.compile(r"([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]")
 _STANDARD_FINALIZERS = frozenset({"orphan", "foregroundDeletion", "kubernetes"})
@@ -17,6 +18,11 @@ IS_LABEL = (
     "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with "
     "an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is "
     "'[a-z0-9]([-a-z0-9]*[a-z0-9])?')"
+)
+IS_LABEL_1035 = (
+    "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, "
+    "and end with an alphanumeric character (e.g. 'my-name',  or 'abc-123', regex used for validation is "
+    "'[a-z]([-a-z0-9]*[a-z0-9])?')"
 )
 IS_SUBDOMAIN = (
     "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and "
@@ -81,6 +87,18 @@ def _name(kind: str, name: str) -> Iterator[str]:
         yield IS_SUBDOMAIN
     if len(name) > 253:
         yield "must be no more than 253 characters"
+
+
+def subdomain(name: str) -> list[str]:
+    """What is wrong with a DNS subdomain."""
+    found = ["must be no more than 253 characters"] if len(name) > 253 else []
+    return found if _SUBDOMAIN.fullmatch(name) else [*found, IS_SUBDOMAIN]
+
+
+def label_1035(name: str) -> list[str]:
+    """What is wrong with a DNS label that begins with a letter."""
+    found = ["must be no more than 63 characters"] if len(name) > 63 else []
+    return found if _LABEL_1035.fullmatch(name) else [*found, IS_LABEL_1035]
 
 
 def is_label(name: str) -> bool:

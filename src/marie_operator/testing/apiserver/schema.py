@@ -4,11 +4,14 @@ The source is the OpenAPI dialect of Kubernetes. A built-in kind's definitions r
 a CRD's are written out.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any, Final
 
+from marie_operator.testing.apiserver import formats
+
 Json = Any
+_FORMATS: Final[Mapping[str, tuple[str, ...]]] = {"integer": ("int32", "int64"), "number": ("float", "double")}
 MISSING: Final = object()
 
 Resolve = Callable[[str], Mapping[str, Json]]
@@ -59,6 +62,32 @@ class Schema:
         found = self.node.get("items")
         return Schema(found, self._resolve) if isinstance(found, Mapping) else None
 
+    @cached_property
+    def all_of(self) -> "Sequence[Schema]":
+        """What a value must fit as well; references of built-in kinds are no part of it."""
+        return self._parts("allOf")
+
+    @cached_property
+    def any_of(self) -> "Sequence[Schema]":
+        """Of what a value must fit one."""
+        return self._parts("anyOf")
+
+    @cached_property
+    def one_of(self) -> "Sequence[Schema]":
+        """Of what a value must fit just one."""
+        return self._parts("oneOf")
+
+    @cached_property
+    def excluded(self) -> "Schema | None":
+        """What a value must not fit."""
+        found = self.node.get("not")
+        return Schema(found) if isinstance(found, Mapping) else None
+
+    def _parts(self, junctor: str) -> "Sequence[Schema]":
+        if self._resolve is not None:
+            return ()
+        return tuple(Schema(part) for part in self.node.get(junctor) or ())
+
     def child(self, name: str) -> "Schema | None":
         """What is known of a field or a map's entry; None for a field that the schema does not know."""
         return self.fields.get(name) or self.values
@@ -93,7 +122,16 @@ class Schema:
     @cached_property
     def int_or_string(self) -> bool:
         """Whether it is a number or a string."""
-        return bool(self.node.get("x-kubernetes-int-or-string")) or self.node.get("format") == "int-or-string"
+        if self._resolve is not None:
+            return self.node.get("format") == "int-or-string"
+        return bool(self.node.get("x-kubernetes-int-or-string"))
+
+    @cached_property
+    def known_format(self) -> str:
+        """The format that is looked at; empty for one that is for people, and for those of built-in kinds."""
+        name = "" if self._resolve is not None else str(self.node.get("format", ""))
+        known = _FORMATS.get(self.type, formats.KNOWN if self.type == "string" else ())
+        return name if (name.replace("-", "") if self.type == "string" else name) in known else ""
 
     @cached_property
     def nullable(self) -> bool:

@@ -5,9 +5,10 @@ from dataclasses import replace
 
 from marie_operator.testing.apiserver import definitions
 from marie_operator.testing.apiserver.builtin import BuiltinKind, builtin
-from marie_operator.testing.apiserver.errors import FieldError, Object
+from marie_operator.testing.apiserver.crd import specification
 from marie_operator.testing.apiserver.kinds import CRD_GROUP, CRDS, Kind, Kinds, ScalePaths
 from marie_operator.testing.apiserver.strategies import strategy
+from marie_operator.testing.apiserver.strategies.base import nothing
 
 _SCALES = {
     ("apps", "deployments"): ".spec.selector",
@@ -68,16 +69,14 @@ def _kind(known: BuiltinKind) -> Kind:
     bucket = (known.group, known.plural)
     own = strategy(known.group, known.kind)
     if bucket == (CRD_GROUP, CRDS):
-        validate, validate_update = own.validate, own.validate_update
         own = replace(
             own,
             default=definitions.defaulted,
-            validate=lambda new: [*validate(new), *_defined(new)],
-            validate_update=lambda new, old: [
-                *validate_update(new, old),
-                *definitions.fixed(new, old),
-                *_defined(new),
-            ],
+            prepare_create=definitions.created,
+            prepare_update=definitions.updated,
+            validate=specification.problems,
+            validate_update=specification.problems,
+            validate_status=nothing,
         )
     return Kind(
         group=known.group,
@@ -98,7 +97,3 @@ def _kind(known: BuiltinKind) -> Kind:
         made_by_put=bucket in _MADE_BY_PUT,
         scale=ScalePaths(selector=_SCALES[bucket]) if bucket in _SCALES else None,
     )
-
-
-def _defined(new: Object) -> list[FieldError]:
-    return definitions.problems(new) if new.get("spec", {}).get("versions") else []

@@ -8,9 +8,9 @@ from marie_operator.testing.apiserver import definitions, discovery, lists, obje
 from marie_operator.testing.apiserver.answers import Answer, in_yaml, refused
 from marie_operator.testing.apiserver.authorization import Attributes, Authorizer, User
 from marie_operator.testing.apiserver.deletion import DeleteOptions
-from marie_operator.testing.apiserver.errors import NoPage, Object, Refusal, unregistered
+from marie_operator.testing.apiserver.errors import NoPage, Object, Refusal, not_found, unregistered
 from marie_operator.testing.apiserver.faults import Fault
-from marie_operator.testing.apiserver.kinds import Kind, Kinds
+from marie_operator.testing.apiserver.kinds import CRD_FINALIZER, Kind, Kinds
 from marie_operator.testing.apiserver.requests import (
     Call,
     Target,
@@ -148,7 +148,7 @@ class ApiServer:
         if "%" in about.name:
             raise Refusal(400, f"Name parameter invalid: \"{about.name}\": may not contain '%'")
         if not about.subresource and asked.verb not in kind.verbs:
-            raise _no_method()
+            raise _no_method(kind)
         if kind.namespaced and not about.namespace and asked.verb not in {"list", "watch"}:
             if about.name:
                 raise Refusal(404, NOT_FOUND, details={})
@@ -178,7 +178,7 @@ class ApiServer:
         if kind is None or (about.namespace and not kind.namespaced):
             raise Refusal(404, NOT_FOUND, details={})
         if about.subresource and about.subresource not in kind.subresources:
-            raise Refusal(404, NOT_FOUND, details={})
+            raise not_found(kind.plural, kind.group, about.name) if kind.custom else Refusal(404, NOT_FOUND, details={})
         return kind
 
     def _write(self, call: Call, kind: Kind, about: Target, user: User) -> Written:
@@ -198,6 +198,8 @@ class ApiServer:
                 body = _delete_options(call)
                 how = DeleteOptions.of(body, call.query)
                 return self.storage.delete(kind, _key(about), options(call, body), how)
+            case "PUT" | "PATCH" if kind.custom:
+                raise Refusal(400, "name must be provided")
         raise _no_method()
 
     def _body(self, call: Call, kind: Kind) -> Object:
@@ -250,7 +252,7 @@ class ApiServer:
         key, entry = _key(about), self.storage.get(kind, _key(about))
         match about.subresource, call.method:
             case "scale", "GET":
-                return Answer(200, encode(subresources.scale(kind, entry.object)))
+                return Answer(200, encode(subresources.read_scale(kind, entry.object)))
             case "scale", "PUT" | "PATCH":
                 wanted = self._scale(call, kind, entry)
                 changed = kind.shown(subresources.scaled(kind, entry.object, wanted))
@@ -302,15 +304,27 @@ class ApiServer:
     def _after(self, kind: Kind, new: Object | None, old: Object | None) -> None:
         if not definitions.is_definition(kind):
             return
-        if new is None:
-            return
-        if new["metadata"].get("deletionTimestamp"):
+        if new is not None and new["metadata"].get("deletionTimestamp"):
             self._retire(kind, new)
-            return
-        definitions.serve(self.kinds, new)
-        status = definitions.accepted(new, objectmeta.timestamp(self._now()))
-        if status != new:
-            self.store.put(kind.bucket, Key("", new["metadata"]["name"]), status)
+        elif new is not None:
+            self._accept(kind, new)
+
+    def _accept(self, kind: Kind, definition: Object) -> None:
+        """Serve a definition, as far as its names are no other's."""
+        name, group = definition["metadata"]["name"], definition["spec"]["group"]
+        rest = [entry.object for entry in self.store.range(kind.bucket) if entry.key.name != name]
+        others = [each for each in rest if each["spec"]["group"] == group]
+        told = definitions.accepted(definition, others, objectmeta.timestamp(self._now()))
+        definitions.serve(self.kinds, told)
+        if told != definition:
+            self.store.put(kind.bucket, Key("", name), told)
+            self._reconsider(kind, others)
+
+    def _reconsider(self, kind: Kind, others: list[Object]) -> None:
+        """Names may have become free."""
+        for other in others:
+            if other["spec"]["names"] != other["status"]["acceptedNames"]:
+                self._accept(kind, other)
 
     def _retire(self, kind: Kind, definition: Object) -> None:
         """Delete what a definition that goes has defined, then the definition."""
@@ -320,12 +334,15 @@ class ApiServer:
             self.store.remove(bucket, entry.key)
         self.kinds.remove(*bucket)
         meta = definition["metadata"]
-        left = [each for each in meta.get("finalizers") or () if each != definitions.FINALIZER]
+        left = [each for each in meta.get("finalizers") or () if each != CRD_FINALIZER]
         key = Key("", meta["name"])
         if left:
             self.store.put(kind.bucket, key, definition | {"metadata": meta | {"finalizers": left}})
-        elif self.store.get(kind.bucket, key) is not None:
+            return
+        if self.store.get(kind.bucket, key) is not None:
             self.store.remove(kind.bucket, key)
+        rest = [entry.object for entry in self.store.range(kind.bucket)]
+        self._reconsider(kind, [each for each in rest if each["spec"]["group"] == spec["group"]])
 
 
 def _attributes(call: Call, about: Target) -> Attributes:
@@ -369,7 +386,10 @@ def _success() -> Object:
     return {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}
 
 
-def _no_method() -> Refusal:
+def _no_method(kind: Kind | None = None) -> Refusal:
+    if kind is not None and kind.custom:
+        details = {"group": kind.group, "kind": kind.plural}
+        return Refusal(405, f' is not supported on resources of kind "{kind.qualified}"', details=details)
     return Refusal(405, "the server does not allow this method on the requested resource", details={})
 
 

@@ -6,7 +6,6 @@ from datetime import datetime
 from typing import Any
 
 from marie_operator.testing.apiserver import managedfields, objectmeta, patching
-from marie_operator.testing.apiserver.cel import has_rules
 from marie_operator.testing.apiserver.deletion import ORPHANING, PRESERVED, DeleteOptions, ended, finished, marked
 from marie_operator.testing.apiserver.errors import (
     FieldError,
@@ -26,12 +25,6 @@ from marie_operator.testing.apiserver.strategies import Context
 
 MODIFIED = "the object has been modified; please apply your changes to the latest version and try again"
 NAMESPACES: Bucket = ("", "namespaces")
-_UNCHECKED = FieldError(
-    "FieldValueInvalid",
-    "Invalid value: null: some validation rules were not checked because the object was invalid; "
-    "correct the existing errors to complete validation",
-    "<nil>",
-)
 IMMORTAL = frozenset({"default", "kube-system", "kube-public"})
 _SHOWN_AFTER_DELETION: frozenset[Bucket] = frozenset(
     ("", plural) for plural in ("pods", "services", "serviceaccounts", "persistentvolumeclaims", "persistentvolumes")
@@ -97,7 +90,7 @@ class Storage:
         entry = self.store.get(kind.bucket, key)
         if entry is None:
             raise not_found(kind.plural, kind.group, key.name)
-        return entry
+        return kind.read(entry)
 
     # Writing.
 
@@ -157,7 +150,8 @@ class Storage:
         Raises:
             Refusal: there is none, the patch does not fit, or what comes out is wrong.
         """
-        entry = self.store.get(kind.bucket, key)
+        stored = self.store.get(kind.bucket, key)
+        entry = None if stored is None else kind.read(stored)
         write = _Write(kind, key, options, Intake(kind, options, patched=True), subresource)
         if isinstance(patch, patching.Apply):
             return self._apply(write, None if entry is None else entry.object, patch.configuration)
@@ -206,7 +200,8 @@ class Storage:
             new = kind.strategy.prepare_update(new, old, self._context())
         counted = write.subresource != "status" and kind.strategy.generation(new, old)
         new = new | {"metadata": objectmeta.kept(new["metadata"], old_meta, owners, counted=counted)}
-        self._check(kind, objectmeta.immutable(meta, old_meta) + objectmeta.problems(kind, new, old), new, old)
+        problems = objectmeta.immutable(meta, old_meta) + objectmeta.problems(kind, new, old)
+        self._check(kind, problems, new, old, write.subresource)
         if settled(new, old):
             return Written(old, 200, tuple(write.intake.warnings), self.store.get(kind.bucket, key))
         return self._stored(write, new, old, 200)
@@ -268,14 +263,12 @@ class Storage:
         if found.object["metadata"].get("deletionTimestamp"):
             raise objectmeta.terminating(kind, namespace, name)
 
-    def _check(self, kind: Kind, errors: list[FieldError], new: Object, old: Object | None) -> None:
-        if not errors:
-            errors = Intake.problems(kind, new)
-        errors = errors + (kind.strategy.validate(new) if old is None else kind.strategy.validate_update(new, old))
-        if not errors and kind.rules is not None:
-            errors = kind.rules(new, old)
-        elif errors and kind.custom and kind.rules is not None and has_rules(kind.schema):
-            errors.append(_UNCHECKED)
+    def _check(
+        self, kind: Kind, errors: list[FieldError], new: Object, old: Object | None, subresource: str = ""
+    ) -> None:
+        strategy = kind.strategy
+        validate_update = (subresource == "status" and strategy.validate_status) or strategy.validate_update
+        errors = errors + (strategy.validate(new) if old is None else validate_update(new, old))
         if errors:
             raise invalid(kind.kind, kind.group, str(new["metadata"].get("name", "")), errors)
 
@@ -300,7 +293,7 @@ class Storage:
             entry = self.store.remove(kind.bucket, key, last=new)
             self.after(kind, None, entry.object)
         else:
-            entry = self.store.put(kind.bucket, key, new)
+            entry = self.store.put(kind.bucket, key, new, kind)
             self.after(kind, entry.object, old)
         return Written(entry.object, code, told, entry)
 

@@ -27,14 +27,18 @@ class Entry:
         key: Its name.
         object: The object, with the revision in ``metadata.resourceVersion``; never changed again.
         revision: When it was stored.
+        writer: By what rules; None when nobody told.
+        reading: The rules by which it was read last, and what they made of it.
     """
 
-    __slots__ = ("_encoded", "key", "object", "revision")
+    __slots__ = ("_encoded", "key", "object", "reading", "revision", "writer")
 
     def __init__(self, key: Key, stored: Object, revision: int) -> None:
         self.key = key
         self.object = stored
         self.revision = revision
+        self.writer: object = None
+        self.reading: tuple[object, Entry] | None = None
         self._encoded: bytes | None = None
 
     @property
@@ -115,12 +119,20 @@ class Store:
         shelf = self._shelves.get(bucket)
         return 0 if shelf is None else len(shelf.keys)
 
-    def put(self, bucket: Bucket, key: Key, stored: Object) -> Entry:
-        """Store an object in place of what was there; its resource version is set."""
+    def put(self, bucket: Bucket, key: Key, stored: Object, writer: object = None) -> Entry:
+        """Store an object in place of what was there; its resource version is set.
+
+        Args:
+            bucket: Which kind of object.
+            key: Its name.
+            stored: The object.
+            writer: By what rules it was made.
+        """
         shelf = self._shelf(bucket)
         previous = shelf.entries.get(key)
         self.revision += 1
         entry = Entry(key, _versioned(stored, self.revision), self.revision)
+        entry.writer = writer
         shelf.entries[key] = entry
         if previous is None:
             insort(shelf.keys, key)

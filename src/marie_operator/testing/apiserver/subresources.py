@@ -39,6 +39,19 @@ def scale(kind: Kind, stored: Object) -> Object:
     }
 
 
+def read_scale(kind: Kind, stored: Object) -> Object:
+    """The Scale that is read.
+
+    Raises:
+        Refusal: 500, an object of a custom kind has no replicas.
+    """
+    path = (kind.scale or ScalePaths()).spec
+    if kind.custom and at(stored, path) is None:
+        why = f'the spec replicas field "{path}" does not exist'
+        raise Refusal(500, f"Internal error occurred: {why}", details={"causes": [{"message": why}]})
+    return scale(kind, stored)
+
+
 def _selector(found: Any) -> str:
     if isinstance(found, str):
         return found

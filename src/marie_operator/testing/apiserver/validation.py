@@ -1,30 +1,23 @@
-"""Structural schemas at work: unknown fields, pruning, defaults, and what is wrong with a value."""
+"""What is wrong with a value, by its schema, in the words of kube-openapi's validator.
+
+A change is not blamed for what was wrong before it: where nothing has changed, nothing is told.
+"""
 
 import json
-import re
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from marie_operator.testing.apiserver import formats
-from marie_operator.testing.apiserver.errors import FieldError, Json, Object
-from marie_operator.testing.apiserver.schema import MISSING, OBJECT_META, Schema
+from marie_operator.testing.apiserver.crd import regexp
+from marie_operator.testing.apiserver.errors import NOWHERE, FieldError, Json, Object, number, quoted
+from marie_operator.testing.apiserver.schema import MISSING, Schema
 
-_META = Schema(OBJECT_META)
 _OPEN = frozenset({"object", ""})
 _SCALARS: Mapping[type, frozenset[str]] = {
     str: frozenset({"string", ""}),
     bool: frozenset({"boolean", ""}),
     int: frozenset({"integer", "number", ""}),
     float: frozenset({"number", ""}),
-}
-_OBJECT = frozenset({"apiVersion", "kind", "metadata"})
-_TYPES: Mapping[str, Callable[[Json], bool]] = {
-    "object": lambda value: isinstance(value, dict),
-    "array": lambda value: isinstance(value, list),
-    "string": lambda value: isinstance(value, str),
-    "boolean": lambda value: isinstance(value, bool),
-    "integer": lambda value: isinstance(value, int | float) and not isinstance(value, bool) and value == int(value),
-    "number": lambda value: isinstance(value, int | float) and not isinstance(value, bool),
 }
 
 
@@ -46,313 +39,223 @@ def fits(value: Json, schema: Schema) -> bool:
     return schema.type in _SCALARS.get(kind, ()) or (schema.int_or_string and kind in {int, str})
 
 
-# Unknown fields.
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a value is: below a root, which the words of messages leave out."""
+
+    root: str
+    name: str = ""
+
+    @property
+    def field(self) -> str:
+        return ".".join(filter(None, (self.root, self.name))) or NOWHERE
+
+    def child(self, name: str) -> "_Place":
+        return _Place(self.root, f"{self.name}.{name}" if self.name else name)
+
+    def item(self, index: int) -> "_Place":
+        return _Place(self.root, f"{self.name}[{index}]")
 
 
-def unknown(value: Json, schema: Schema) -> list[str]:
-    """The paths of fields that a schema does not know, such as ``spec.groups[0].name``."""
-    return list(_unknown(value, schema, "", root=True))
+def errors(value: Json, schema: Schema, root: str = "", *, old: Json = MISSING) -> list[FieldError]:
+    """Everything about a value that breaks its schema.
+
+    Args:
+        value: The value.
+        schema: Its schema.
+        root: Where it is; empty for a whole object.
+        old: What it replaces; MISSING when there was none, or nobody knows.
+    """
+    return list(_errors(value, schema, _Place(root), old))
 
 
-def _unknown(value: Json, schema: Schema, path: str, *, root: bool = False) -> Iterator[str]:
-    if isinstance(value, list):
-        if schema.items is not None:
-            for number, item in enumerate(value):
-                yield from _unknown(item, schema.items, f"{path}[{number}]")
+def _errors(value: Json, schema: Schema, place: _Place, old: Json) -> Iterator[FieldError]:
+    found = [*_broken(value, schema, place, old)]
+    if found and old is not MISSING and same(value, old, schema):
         return
-    if not isinstance(value, dict):
-        return
-    whole = root or schema.embedded
-    for name, inner in value.items():
-        at = f"{path}.{name}" if path else name
-        known = _known(schema, name, whole=whole)
-        if known is not None:
-            yield from _unknown(inner, known, at)
-        elif not _open(schema) and not (whole and name in _OBJECT):
-            yield at
+    yield from found
 
 
-def _open(schema: Schema) -> bool:
-    """Whether any field may be; of built-in kinds, in every object of which nothing is said."""
-    return schema.preserves or (schema.built_in and schema.open)
-
-
-def _known(schema: Schema, name: str, *, whole: bool) -> Schema | None:
-    """What is known of a field. The metadata of an object is not the definition's to describe."""
-    return _META if whole and name == "metadata" and not schema.built_in else schema.child(name)
-
-
-def prune(value: Json, schema: Schema) -> Json:
-    """A value without the fields that its schema does not know; itself when it has none."""
-    return _prune(value, schema, root=True)
-
-
-def _prune(value: Json, schema: Schema, *, root: bool = False) -> Json:
-    if isinstance(value, list):
-        if schema.items is None:
-            return value
-        items = [_prune(item, schema.items) for item in value]
-        return items if any(new is not old for new, old in zip(items, value, strict=True)) else value
-    if not isinstance(value, dict):
-        return value
-    whole, changed, result = root or schema.embedded, False, {}
-    for name, inner in value.items():
-        known = _known(schema, name, whole=whole)
-        if known is not None:
-            kept = _prune(inner, known)
-            changed = changed or kept is not inner
-            result[name] = kept
-        elif _open(schema) or (whole and name in _OBJECT):
-            result[name] = inner
-        else:
-            changed = True
-    return result if changed else value
-
-
-def without_nulls(value: Json) -> Json:
-    """A value without fields that are null, which are absent in built-in kinds; itself when it has none."""
-    if isinstance(value, list):
-        items = [without_nulls(item) for item in value]
-        return items if any(new is not old for new, old in zip(items, value, strict=True)) else value
-    if not isinstance(value, dict):
-        return value
-    kept = {name: without_nulls(inner) for name, inner in value.items() if inner is not None}
-    changed = len(kept) != len(value) or any(kept[name] is not value[name] for name in kept)
-    return kept if changed else value
-
-
-# Defaults.
-
-
-def default(value: Json, schema: Schema) -> Json:
-    """A value with what its schema fills in; itself when that is nothing. Nulls that may not be are absent."""
-    if isinstance(value, list):
-        if schema.items is None or not has_defaults(schema.items):
-            return value
-        items = [default(item, schema.items) for item in value]
-        return items if any(new is not old for new, old in zip(items, value, strict=True)) else value
-    if not isinstance(value, dict):
-        return value
-    changes: Object = {}
-    for name, field in schema.fields.items():
-        found = value.get(name, MISSING)
-        filled = _field_default(found, field)
-        if filled is not found:
-            changes[name] = filled
-    if schema.values is not None and has_defaults(schema.values):
-        for name, found in value.items():
-            if name not in schema.fields and (filled := default(found, schema.values)) is not found:
-                changes[name] = filled
-    return {**value, **changes} if changes else value
-
-
-def _field_default(found: Json, field: Schema) -> Json:
-    """A field's value with what its schema fills in; MISSING when it stays absent."""
-    if found is MISSING or (found is None and not field.nullable and field.default is not MISSING):
-        return found if field.default is MISSING else default(json.loads(json.dumps(field.default)), field)
-    return default(found, field) if has_defaults(field) else found
-
-
-def has_defaults(schema: Schema) -> bool:
-    """Whether anything below a node has a default; found out once."""
-    known = schema.__dict__.get("_has_defaults")
-    if known is None:
-        # A schema that contains itself is looked at once.
-        schema.__dict__["_has_defaults"] = False
-        children = [*schema.fields.values(), *filter(None, (schema.values, schema.items))]
-        known = any(child.default is not MISSING or has_defaults(child) for child in children)
-        schema.__dict__["_has_defaults"] = known
-    return bool(known)
-
-
-# What is wrong.
-
-
-def errors(value: Json, schema: Schema, path: str = "") -> list[FieldError]:
-    """Everything about a value that breaks its schema."""
-    return list(_errors(value, schema, path))
-
-
-def _errors(value: Json, schema: Schema, path: str) -> Iterator[FieldError]:
-    if value is None:
-        if not (schema.nullable or not schema.type):
-            yield _mistyped(value, schema.type, path)
-        return
-    if schema.int_or_string:
-        if not isinstance(value, int | str) or isinstance(value, bool):
-            yield _mistyped(value, "integer,string", path)
-            return
-    elif schema.type and not _TYPES[schema.type](value):
-        yield _mistyped(value, schema.type, path)
-        return
-    yield from _bounds(value, schema, path)
-    yield from _combined(value, schema, path)
+def _broken(value: Json, schema: Schema, place: _Place, old: Json) -> Iterator[FieldError]:
+    if schema.type or schema.int_or_string:
+        yield from _mistyped(value, schema, place)
+    if value is not None:
+        yield from _combined(value, schema, place, old)
+        if isinstance(value, str):
+            yield from _text(value, schema, place)
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            yield from _number(value, schema, place)
+        elif isinstance(value, list):
+            yield from _items(value, schema, place, old)
+    if (enum := schema.node.get("enum")) and not any(_equal(value, each) for each in enum):
+        yield FieldError.unsupported(place.field, value, enum)
     if isinstance(value, dict):
-        yield from _fields(value, schema, path)
-    elif isinstance(value, list):
-        yield from _items(value, schema, path)
+        yield from _fields(value, schema, place, old)
 
 
-def _fields(value: Object, schema: Schema, path: str) -> Iterator[FieldError]:
-    for name in schema.node.get("required") or ():
-        if name not in value:
-            yield FieldError("FieldValueRequired", "Required value", _at(path, name))
+def _equal(value: Json, other: Json) -> bool:
+    return bool(value == other) and isinstance(value, bool) == isinstance(other, bool)
+
+
+def same(value: Json, old: Json, schema: Schema) -> bool:
+    """Whether nothing has changed; the order of items that are told apart by keys does not matter."""
+    if isinstance(value, list) and isinstance(old, list) and schema.list_type == "map" and len(value) == len(old):
+        before = by_key(schema, old)
+        items = schema.items
+        return items is not None and all(same(item, before.get(key(schema, item)), items) for item in value)
+    if isinstance(value, dict) and isinstance(old, dict) and (schema.fields or schema.values):
+        if value.keys() != old.keys():
+            return False
+        known = {name: schema.child(name) for name in value}
+        return all((child := known[name]) is not None and same(value[name], old[name], child) for name in value)
+    return _equal(value, old)
+
+
+def by_key(schema: Schema, items: Json) -> dict[str, Json]:
+    """The items of a list by what tells them apart; those of a list without keys cannot be told apart."""
+    return {key(schema, item): item for item in items} if schema.list_type == "map" and isinstance(items, list) else {}
+
+
+def key(schema: Schema, item: Json) -> str:
+    """What tells an item of a list apart."""
+    if not isinstance(item, dict):
+        return ""
+    return json.dumps([item.get(each, schema.item_defaults.get(each)) for each in schema.list_keys], default=str)
+
+
+# Types.
+
+
+def _mistyped(value: Json, schema: Schema, place: _Place) -> Iterator[FieldError]:
+    given, kind = _kind(value), schema.type
+    wanted = "integer,string" if schema.int_or_string and not schema.built_in else kind
+    if value is None:
+        if not schema.nullable and not schema.built_in:
+            yield _wrong_type(wanted, "null", place)
+        return
+    of_format = schema.known_format
+    if of_format and kind == "string" and isinstance(value, str | list):
+        return
+    if of_format and kind == "string":
+        yield _wrong_type(of_format, {"integer": "int64", "number": "double"}.get(given, ""), place)
+    elif not _is(value, given, kind, int_or_string=schema.int_or_string):
+        yield _wrong_type(wanted, given, place)
+
+
+def _is(value: Json, given: str, kind: str, *, int_or_string: bool) -> bool:
+    whole = given == "integer" or (given == "number" and value == int(value))
+    if int_or_string:
+        return whole or given == "string"
+    return given == kind or (kind == "number" and given == "integer") or (kind == "integer" and whole)
+
+
+def _kind(value: Json) -> str:
+    names = {dict: "object", list: "array", str: "string", bool: "boolean", int: "integer", float: "number"}
+    return names.get(type(value), "null")
+
+
+def _wrong_type(wanted: str, given: str, place: _Place) -> FieldError:
+    why = f'{place.name} in body must be of type {wanted}: "{given}"'
+    return FieldError("FieldValueTypeInvalid", f'Invalid value: "{given}": {why}', place.field)
+
+
+# Parts of a value.
+
+
+def _fields(value: Object, schema: Schema, place: _Place, old: Json) -> Iterator[FieldError]:
+    least, most = schema.node.get("minProperties"), schema.node.get("maxProperties")
+    if least is not None and len(value) < least:
+        why = f"{place.name} in body should have at least {least} properties"
+        yield FieldError.invalid(place.field, len(value), why)
+    if most is not None and len(value) > most:
+        yield FieldError.too_many(place.field, len(value), most)
+    before = old if isinstance(old, dict) else {}
     for name, inner in value.items():
         known = schema.child(name)
         if known is not None and not (inner is None and known.built_in):
-            yield from _errors(inner, known, _at(path, name))
+            # The version and the kind of the old object are those of the new one, whatever was stored.
+            former = before.get(name, MISSING) if place.name or name not in {"apiVersion", "kind"} else MISSING
+            yield from _errors(inner, known, place.child(name), former)
+    for name in schema.node.get("required") or ():
+        if name not in value:
+            yield FieldError.required(place.child(name).field)
 
 
-def _items(value: list[Json], schema: Schema, path: str) -> Iterator[FieldError]:
+def _items(value: list[Json], schema: Schema, place: _Place, old: Json) -> Iterator[FieldError]:
     if schema.items is not None:
-        for number, item in enumerate(value):
-            yield from _errors(item, schema.items, f"{path}[{number}]")
-    if schema.list_type == "atomic":
-        return
-    seen: set[str] = set()
-    for number, item in enumerate(value):
-        shown = item
-        if schema.list_type == "map":
-            if not isinstance(item, dict):
-                continue
-            shown = {key: item[key] for key in schema.list_keys if key in item}
-        key = json.dumps(shown, sort_keys=True)
-        if key in seen:
-            message = f"Duplicate value: {json.dumps(shown, separators=(',', ':'))}"
-            yield FieldError("FieldValueDuplicate", message, f"{path}[{number}]")
-        seen.add(key)
+        before = by_key(schema, old)
+        for index, item in enumerate(value):
+            former = before.get(key(schema, item), MISSING) if before else MISSING
+            yield from _errors(item, schema.items, place.item(index), former)
+    least, most = schema.node.get("minItems"), schema.node.get("maxItems")
+    if least is not None and len(value) < least:
+        yield FieldError.invalid(place.field, len(value), f"{place.name} in body should have at least {least} items")
+    if most is not None and len(value) > most:
+        yield FieldError.too_many(place.field, len(value), most)
 
 
-def _bounds(value: Json, schema: Schema, path: str) -> Iterator[FieldError]:
-    node, at = schema.node, path or "<nil>"
-    if (enum := node.get("enum")) and value not in enum:
-        listed = ", ".join(json.dumps(each) for each in enum)
-        message = f"Unsupported value: {json.dumps(value)}: supported values: {listed}"
-        yield FieldError("FieldValueNotSupported", message, path)
-    if isinstance(value, str):
-        yield from _text(value, node, path, at)
-    elif isinstance(value, int | float) and not isinstance(value, bool):
-        yield from _number(value, node, path, at)
-    elif isinstance(value, list | dict):
-        yield from _size(value, node, path, at)
-
-
-def _text(value: str, node: Mapping[str, Json], path: str, at: str) -> Iterator[FieldError]:
-    if len(value) < node.get("minLength", 0):
-        yield _wrong(value, f"{at} in body should be at least {node['minLength']} chars long", path)
+def _text(value: str, schema: Schema, place: _Place) -> Iterator[FieldError]:
+    node = schema.node
     if len(value) > node.get("maxLength", len(value)):
-        message = f"Too long: may not be more than {node['maxLength']} bytes"
-        yield FieldError("FieldValueTooLong", message, path)
-    if (pattern := node.get("pattern")) and not re.search(pattern, value):
-        yield _wrong(value, f"{at} in body should match '{pattern}'", path)
-    if (name := node.get("format")) and not formats.matches(name, value):
-        yield _wrong(value, f"{at} in body must be of type {name}: {json.dumps(value)}", path)
+        yield FieldError.too_long(place.field, node["maxLength"])
+    elif len(value) < node.get("minLength", 0):
+        why = f"{place.name} in body should be at least {node['minLength']} chars long"
+        yield FieldError.invalid(place.field, value, why)
+    elif (pattern := node.get("pattern")) and not regexp.compiled(pattern).search(value):
+        yield FieldError.invalid(place.field, value, f"{place.name} in body should match '{pattern}'")
+    if (name := schema.known_format) and not formats.matches(name, value):
+        why = f"{place.name} in body must be of type {name}: {quoted(value)}"
+        yield FieldError("FieldValueTypeInvalid", f"Invalid value: {quoted(value)}: {why}", place.field)
 
 
-def _number(value: float, node: Mapping[str, Json], path: str, at: str) -> Iterator[FieldError]:
+_LIMITS: Mapping[str, float] = {"int32": 2**31 - 1, "float": 3.4028235677973366e38}
+
+
+def _number(value: float, schema: Schema, place: _Place) -> Iterator[FieldError]:
+    node, name = schema.node, place.name
+    limit = _LIMITS.get(schema.known_format)
+    if limit is not None and not -limit - (schema.known_format == "int32") <= value <= limit:
+        why = f"Checked value must be of type {schema.type} with format {schema.known_format} in {name}"
+        yield FieldError.invalid(place.root or NOWHERE, "", why)
     low, high, step = node.get("minimum"), node.get("maximum"), node.get("multipleOf")
+    if step and value % step:
+        yield FieldError.invalid(place.field, value, f"{name} in body should be a multiple of {number(step)}")
     if low is not None and (value < low or (value == low and node.get("exclusiveMinimum"))):
         than = "greater than" if node.get("exclusiveMinimum") else "greater than or equal to"
-        yield _wrong(value, f"{at} in body should be {than} {_plain(low)}", path)
+        yield FieldError.invalid(place.field, value, f"{name} in body should be {than} {number(low)}")
     if high is not None and (value > high or (value == high and node.get("exclusiveMaximum"))):
         than = "less than" if node.get("exclusiveMaximum") else "less than or equal to"
-        yield _wrong(value, f"{at} in body should be {than} {_plain(high)}", path)
-    if step and value % step:
-        yield _wrong(value, f"{at} in body should be a multiple of {_plain(step)}", path)
+        yield FieldError.invalid(place.field, value, f"{name} in body should be {than} {number(high)}")
 
 
-def _size(value: Any, node: Mapping[str, Json], path: str, at: str) -> Iterator[FieldError]:
-    kinds = ("Items", "items") if isinstance(value, list) else ("Properties", "properties")
-    least, most = node.get(f"min{kinds[0]}"), node.get(f"max{kinds[0]}")
-    if least is not None and len(value) < least:
-        yield _wrong(len(value), f"{at} in body should have at least {least} {kinds[1]}", path)
-    if most is not None and len(value) > most:
-        message = f"Too many: {len(value)}: must have at most {most} items"
-        yield FieldError("FieldValueTooMany", message, path)
+def _combined(value: Json, schema: Schema, place: _Place, old: Json) -> Iterator[FieldError]:
+    """Junctors. Of choices that all fail, the first that has the fewest mistakes is told as well."""
+    name = quoted(place.name)
+    if schema.any_of:
+        found = _choices(value, schema.any_of, place, old)
+        if all(found):
+            yield FieldError.invalid(place.root or NOWHERE, "", f"{name} must validate at least one schema (anyOf)")
+            yield from min(found, key=len)
+    if schema.one_of:
+        found = _choices(value, schema.one_of, place, old)
+        valid = sum(not each for each in found)
+        if valid != 1:
+            more = f"Found {valid} valid alternatives" if valid else "Found none valid"
+            yield FieldError.invalid(
+                place.root or NOWHERE, "", f"{name} must validate one and only one schema (oneOf). {more}"
+            )
+        if not valid:
+            yield from min(found, key=len)
+    if schema.all_of:
+        found = _choices(value, schema.all_of, place, old)
+        for each in found:
+            yield from each
+        if any(found):
+            none = ". None validated" if all(found) else ""
+            yield FieldError.invalid(place.root or NOWHERE, "", f"{name} must validate all the schemas (allOf){none}")
+    if schema.excluded is not None and not [*_broken(value, schema.excluded, place, old)]:
+        yield FieldError.invalid(place.root or NOWHERE, "", f"{name} must not validate the schema (not)")
 
 
-def _combined(value: Json, schema: Schema, path: str) -> Iterator[FieldError]:
-    node, at = schema.node, path or "<nil>"
-    for part in node.get("allOf") or ():
-        if "$ref" not in part:
-            yield from _errors(value, Schema(part), path)
-    if (choices := node.get("anyOf")) and not any(_fits(value, choice) for choice in choices):
-        yield _wrong(value, f"{at} in body must validate at least one schema (anyOf)", path)
-    if (choices := node.get("oneOf")) and sum(_fits(value, choice) for choice in choices) != 1:
-        yield _wrong(value, f"{at} in body must validate one and only one schema (oneOf)", path)
-    if (excluded := node.get("not")) and _fits(value, excluded):
-        yield _wrong(value, f"{at} in body must not validate the schema (not)", path)
-
-
-def _fits(value: Json, node: Mapping[str, Json]) -> bool:
-    return not errors(value, Schema(node))
-
-
-def _mistyped(value: Json, wanted: str, path: str) -> FieldError:
-    names = {dict: "object", list: "array", str: "string", bool: "boolean", int: "integer", float: "number"}
-    given = names.get(type(value), "null")
-    return _wrong(
-        given, f'{path or "<nil>"} in body must be of type {wanted}: "{given}"', path, "FieldValueTypeInvalid"
-    )
-
-
-def _wrong(value: Json, why: str, path: str, reason: str = "FieldValueInvalid") -> FieldError:
-    return FieldError(reason, f"Invalid value: {json.dumps(value, separators=(',', ':'))}: {why}", path)
-
-
-def _plain(value: float) -> str:
-    return str(int(value)) if value == int(value) else str(value)
-
-
-def _at(path: str, name: str) -> str:
-    return f"{path}.{name}" if path else name
-
-
-# Definitions.
-
-
-def problems(node: Mapping[str, Json]) -> list[FieldError]:
-    """What keeps the schema of a definition from being a structural one."""
-    return list(_problems(node, "", root=True))
-
-
-_FORBIDDEN = (
-    "$ref",
-    "definitions",
-    "dependencies",
-    "deprecated",
-    "discriminator",
-    "id",
-    "patternProperties",
-    "readOnly",
-)
-
-
-def _problems(node: Mapping[str, Json], path: str, *, root: bool = False) -> Iterator[FieldError]:
-    for name in _FORBIDDEN:
-        if name in node:
-            yield FieldError("FieldValueForbidden", f"Forbidden: {name} is not supported", _at(path, name))
-    if node.get("uniqueItems"):
-        why = "Forbidden: uniqueItems cannot be set to true since the runtime complexity becomes quadratic"
-        yield FieldError("FieldValueForbidden", why, _at(path, "uniqueItems"))
-    yield from _type_problems(node, path, root=root)
-    if node.get("properties") and node.get("additionalProperties"):
-        why = "Forbidden: additionalProperties and properties are mutual exclusive"
-        yield FieldError("FieldValueForbidden", why, _at(path, "additionalProperties"))
-    if node.get("type") == "array" and not node.get("items"):
-        yield FieldError("FieldValueRequired", "Required value: must be specified", _at(path, "items"))
-    for name, inner in (node.get("properties") or {}).items():
-        yield from _problems(inner, f"{_at(path, 'properties')}[{name}]")
-    for name in ("items", "additionalProperties"):
-        if isinstance(node.get(name), Mapping):
-            yield from _problems(node[name], _at(path, name))
-
-
-def _type_problems(node: Mapping[str, Json], path: str, *, root: bool) -> Iterator[FieldError]:
-    open_ended = node.get("x-kubernetes-preserve-unknown-fields") or node.get("x-kubernetes-int-or-string")
-    if root and node.get("type") != "object":
-        why = f"Invalid value: {json.dumps(node.get('type', ''))}: must be object at the root"
-        yield FieldError("FieldValueInvalid", why, _at(path, "type"))
-    elif not node.get("type") and not open_ended:
-        why = "Required value: must not be empty for specified object fields"
-        yield FieldError("FieldValueRequired", why, _at(path, "type"))
+def _choices(value: Json, choices: Sequence[Schema], place: _Place, old: Json) -> list[list[FieldError]]:
+    return [[*_broken(value, choice, place, old)] for choice in choices]

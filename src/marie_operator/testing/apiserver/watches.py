@@ -62,8 +62,9 @@ class Watch:
         _check(initial, query.get("resourceVersionMatch", ""))
         if initial or (initial is None and version in {"", "0"}):
             for entry in self._store.range(self._kind.bucket, self._namespace):
-                if self._selection.takes(entry.object):
-                    self._say("ADDED", self._show(entry))
+                served = self._kind.read(entry)
+                if self._selection.takes(served.object):
+                    self._say("ADDED", self._show(served))
             if initial and self._bookmarks:
                 self._say("BOOKMARK", self._bookmark(ended=True))
             return
@@ -112,12 +113,14 @@ class Watch:
     def _on_change(self, change: Change) -> None:
         if self._ended or (self._namespace and change.entry.key.namespace != self._namespace):
             return
-        before = change.previous is not None and self._selection.takes(change.previous.object)
-        after = not change.removed and self._selection.takes(change.entry.object)
+        entry = self._kind.read(change.entry)
+        previous = None if change.previous is None else self._kind.read(change.previous)
+        before = previous is not None and self._selection.takes(previous.object)
+        after = not change.removed and self._selection.takes(entry.object)
         if after:
-            self._say("MODIFIED" if before else "ADDED", self._show(change.entry))
-        elif before and change.previous is not None:
-            self._say("DELETED", self._show(change.entry if change.removed else _left(change)))
+            self._say("MODIFIED" if before else "ADDED", self._show(entry))
+        elif before and previous is not None:
+            self._say("DELETED", self._show(entry if change.removed else _left(previous, change.revision)))
         if len(self._waiting) > BACKLOG:
             self._waiting.clear()
             self.close()
@@ -167,9 +170,7 @@ def watched_revision(version: str) -> int:
     return int(version)
 
 
-def _left(change: Change) -> Entry:
+def _left(previous: Entry, revision: int) -> Entry:
     """An object that no longer belongs to the selection: as it was, under the version of the change."""
-    assert change.previous is not None  # noqa: S101 - whoever left was there
-    previous = change.previous.object
-    meta = previous["metadata"] | {"resourceVersion": str(change.revision)}
-    return Entry(change.entry.key, previous | {"metadata": meta}, change.revision)
+    meta = previous.object["metadata"] | {"resourceVersion": str(revision)}
+    return Entry(previous.key, previous.object | {"metadata": meta}, revision)

@@ -1,7 +1,9 @@
 """What a server does with objects of a kind beyond their schema: defaults, preparation, validation, immutability."""
 
+from dataclasses import replace
+
 from marie_operator.testing.apiserver.strategies import batch, network, pods, small, workloads
-from marie_operator.testing.apiserver.strategies.base import PLAIN, Context, Strategy
+from marie_operator.testing.apiserver.strategies.base import PLAIN, Context, Strategy, without
 
 __all__ = ["Context", "Strategy", "strategy"]
 
@@ -24,7 +26,8 @@ _KINDS: dict[tuple[str, str], Strategy] = {
     ("autoscaling", "HorizontalPodAutoscaler"): small.AUTOSCALER,
 }
 _SPECIFIED = Strategy()
-_WITH_STATUS = Strategy(prepare_create=lambda new, _: new, prepare_update=lambda new, _, __: new)
+_CUSTOM = Strategy(generation=lambda new, old: without(new, "metadata") != without(old, "metadata") or not old)
+_WITH_STATUS = replace(_CUSTOM, prepare_create=lambda new, _: new, prepare_update=lambda new, _, __: new)
 _GROUPS = frozenset({"apiextensions.k8s.io", "policy", "autoscaling", "batch", "apps", "networking.k8s.io"})
 
 
@@ -38,7 +41,7 @@ def strategy(group: str, kind: str, *, custom: bool = False, status: bool = True
         status: Whether it has ``/status``.
     """
     if custom:
-        return _SPECIFIED if status else _WITH_STATUS
+        return _CUSTOM if status else _WITH_STATUS
     known = _KINDS.get((group, kind))
     if known is not None:
         return known

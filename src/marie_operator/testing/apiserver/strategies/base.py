@@ -85,6 +85,7 @@ class Strategy:
         prepare_status: The same for ``/status``.
         validate: What is wrong with an object.
         validate_update: What is wrong with a change, the new object included.
+        validate_status: The same for ``/status``; None where it is the same.
         generation: Whether a change moves ``metadata.generation``; from nothing, whether there is one.
         warnings: What the answer to a write warns of.
     """
@@ -95,6 +96,7 @@ class Strategy:
     prepare_status: Callable[[Object, Object], Object] = only_status
     validate: Callable[[Object], list[FieldError]] = nothing
     validate_update: Callable[[Object, Object], list[FieldError]] = nothing
+    validate_status: Callable[[Object, Object], list[FieldError]] | None = None
     generation: Callable[[Object, Object], bool] = spec_changes
     warnings: Callable[[Object], list[str]] = no_warnings
 
