@@ -20,7 +20,7 @@ from marie_operator.runtime import (
     Unparsable,
     WatchEvent,
 )
-from marie_operator.runtime.cache import Informer
+from marie_operator.runtime.informer import Informer
 
 THINGS = Resource("example.com", "v1", "Thing", "things")
 NAMES = ("a", "b")
@@ -153,7 +153,7 @@ def test_any_order_of_events_lists_and_own_writes(actions: list[tuple[str, str, 
 @pytest.mark.semantics("R-61")
 def test_managed_fields_are_not_kept() -> None:
     copy = informer()
-    copy.replace("", [thing("a", 1)], "1")
+    copy.event("", WatchEvent("ADDED", thing("a", 1)))
     known = copy.get(ObjectKey("n", "a"))
     assert known is not None
     assert "managedFields" not in known["metadata"]

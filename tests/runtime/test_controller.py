@@ -20,7 +20,7 @@ from marie_operator.runtime import (
     asked_for,
     owner,
 )
-from marie_operator.runtime.cache import Informer
+from marie_operator.runtime.informer import Informer
 
 pytestmark = pytest.mark.looptime
 

@@ -1,9 +1,11 @@
 import asyncio
-from collections.abc import AsyncIterator
+import itertools
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+import structlog
 
 from marie_operator.runtime import LoopClock, Object, ObjectList, Resource, Unreachable, WatchEvent
 from marie_operator.runtime.errors import from_status
@@ -33,6 +35,8 @@ def refusal(code: int, message: str = "no") -> Exception:
 
 HANG = object()
 """In a script: the stream stays open and says nothing."""
+GARBAGE = object()
+"""In a script: what the client did not foresee."""
 
 
 @dataclass
@@ -42,8 +46,19 @@ class Script:
     watches: list[Any] = field(default_factory=list)
     lists: list[Any] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
+    options: list[dict[str, Any]] = field(default_factory=list)
+    open: int = 0
 
     async def watch(self, _: Resource, __: str, **options: Any) -> AsyncIterator[WatchEvent]:
+        self.open += 1
+        self.options.append(options)
+        try:
+            async for event in self._watch(options):
+                yield event
+        finally:
+            self.open -= 1
+
+    async def _watch(self, options: dict[str, Any]) -> AsyncIterator[WatchEvent]:
         kind = "stream" if options["send_initial_events"] else "watch"
         self.asked.append(f"{kind} {options['resource_version']}".strip())
         events = self.watches.pop(0) if self.watches else [HANG]
@@ -52,6 +67,8 @@ class Script:
         for event in events:
             if event is HANG:
                 await asyncio.Event().wait()
+            if event is GARBAGE:
+                raise ValueError("a defect")
             if isinstance(event, Exception):
                 raise event
             if isinstance(event, int | float):
@@ -62,7 +79,8 @@ class Script:
 
     async def list(self, _: Resource, __: str, **options: Any) -> ObjectList:
         self.asked.append(f"list {options['resource_version']}".strip())
-        found = self.lists.pop(0)
+        self.options.append(options)
+        found = self.lists.pop(0) if self.lists else []
         if isinstance(found, Exception):
             raise found
         return ObjectList(found, "10")
@@ -74,6 +92,9 @@ class Copy:
 
     told: list[str] = field(default_factory=list)
 
+    def cut(self, obj: Object) -> Object:
+        return obj
+
     def replace(self, _: str, items: list[Object], version: str) -> None:
         self.told.append(f"replace {','.join(item['metadata']['name'] for item in items)} @{version}")
 
@@ -84,18 +105,24 @@ class Copy:
         self.told.append(f"bookmark {version}")
 
 
-async def played(script: Script, seconds: float = 1.0) -> tuple[Reflector, Copy]:
+def made(script: Script, sink: Copy, **options: Any) -> Reflector:
+    settings: dict[str, Any] = {"clock": LoopClock(), "jitter": lambda: 0.0} | options
+    return Reflector(script, THINGS, "", sink, **settings)  # type: ignore[arg-type]
+
+
+async def played(script: Script, seconds: float = 1.0, **options: Any) -> tuple[Reflector, Copy]:
     sink = Copy()
-    reflector = Reflector(script, THINGS, "", sink, clock=LoopClock(), jitter=lambda: 0.0)  # type: ignore[arg-type]
+    reflector = made(script, sink, **options)
     task = asyncio.create_task(reflector.run())
     await asyncio.sleep(seconds)
     assert not task.done()
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
+    assert script.open == 0
     return reflector, sink
 
 
-@pytest.mark.semantics("R-40", "R-42", "R-43", "R-44", "R-28")
+@pytest.mark.semantics("R-40", "R-42", "R-43", "R-44", "R-28", "W-27")
 async def test_a_streamed_list_is_seen_whole_and_goes_on_as_the_watch() -> None:
     script = Script(
         [[added("a", 1), bookmark(2), added("b", 2), bookmark(5, end=True), added("c", 6), bookmark(9), HANG]]
@@ -112,22 +139,22 @@ async def test_what_goes_during_the_list_is_not_in_it() -> None:
     assert sink.told == ["replace  @3"]
 
 
-@pytest.mark.semantics("R-46", "R-10")
+@pytest.mark.semantics("R-46")
 async def test_a_server_without_streams_is_listed() -> None:
     script = Script([refusal(422), [HANG]], lists=[[thing("a", 1)]])
     _, sink = await played(script)
-    assert script.asked == ["stream", "list 0", "watch 10"]
+    assert script.asked == ["stream", "list", "watch 10"]
     assert sink.told == ["replace a @10"]
 
 
-@pytest.mark.semantics("R-48")
+@pytest.mark.semantics("R-48", "W-12")
 async def test_a_stream_that_never_ends_its_list_is_given_up() -> None:
     script = Script([[added("a", 1), HANG]], lists=[[thing("a", 1)]])
     await played(script, 29)
     assert script.asked == ["stream"]
     script = Script([[added("a", 1), HANG]], lists=[[thing("a", 1)]])
     _, sink = await played(script, 32)
-    assert script.asked == ["stream", "list 0", "watch 10"]
+    assert script.asked == ["stream", "list", "watch 10"]
     assert sink.told == ["replace a @10"]
 
 
@@ -138,7 +165,7 @@ async def test_a_watch_that_ends_goes_on_at_once_from_where_it_was() -> None:
     assert script.asked == ["stream", "watch 5", "watch 6"]
 
 
-@pytest.mark.semantics("R-22")
+@pytest.mark.semantics("R-22", "R-10", "W-03", "W-27")
 async def test_a_version_that_is_forgotten_is_read_again_from_at_least_there() -> None:
     script = Script([[bookmark(5, end=True)], [2, refusal(410)], [bookmark(9, end=True), HANG]])
     _, sink = await played(script, 5)
@@ -146,15 +173,59 @@ async def test_a_version_that_is_forgotten_is_read_again_from_at_least_there() -
     assert sink.told == ["replace  @5", "replace  @9"]
 
 
-@pytest.mark.semantics("R-11", "R-32")
-async def test_a_version_the_server_does_not_have_yet_is_not_asked_for_twice() -> None:
-    too_large = from_status(504, {"message": "Too large resource version: 5"}, request="list")
-    script = Script([[bookmark(5, end=True)], [2, refusal(410)], too_large, [bookmark(3, end=True), HANG]])
-    await played(script, 10)
+TOO_LARGE = {"causes": [{"reason": "ResourceVersionTooLarge"}]}
+
+
+@pytest.mark.semantics("R-10", "R-11", "R-32", "W-14")
+@pytest.mark.parametrize(
+    "refused",
+    [
+        from_status(504, {"message": "Too large resource version: 5"}, request="list"),
+        from_status(504, {"message": "later", "details": TOO_LARGE}, request="list"),
+        refusal(410),
+    ],
+    ids=["words", "cause", "expired"],
+)
+async def test_a_version_that_nobody_has_is_not_asked_for_twice(refused: Exception) -> None:
+    script = Script([[bookmark(5, end=True)], [2, refusal(410)], refused, [bookmark(7, end=True), HANG]])
+    await played(script, 2.1)
     assert script.asked == ["stream", "watch 5", "stream 5", "stream"]
 
 
-@pytest.mark.semantics("R-02", "R-21")
+@pytest.mark.semantics("R-11", "W-14")
+async def test_a_server_that_has_no_version_at_all_is_not_asked_without_end() -> None:
+    script = Script([refusal(410)] * 500)
+    await played(script, 60)
+    assert len(script.asked) < 12
+
+
+@pytest.mark.semantics("R-32", "W-14")
+async def test_a_watch_from_a_version_that_a_restored_server_does_not_have_reads_anew() -> None:
+    too_large = from_status(504, {"message": "Too large resource version: 5"}, request="watch")
+    script = Script([[bookmark(5, end=True), 2], too_large, [bookmark(3, end=True), HANG]])
+    _, sink = await played(script, 3)
+    assert script.asked == ["stream", "watch 5", "stream"]
+    assert sink.told == ["replace  @5", "replace  @3"]
+
+
+@pytest.mark.semantics("W-03")
+async def test_a_list_from_a_cache_that_is_behind_is_not_believed() -> None:
+    behind = [bookmark(3, end=True), HANG]
+    script = Script([[bookmark(5, end=True)], [2, refusal(410)], behind, [bookmark(6, end=True), HANG]])
+    _, sink = await played(script, 3)
+    assert script.asked == ["stream", "watch 5", "stream 5", "stream"]
+    assert sink.told == ["replace  @5", "replace  @6"]
+
+
+@pytest.mark.semantics("R-22")
+async def test_a_storm_of_forgotten_versions_is_met_with_patience() -> None:
+    rounds: list[Any] = [[bookmark(5, end=True)], refusal(410)] * 500
+    script = Script(rounds)
+    await played(script, 60)
+    assert len(script.asked) < 24
+
+
+@pytest.mark.semantics("R-01", "R-02", "R-21", "R-31", "W-27")
 async def test_a_server_that_is_down_is_asked_less_and_less_and_not_read_anew() -> None:
     down = Unreachable("connection refused", maybe_sent=False)
     script = Script([[bookmark(5, end=True), 1], *[down] * 60])
@@ -165,13 +236,14 @@ async def test_a_server_that_is_down_is_asked_less_and_less_and_not_read_anew() 
     assert reflector.last_error == "cannot list or watch things.example.com in all namespaces: connection refused"
 
 
+@pytest.mark.semantics("R-26", "W-27")
 async def test_a_server_that_ends_watches_at_once_is_not_asked_thousands_of_times() -> None:
     script = Script([[bookmark(5, end=True)], *[[]] * 500])
     await played(script, 60)
-    assert len(script.asked) < 12
+    assert len(script.asked) < 20
 
 
-@pytest.mark.semantics("R-04")
+@pytest.mark.semantics("R-04", "H-01", "W-16")
 @pytest.mark.parametrize(
     ("code", "sentence"),
     [
@@ -182,3 +254,173 @@ async def test_a_server_that_ends_watches_at_once_is_not_asked_thousands_of_time
 async def test_why_it_cannot_go_on_is_a_sentence(code: int, sentence: str) -> None:
     reflector, _ = await played(Script([refusal(code)] * 20))
     assert reflector.last_error == sentence
+
+
+@pytest.mark.semantics("R-04", "H-01", "C-03")
+async def test_a_kind_that_is_installed_later_is_read_then_and_the_trouble_was_told_once() -> None:
+    script = Script([*[refusal(404)] * 4, [bookmark(5, end=True), HANG]])
+    with structlog.testing.capture_logs() as logs:
+        reflector, sink = await played(script, 30)
+    assert sink.told == ["replace  @5"]
+    assert reflector.last_error == ""
+    assert [log["problem"].partition(";")[0] for log in logs] == ["the API server does not know things.example.com"]
+
+
+@pytest.mark.semantics("R-02", "R-03")
+async def test_every_way_of_failing_shares_one_back_off_that_two_quiet_minutes_end() -> None:
+    loop, times = asyncio.get_running_loop(), []
+
+    class Timed(Script):
+        async def _watch(self, options: dict[str, Any]) -> AsyncIterator[WatchEvent]:
+            times.append(loop.time())
+            async for event in Script._watch(self, options):
+                yield event
+
+    down, busy = Unreachable("down", maybe_sent=False), refusal(429)
+    good = [bookmark(5, end=True), 200]
+    script = Timed([down, refusal(403), busy, refusal(410), refusal(410), [*good, busy], [HANG]])
+    await played(script, 400)
+    gaps = [round(after - before, 2) for before, after in itertools.pairwise(times)]
+    assert gaps == [0.8, 1.6, 3.2, 0.0, 6.4, 200.8]
+
+
+@pytest.mark.semantics("R-02")
+async def test_back_off_is_spread() -> None:
+    script = Script([Unreachable("down", maybe_sent=False)] * 60)
+    await played(script, 300, jitter=lambda: 0.99)
+    assert 6 <= len(script.asked) <= 11
+
+
+@pytest.mark.semantics("R-21", "R-23", "R-31")
+@pytest.mark.parametrize("within", [False, True], ids=["at the start", "within"])
+async def test_a_server_that_is_busy_is_given_the_time_it_asks_for(within: bool) -> None:
+    busy = from_status(429, {"message": "busy"}, request="watch", retry_after=7)
+    script = Script([[bookmark(5, end=True), 1], [1, busy] if within else busy, [HANG]])
+    await played(script, 7.5)
+    assert script.asked == ["stream", "watch 5"]
+    script = Script([[bookmark(5, end=True), 1], [1, busy] if within else busy, [HANG]])
+    await played(script, 9.5)
+    assert script.asked == ["stream", "watch 5", "watch 5"]
+
+
+@pytest.mark.semantics("R-24", "R-25", "R-66")
+@pytest.mark.parametrize("reason", ["InternalError", "StoreReadError", "SomethingElse"])
+async def test_a_watch_that_fails_for_another_reason_leads_to_a_list_after_a_while(reason: str) -> None:
+    failed = from_status(500, {"message": "no", "reason": reason}, request="watch")
+    script = Script([[added("a", 4), bookmark(5, end=True), 1], [1, failed], [bookmark(8, end=True), HANG]])
+    _, sink = await played(script, 2.5)
+    assert script.asked == ["stream", "watch 5"]
+    script = Script([[added("a", 4), bookmark(5, end=True), 1], [1, failed], [bookmark(8, end=True), HANG]])
+    _, sink = await played(script, 4)
+    assert script.asked == ["stream", "watch 5", "stream 5"]
+    assert sink.told == ["replace a @5", "replace  @8"]
+
+
+@pytest.mark.semantics("R-05")
+@pytest.mark.parametrize(
+    "script",
+    [
+        lambda: Script([[HANG]]),
+        lambda: Script([[added("a", 1), HANG]]),
+        lambda: Script([[bookmark(5, end=True), HANG]]),
+        lambda: Script([[bookmark(5, end=True), 0.1], [HANG]]),
+        lambda: Script([Unreachable("down", maybe_sent=False)]),
+    ],
+    ids=["before the first event", "in the list", "in its watch", "in a watch", "in back-off"],
+)
+async def test_a_stop_ends_it_wherever_it_is_and_closes_its_stream(script: Callable[[], Script]) -> None:
+    here = script()
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    await played(here, 0.5)
+    assert loop.time() - began == pytest.approx(0.5, abs=0.01)
+    assert len(asyncio.all_tasks()) == 1
+
+
+@pytest.mark.semantics("R-16")
+async def test_what_nobody_foresaw_is_an_error_and_not_silence() -> None:
+    task = asyncio.create_task(made(Script([[GARBAGE]]), Copy()).run())
+    with pytest.raises(ValueError, match="a defect"):
+        await task
+
+
+@pytest.mark.semantics("R-17", "R-27", "R-47")
+async def test_a_list_that_breaks_off_is_not_seen_nor_gone_on_from() -> None:
+    lost = Unreachable("reset", maybe_sent=True)
+    script = Script([[added("a", 50), lost], [added("b", 60), bookmark(61, end=True), HANG]])
+    _, sink = await played(script, 3)
+    assert script.asked == ["stream", "stream"]
+    assert sink.told == ["replace b @61"]
+
+
+@pytest.mark.semantics("R-47", "W-12")
+async def test_streams_that_stop_short_of_the_end_are_not_tried_for_ever() -> None:
+    script = Script([[added("a", 1)], [added("a", 1)], [HANG]], lists=[[thing("a", 1)]])
+    _, sink = await played(script, 5)
+    assert script.asked == ["stream", "stream", "list", "watch 10"]
+    assert sink.told == ["replace a @10"]
+
+
+@pytest.mark.semantics("R-46")
+async def test_a_stream_that_is_refused_for_reasons_of_the_day_is_tried_again_another_day() -> None:
+    script = Script([refusal(500), [1, refusal(410)], [bookmark(12, end=True), HANG]], lists=[[thing("a", 1)]])
+    await played(script, 3)
+    assert script.asked == ["stream", "list", "watch 10", "stream 10"]
+
+
+@pytest.mark.semantics("R-43")
+@pytest.mark.parametrize("value", ["false", "", "True"])
+async def test_only_the_annotation_that_is_true_ends_the_list(value: str) -> None:
+    other = WatchEvent(
+        "BOOKMARK", {"metadata": {"resourceVersion": "2", "annotations": {"k8s.io/initial-events-end": value}}}
+    )
+    _, sink = await played(Script([[added("a", 1), other, added("b", 2), bookmark(3, end=True), HANG]]))
+    assert sink.told == ["replace a,b @3"]
+
+
+@pytest.mark.semantics("R-14")
+async def test_an_empty_list_empties_the_copy() -> None:
+    script = Script([refusal(400), [2, refusal(410)]], lists=[[thing("a", 1)], []])
+    _, sink = await played(script, 3)
+    assert script.asked == ["stream", "list", "watch 10", "list 10", "watch 10"]
+    assert sink.told == ["replace a @10", "replace  @10"]
+
+
+@pytest.mark.semantics("R-12", "R-65", "W-11")
+async def test_the_newest_is_read_in_pages_and_a_version_in_one_piece_and_each_object_is_cut_down_as_it_comes() -> None:
+    script = Script([refusal(400), [2, refusal(410)]], lists=[[], []])
+    await played(script, 3)
+    lists = [options for options in script.options if "limit" in options]
+    assert [(options["resource_version"], options["limit"]) for options in lists] == [("", 500), ("10", 0)]
+    assert all(options["each"].__name__ == "cut" for options in lists)
+
+
+@pytest.mark.semantics("R-20", "R-62")
+async def test_watches_last_between_five_and_ten_minutes_and_every_request_is_narrowed() -> None:
+    for jitter, timeout in ((0.0, 300), (0.5, 450), (0.999, 599.7)):
+        script = Script([refusal(400), [HANG]], lists=[[]])
+        await played(
+            script, 1, jitter=lambda jitter=jitter: jitter, label_selector="a=b", field_selector="metadata.name=x"
+        )
+        assert script.asked == ["stream", "list", "watch 10"]
+        for options in script.options:
+            assert (options["label_selector"], options["field_selector"]) == ("a=b", "metadata.name=x")
+        assert [options["timeout"] for options in script.options if "timeout" in options] == [timeout] * 2
+
+
+@pytest.mark.semantics("R-29")
+async def test_an_event_of_a_type_that_nobody_knows_is_passed_over() -> None:
+    strange = WatchEvent("SPLIT", {"what": "ever"})
+    script = Script([[bookmark(5, end=True), 1], [strange, added("a", 6), strange, 1], [HANG]])
+    with structlog.testing.capture_logs() as logs:
+        _, sink = await played(script, 3)
+    assert sink.told == ["replace  @5", "ADDED a"]
+    assert script.asked[-1] == "watch 6"
+    assert [log["type"] for log in logs] == ["SPLIT", "SPLIT"]
+
+
+@pytest.mark.semantics("R-30")
+async def test_the_time_until_a_watch_answers_counts_as_its_life() -> None:
+    script = Script([[bookmark(5, end=True), 1], [1.5], [HANG]])
+    await played(script, 2.6)
+    assert script.asked == ["stream", "watch 5", "watch 5"]

@@ -20,6 +20,7 @@ from marie_operator.runtime import (
     Metrics,
     ObjectKey,
     Typed,
+    Writer,
 )
 
 CONTROLLER = "marie.ai/operator"
@@ -65,7 +66,7 @@ class Operator:
         mariecluster.add_informers(cache)
         fence = _unfenced if elector is None else elector.check
         fenced = client.fenced(fence)
-        writer = cache.writer(fenced)
+        writer = Writer(fenced, cache)
         self._events = EventRecorder(fenced, controller=CONTROLLER, instance=instance, clock=clock, metrics=metrics)
         self._gateways = Gateways(transport, clock=clock, on_cluster=self._on_cluster, on_job=self._on_job, fence=fence)
         self._listings = mariejob.Listings(lister, on_change=self._on_job)

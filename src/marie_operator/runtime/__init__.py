@@ -1,10 +1,11 @@
 """A controller runtime for asyncio: enough to write an operator with, and no word of Marie."""
 
-from marie_operator.runtime.cache import Cache, Event, Informer, NotCached, Writer
-from marie_operator.runtime.client import Client, ObjectList, PatchKind, WatchEvent
+from marie_operator.runtime.cache import Cache
+from marie_operator.runtime.client import Client, PatchKind
 from marie_operator.runtime.clock import Clock, LoopClock
 from marie_operator.runtime.conditions import is_true, with_condition
 from marie_operator.runtime.controller import Controller, Result, TerminalError, always, asked_for, own_key, owner
+from marie_operator.runtime.decoding import ObjectList, WatchEvent
 from marie_operator.runtime.election import Elector, LeadershipLost
 from marie_operator.runtime.errors import (
     AlreadyExists,
@@ -26,11 +27,13 @@ from marie_operator.runtime.errors import (
 )
 from marie_operator.runtime.events import EventRecorder, ObjectReference
 from marie_operator.runtime.health import BindError, LoopLag, Server, metrics_page, probes
+from marie_operator.runtime.informer import Event, Informer, NotCached
 from marie_operator.runtime.manager import Manager
 from marie_operator.runtime.metrics import Metrics
 from marie_operator.runtime.queue import ShutDown, WorkQueue
 from marie_operator.runtime.resource import Object, ObjectKey, Resource
 from marie_operator.runtime.typed import Typed, Unparsable
+from marie_operator.runtime.writer import Writer
 
 __all__ = [
     "AlreadyExists",

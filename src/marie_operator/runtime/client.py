@@ -5,7 +5,6 @@ import copy
 import json
 import random
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from types import TracebackType
@@ -15,7 +14,8 @@ from pydantic_core import from_json
 
 from marie_operator.runtime import connection as connections
 from marie_operator.runtime.clock import Clock
-from marie_operator.runtime.errors import ApiError, Expired, Unauthorized, Unreachable, from_status
+from marie_operator.runtime.decoding import ObjectList, WatchEvent, lines, page_of, refusal, watch_event
+from marie_operator.runtime.errors import ApiError, Expired, Unauthorized, Unreachable
 from marie_operator.runtime.resource import Object, ObjectKey, Resource
 from marie_operator.runtime.transport import HttpTransport, Reply, Request, Transport
 
@@ -32,23 +32,6 @@ class PatchKind(StrEnum):
     MERGE = "application/merge-patch+json"
     JSON = "application/json-patch+json"
     APPLY = "application/apply-patch+yaml"
-
-
-@dataclass(frozen=True, slots=True)
-class ObjectList:
-    """A list, or a page of it, and the resource version it was read at."""
-
-    items: list[Object]
-    resource_version: str
-    remaining: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class WatchEvent:
-    """One event of a watch: ADDED, MODIFIED, DELETED or BOOKMARK; ERROR is raised instead."""
-
-    type: str
-    object: Object
 
 
 class RequestMetrics(Protocol):
@@ -145,24 +128,37 @@ class Client:
         field_selector: str = "",
         resource_version: str | None = None,
         limit: int = 500,
+        each: Callable[[Object], Object] | None = None,
     ) -> ObjectList:
         """Read a whole collection, page by page.
 
         A continue token that expires on a later page leads to one full list (R-13).
+
+        Args:
+            resource: What to list.
+            namespace: Where; empty for everywhere.
+            label_selector: Narrows on the server.
+            field_selector: Narrows on the server.
+            resource_version: At least as new as this; empty for the newest.
+            limit: Objects of one page; 0 for all in one piece.
+            each: What is kept of an object, so that no page lives longer than it takes to read it (R-65).
         """
         items: list[Object] = []
-        version = ""
+        version, paged = "", False
         selectors = {"label_selector": label_selector, "field_selector": field_selector}
         try:
             async for page in self.pages(
                 resource, namespace, resource_version=resource_version, limit=limit, **selectors
             ):
-                items += page.items
-                version = page.resource_version
+                items += page.items if each is None else map(each, page.items)
+                version, paged = page.resource_version, True
+                del page
         except Expired:
-            if not items:
+            if not paged:
                 raise
-            return await self.list(resource, namespace, resource_version=resource_version, limit=0, **selectors)
+            return await self.list(
+                resource, namespace, resource_version=resource_version, limit=0, each=each, **selectors
+            )
         return ObjectList(items, version)
 
     async def pages(
@@ -181,11 +177,10 @@ class Client:
         path, token = resource.path(namespace), ""
         while True:
             paging = {"continue": token} if token else first
-            body = await self._call("GET", path, query={**query, **paging})
-            if body.get("kind", "").startswith("Table"):
-                raise ApiError(406, "NotAcceptable", f"{path} answered with a Table instead of a list")
-            token = body["metadata"].get("continue", "")
-            yield ObjectList(body.get("items") or [], body["metadata"].get("resourceVersion", ""), token)
+            page = page_of(path, await self._call("GET", path, query={**query, **paging}))
+            token = page.remaining
+            yield page
+            del page
             if not token:
                 return
 
@@ -231,13 +226,10 @@ class Client:
             self._count("GET", str(stream.status), started)
             if stream.status != 200:
                 content = b"".join([chunk async for chunk in stream.chunks])
-                raise _error(Reply(stream.status, content, stream.retry_after), f"watch {request.path}")
-            async for line in _lines(stream.chunks):
-                event = from_json(line)
-                if event["type"] == "ERROR":
-                    code = int(event["object"].get("code", 500))
-                    raise from_status(code, event["object"], request=f"watch {request.path}")
-                yield WatchEvent(event["type"], event["object"])
+                reply = Reply(stream.status, content, stream.retry_after)
+                raise refusal(reply, f"watch {request.path}")
+            async for line in lines(stream.chunks):
+                yield watch_event(line, request=f"watch {request.path}")
 
     async def create(self, resource: Resource, obj: Object) -> Object:
         """Create an object; a POST is sent at most once.
@@ -380,7 +372,7 @@ class Client:
             raise
         self._count(request.method, str(reply.status), started)
         if reply.status >= 300:
-            raise _error(reply, str(request))
+            raise refusal(reply, str(request))
         try:
             decoded: Object = from_json(reply.body)
         except ValueError as error:
@@ -395,25 +387,3 @@ class Client:
 
 def _query(**parameters: str) -> dict[str, str]:
     return {name: value for name, value in parameters.items() if value}
-
-
-async def _lines(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """Lines of any length: the reader's own limit is below what an object may measure (python-clients 1.3)."""
-    pending = bytearray()
-    async for chunk in chunks:
-        pending += chunk
-        if b"\n" in chunk:
-            *complete, rest = pending.split(b"\n")
-            pending = bytearray(rest)
-            for line in complete:
-                if line.strip():
-                    yield bytes(line)
-
-
-def _error(reply: Reply, request: str) -> ApiError:
-    try:
-        status = from_json(reply.body)
-    except ValueError:
-        status = {"message": reply.body[:200].decode(errors="replace").strip()}
-    found = status if isinstance(status, dict) else {}
-    return from_status(reply.status, found, request=request, retry_after=reply.retry_after)

@@ -8,9 +8,9 @@ from typing import Self, TypeAlias
 
 import structlog
 
-from marie_operator.runtime.cache import Event, Informer
 from marie_operator.runtime.clock import Clock
 from marie_operator.runtime.errors import ApiError, Conflict, NotLeader, Unreachable
+from marie_operator.runtime.informer import Event, Informer
 from marie_operator.runtime.metrics import RESULTS, Metrics
 from marie_operator.runtime.queue import LOW_PRIORITY, NORMAL_PRIORITY, ShutDown, WorkQueue
 from marie_operator.runtime.resource import ObjectKey

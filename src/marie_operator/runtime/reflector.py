@@ -9,8 +9,9 @@ from typing import Protocol
 
 import structlog
 
-from marie_operator.runtime.client import Client, WatchEvent
+from marie_operator.runtime.client import Client
 from marie_operator.runtime.clock import Clock
+from marie_operator.runtime.decoding import WatchEvent
 from marie_operator.runtime.errors import (
     ApiError,
     BadRequest,
@@ -19,6 +20,7 @@ from marie_operator.runtime.errors import (
     Invalid,
     NotFound,
     TooManyRequests,
+    Unauthorized,
     Unreachable,
 )
 from marie_operator.runtime.resource import Object, ObjectKey, Resource
@@ -27,10 +29,13 @@ WATCH_TIMEOUT = 300.0
 """Least seconds the server keeps a watch; drawn up to twice that, so that watches do not all end at once (R-20)."""
 INITIAL_EVENTS_TIMEOUT = 30.0
 """Seconds a streamed list may take before listing by pages is tried instead (W-12)."""
+UNENDED_STREAMS = 2
+"""How often a streamed list may stop short of its end before listing by pages is tried instead (W-12)."""
 FIRST_BACKOFF = 0.8
 MAX_BACKOFF = 30.0
 BACKOFF_RESET = 120.0
 SHORT_WATCH = 1.0
+"""Seconds below which a watch that brought nothing, or a version that was forgotten, is no progress (R-26)."""
 
 log = structlog.get_logger(__name__)
 
@@ -38,8 +43,12 @@ log = structlog.get_logger(__name__)
 class Sink(Protocol):
     """Takes what a reflector learns."""
 
+    def cut(self, obj: Object) -> Object:
+        """What is to be kept of an object of a list, asked as each is decoded (R-65)."""
+        ...
+
     def replace(self, namespace: str, items: list[Object], resource_version: str) -> None:
-        """The collection is exactly ``items``, at ``resource_version``."""
+        """The collection is exactly ``items``, which were cut, at ``resource_version``."""
         ...
 
     def event(self, namespace: str, event: WatchEvent) -> None:
@@ -79,8 +88,9 @@ class _Backoff:
 class _InitialEvents:
     """The objects of a streamed list, kept apart until it is complete (R-42, R-45)."""
 
-    def __init__(self) -> None:
+    def __init__(self, cut: Callable[[Object], Object]) -> None:
         self.version = ""
+        self._cut = cut
         self._items: dict[ObjectKey, Object] = {}
 
     def take(self, event: WatchEvent) -> bool:
@@ -91,8 +101,8 @@ class _InitialEvents:
                 self.version = metadata["resourceVersion"]
         elif event.type == "DELETED":
             self._items.pop(ObjectKey.of(event.object), None)
-        else:
-            self._items[ObjectKey.of(event.object)] = event.object
+        elif event.type in {"ADDED", "MODIFIED"}:
+            self._items[ObjectKey.of(event.object)] = self._cut(event.object)
         return bool(self.version)
 
     def items(self) -> list[Object]:
@@ -142,8 +152,10 @@ class Reflector:
         self._backoff = _Backoff(clock, jitter)
         self._state = _State.STREAM
         self._streams = True
+        self._unended = 0
         self._version = ""
         self._quorum = False
+        self._read_at = -BACKOFF_RESET
         self.last_error = ""
         self.relists = 0
 
@@ -166,74 +178,91 @@ class Reflector:
 
     async def _recover(self, error: ApiError | Unreachable) -> None:
         """What the next step is after a failure, and when."""
-        before = self._state
+        watched, at_once = self._state is _State.WATCH, False
+        anew = _State.STREAM if self._streams else _State.LIST
         match error:
+            case ApiError() if _too_large(error) or (isinstance(error, Expired) and not watched):
+                # Nobody has that version, or nobody has it any more: read whatever is newest, once at once (R-11).
+                at_once, self._quorum = not self._quorum, True
+                self._state = anew
             case Expired():
-                # The version is older than what the server keeps: read again, at least as new as what we have; if
-                # that was itself refused, whatever the server has (R-10, R-22).
-                self._quorum = self._state is not _State.WATCH
-                self._state = _State.STREAM if self._streams else _State.LIST
-            case ApiError() if "Too large resource version" in error.message:
-                self._quorum = True
+                # The watch begins before what the server keeps: read again, at least as new as what is known (R-22).
+                at_once = self._clock.monotonic() - self._read_at > SHORT_WATCH
+                self._state = anew
             case TooManyRequests() | Unreachable():
                 # The copy is still good: go on from the same version (R-21, R-23).
                 pass
-            case BadRequest() | Invalid() if self._state is _State.STREAM:
-                self._streams = False
+            case Forbidden() | NotFound() | Unauthorized():
+                self._state = anew
+            case _ if self._state is _State.STREAM:
+                # A server that does not know streams says so in many ways; one that cannot list either is told of
+                # then (R-46).
+                self._streams = not isinstance(error, BadRequest | Invalid)
                 self._state = _State.LIST
                 return
             case _:
-                self._state = _State.STREAM if self._streams else _State.LIST
+                self._state = anew
         told = _sentence(error, self._resource, self._namespace)
         if told != self.last_error:
             log.warning("cannot keep up with the API server", resource=str(self._resource), problem=told)
         self.last_error = told
-        if not (isinstance(error, Expired) and before is _State.WATCH):
-            await asyncio.sleep(self._backoff.next())
+        if not at_once:
+            asked = error.retry_after if isinstance(error, ApiError) else None
+            await asyncio.sleep(max(self._backoff.next(), asked or 0.0))
 
     async def _stream(self) -> None:
         """List and watch as one stream (R-40 to R-48)."""
-        initial = _InitialEvents()
+        initial, asked = _InitialEvents(self._sink.cut), self._start_version()
         try:
             async with asyncio.timeout(INITIAL_EVENTS_TIMEOUT) as patience:
-                async for event in self._events(self._start_version(), initial=True):
+                async for event in self._events(asked, initial=True):
                     if initial.version:
                         self._take(event)
                     elif initial.take(event):
-                        self._replace(initial.items(), initial.version)
                         patience.reschedule(None)
+                        self._replace(initial.items(), initial.version, asked)
+                        self._state = _State.WATCH
         except TimeoutError:
-            # A proxy or an aggregated server that does not know streams answers but never ends them (W-12).
-            self._streams = False
-            self._state = _State.LIST
+            self._give_up_streams()
             return
-        except (Unreachable, TooManyRequests):
-            self._state = _State.WATCH if initial.version else self._state
-            raise
-        if not initial.version:
+        if initial.version:
+            return
+        self._unended += 1
+        if self._unended >= UNENDED_STREAMS:
+            self._give_up_streams()
+        if self._streams:
             raise Unreachable("the initial list ended before it was complete", maybe_sent=True)
-        self._state = _State.WATCH
+
+    def _give_up_streams(self) -> None:
+        """List by pages from now on: a proxy or an aggregated server answers streams but never ends them (W-12)."""
+        log.warning("streamed lists do not end; listing by pages", resource=str(self._resource))
+        self._streams = False
+        self._state = _State.LIST
 
     async def _list(self) -> None:
         version = self._start_version()
-        # With a version the server answers from its own cache, in one piece; without, page by page from storage (R-12).
+        # With a version the server answers from its own cache, in one piece; without, with the newest, page by page:
+        # never with "any", which after a restart may be older than what the process before has acted on (R-12, W-03).
         found = await self._client.list(
             self._resource,
             self._namespace,
-            resource_version=version or ("" if self._quorum else "0"),
+            resource_version=version,
             limit=0 if version else 500,
+            each=self._sink.cut,
             **self._selectors,
         )
-        self._replace(found.items, found.resource_version)
+        self._replace(found.items, found.resource_version, version)
         self._state = _State.WATCH
 
     async def _watch(self) -> None:
+        # Before the request is sent: proxies may hold back the answer until there is something to say (R-30).
         began, delivered = self._clock.monotonic(), False
         async for event in self._events(self._version, initial=False):
             delivered = True
             self._take(event)
         if not delivered and self._clock.monotonic() - began < SHORT_WATCH:
             # A server that ends watches at once would be asked thousands of times a second (R-26).
+            self._state = _State.STREAM if self._streams else _State.LIST
             raise Unreachable("the watch ended at once", maybe_sent=True)
 
     def _events(self, version: str, *, initial: bool) -> AsyncIterator[WatchEvent]:
@@ -249,22 +278,40 @@ class Reflector:
     def _start_version(self) -> str:
         return "" if self._quorum else self._version
 
-    def _replace(self, items: list[Object], version: str) -> None:
+    def _replace(self, items: list[Object], version: str, asked: str) -> None:
+        if asked and _older(version, self._version):
+            # Against its promise, the server's cache is behind what it was asked for: it is not to be believed (W-03).
+            raise Expired(410, "Expired", f"a list at version {version} was given for {asked}")
         self._sink.replace(self._namespace, items, version)
         self._version = version
         self._quorum = False
+        self._unended = 0
+        self._read_at = self._clock.monotonic()
         self.last_error = ""
         self.relists += 1
 
     def _take(self, event: WatchEvent) -> None:
-        self._version = event.object["metadata"]["resourceVersion"]
-        self.last_error = ""
         if event.type == "BOOKMARK":
-            self._sink.bookmark(self._namespace, self._version)
+            self._sink.bookmark(self._namespace, event.object["metadata"]["resourceVersion"])
         elif event.type in {"ADDED", "MODIFIED", "DELETED"}:
             self._sink.event(self._namespace, event)
         else:
             log.warning("unknown watch event", resource=str(self._resource), type=event.type)
+            return
+        self._version = event.object["metadata"]["resourceVersion"]
+        self.last_error = ""
+
+
+def _older(version: str, known: str) -> bool:
+    return version.isdecimal() and known.isdecimal() and int(version) < int(known)
+
+
+def _too_large(error: ApiError) -> bool:
+    """Whether a version was asked for that the server has not reached; older servers only say so in words (R-32)."""
+    causes = error.details.get("causes") or ()
+    return any(cause.get("reason") == "ResourceVersionTooLarge" for cause in causes) or (
+        "Too large resource version" in error.message
+    )
 
 
 def _sentence(error: ApiError | Unreachable, resource: Resource, namespace: str) -> str:

@@ -6,7 +6,7 @@ from typing import Generic, TypeVar
 
 from pydantic import ValidationError
 
-from marie_operator.runtime.cache import Event, Informer
+from marie_operator.runtime.informer import Event, Informer
 from marie_operator.runtime.resource import Object, ObjectKey
 
 M = TypeVar("M")

@@ -1,0 +1,338 @@
+"""Informers: local copies of collections, with indexes and handlers, that also know what this process has written."""
+
+import asyncio
+import math
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+import structlog
+
+from marie_operator.runtime.decoding import WatchEvent
+from marie_operator.runtime.reflector import Reflector
+from marie_operator.runtime.resource import Object, ObjectKey, Resource
+
+IndexFunction: TypeAlias = Callable[[Object], Iterable[str]]
+Transform: TypeAlias = Callable[[Object], Object]
+Objects: TypeAlias = list[Object]
+
+_KEPT = ("namespace", "name", "uid", "resourceVersion")
+"""What tells one object, and one version of it, from another."""
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """What happened to an object in an informer.
+
+    Attributes:
+        kind: added, modified or deleted.
+        object: Its newest known state; for deleted, the last one known, which may not be its last (R-52).
+        old: Its state before, for modified; of another uid when it was deleted and made again unseen (R-53).
+        initial: It was there when the informer, or the handler, started.
+    """
+
+    kind: Literal["added", "modified", "deleted"]
+    object: Object
+    old: Object | None = None
+    initial: bool = False
+
+
+Handler: TypeAlias = Callable[[Event], None]
+
+
+class NotCached(LookupError):  # noqa: N818
+    """A kind, or a namespace, was read that no informer keeps; informers are never started by reading (W-10)."""
+
+    def __init__(self, resource: Resource, namespace: str = "") -> None:
+        where = f" in namespace {namespace}" if namespace else ""
+        super().__init__(f"{resource} is not cached{where}; add it to the cache before it runs")
+
+
+@dataclass(frozen=True, slots=True)
+class _Gone:
+    """An object that a write of this process took out of the copy, while events about it may still come.
+
+    Attributes:
+        key: Its key.
+        seen: The version that was in the copy.
+        until: The version up to which whatever comes about it is history.
+    """
+
+    key: ObjectKey
+    seen: int
+    until: float
+
+
+class Informer:
+    """A local copy of one kind, fed by one reflector for each namespace.
+
+    What this process writes is in the copy when the write returns, and older events that arrive
+    later do not undo it (W-01): resource versions order all states of a kind, so the newer one wins.
+    """
+
+    def __init__(
+        self,
+        resource: Resource,
+        *,
+        namespaces: Sequence[str],
+        label_selector: str,
+        field_selector: str,
+        indexes: Mapping[str, IndexFunction],
+        transform: Transform | None,
+    ) -> None:
+        self.resource = resource
+        self.reflectors: list[Reflector] = []
+        self._namespaces = frozenset(namespaces)
+        self._selector = _parsed(label_selector)
+        self._narrow = bool(field_selector)
+        self._index_functions = dict(indexes)
+        self._indexes: dict[str, dict[str, set[ObjectKey]]] = {name: defaultdict(set) for name in indexes}
+        self._transform = transform
+        self._objects: dict[ObjectKey, Object] = {}
+        self._gone: dict[str, _Gone] = {}
+        self._versions: dict[str, int] = {}
+        self._handlers: list[Handler] = []
+        self._synced = asyncio.Event()
+
+    @property
+    def synced(self) -> bool:
+        """Whether every namespace has been read once, and every handler has heard of it (R-17, S-03, I-05)."""
+        return self._synced.is_set()
+
+    @property
+    def last_error(self) -> str:
+        """Why the copy is not up to date, as a sentence; empty while it is."""
+        return next((reflector.last_error for reflector in self.reflectors if reflector.last_error), "")
+
+    async def wait_synced(self) -> None:
+        """Return once ``synced``."""
+        await self._synced.wait()
+
+    def __len__(self) -> int:
+        return len(self._objects)
+
+    def get(self, key: ObjectKey) -> Object | None:
+        """The object of this key, or None; shared, never to be changed (S-12).
+
+        Raises:
+            NotCached: the namespace is not among those that are kept (K-02).
+        """
+        self._check(key.namespace)
+        return self._objects.get(key)
+
+    def list(self, namespace: str = "") -> Objects:
+        """All objects, or those of one namespace, in the order of their keys.
+
+        Raises:
+            NotCached: the namespace is not among those that are kept (K-02).
+        """
+        if namespace:
+            self._check(namespace)
+        keys = sorted(key for key in self._objects if not namespace or key.namespace == namespace)
+        return [self._objects[key] for key in keys]
+
+    def indexed(self, index: str, value: str) -> Objects:
+        """Objects for which the index function yields ``value``, in the order of their keys.
+
+        Raises:
+            KeyError: no such index.
+        """
+        return [self._objects[key] for key in sorted(self._indexes[index].get(value, ()))]
+
+    def add_handler(self, handler: Handler) -> None:
+        """Call ``handler`` for every event, inline, in order; it hears of what is there as added (I-02, I-04)."""
+        self._handlers.append(handler)
+        for obj in self.list():
+            self._tell(handler, Event("added", obj, initial=True))
+
+    # What the reflectors say.
+
+    def cut(self, obj: Object) -> Object:
+        """What is kept of an object that was just decoded (R-60, R-61).
+
+        Raises:
+            ValueError: the transform does not keep what tells one object and version from another.
+        """
+        metadata = {name: value for name, value in obj["metadata"].items() if name != "managedFields"}
+        stripped = {**obj, "metadata": metadata}
+        if self._transform is None:
+            return stripped
+        result = self._transform(stripped)
+        if any(result.get("metadata", {}).get(name) != metadata.get(name) for name in _KEPT):
+            raise ValueError(f"the transform of {self.resource} must keep {', '.join(_KEPT)} as they are")
+        return result
+
+    def replace(self, namespace: str, items: Objects, resource_version: str) -> None:
+        """A whole list at one version: anything else of this namespace is gone, unless written since (R-14, R-51).
+
+        A version before the one known means that the API server itself was set back, as by a backup that was
+        restored: then what it says now is all there is (W-03). Handlers hear of it when all of it is stored: first
+        what is gone, then what is there, in the order of the list (S-04, S-05).
+        """
+        version, initial = self._number(resource_version), namespace not in self._versions
+        if version < self._versions.get(namespace, 0):
+            self._rewind(namespace, items)
+        listed = {ObjectKey.of(item): item for item in items}
+        present = {item["metadata"]["uid"] for item in items}
+        self._gone = {
+            uid: gone
+            for uid, gone in self._gone.items()
+            if uid in present or gone.seen > version or not _within(namespace, gone.key)
+        }
+        told = [
+            self._remove(key)
+            for key in [key for key in self._objects if _within(namespace, key)]
+            if key not in listed and self._version(self._objects[key]) <= version
+        ]
+        told += [event for item in items if (event := self._offer(item, initial=initial)) is not None]
+        self._advance(namespace, version)
+        for event in told:
+            self._notify(event)
+        if self._namespaces <= self._versions.keys():
+            self._synced.set()
+
+    def event(self, namespace: str, event: WatchEvent) -> None:
+        """One change, which may be older than what this process has written since."""
+        obj = event.object
+        version = self._version(obj)
+        told: Event | None = None
+        if event.type == "DELETED":
+            uid, key = obj["metadata"]["uid"], ObjectKey.of(obj)
+            gone = self._gone.get(uid)
+            if gone is not None and version >= gone.seen:
+                del self._gone[uid]
+            known = self._objects.get(key)
+            if known is not None and known["metadata"]["uid"] == uid and self._version(known) <= version:
+                told = self._remove(key)
+        else:
+            told = self._offer(self.cut(obj))
+        self._advance(namespace, version)
+        self._told(told)
+
+    def bookmark(self, namespace: str, resource_version: str) -> None:
+        """Nothing else has changed up to this version (R-28)."""
+        self._advance(namespace, self._number(resource_version))
+
+    # What this process has done.
+
+    def written(self, obj: Object) -> None:
+        """A write returned ``obj``: know it at once, unless the copy is past it already."""
+        key = ObjectKey.of(obj)
+        namespace = next((name for name in ("", key.namespace) if name in self._namespaces), None)
+        if namespace is None or self._narrow:
+            return
+        if not _matches(self._selector, obj):
+            # It was written out of the selector: here it is gone, up to the state in which it comes back (R-64).
+            self._withdraw(key, obj["metadata"]["uid"], until=self._version(obj))
+        elif key in self._objects or self._version(obj) > self._versions.get(namespace, 0):
+            self._told(self._offer(self.cut(obj)))
+
+    def removed(self, key: ObjectKey, uid: str) -> None:
+        """A delete removed the object of this uid: late events about it are history."""
+        self._withdraw(key, uid, until=math.inf)
+
+    def _withdraw(self, key: ObjectKey, uid: str, *, until: float) -> None:
+        known = self._objects.get(key)
+        if known is not None and known["metadata"]["uid"] == uid and self._version(known) < until:
+            self._gone[uid] = _Gone(key, self._version(known), until)
+            self._notify(self._remove(key))
+
+    def _offer(self, obj: Object, *, initial: bool = False) -> Event | None:
+        """Store ``obj`` if it is newer than what is known under its key; what then happened."""
+        uid, key, version = obj["metadata"]["uid"], ObjectKey.of(obj), self._version(obj)
+        gone = self._gone.get(uid)
+        if gone is not None:
+            if version <= gone.until:
+                return None
+            del self._gone[uid]
+        known = self._objects.get(key)
+        if known is not None and self._version(known) >= version:
+            return None
+        self._objects[key] = obj
+        self._index(key, known, obj)
+        return Event("added" if known is None else "modified", obj, known, initial)
+
+    def _remove(self, key: ObjectKey) -> Event:
+        gone = self._objects.pop(key)
+        self._index(key, gone, None)
+        return Event("deleted", gone)
+
+    def _rewind(self, namespace: str, items: Objects) -> None:
+        """Forget in which order the versions of before were."""
+        log.warning("the API server was set back to an earlier state", resource=str(self.resource))
+        del self._versions[namespace]
+        listed = {ObjectKey.of(item): self._version(item) for item in items}
+        self._gone = {uid: gone for uid, gone in self._gone.items() if not _within(namespace, gone.key)}
+        for key in [key for key in self._objects if _within(namespace, key)]:
+            known = self._objects[key]
+            if self._version(known) != listed.get(key):
+                self._objects[key] = {**known, "metadata": {**known["metadata"], "resourceVersion": "0"}}
+
+    def _index(self, key: ObjectKey, old: Object | None, new: Object | None) -> None:
+        for name, function in self._index_functions.items():
+            before = set() if old is None else set(function(old))
+            after = set() if new is None else set(function(new))
+            entries = self._indexes[name]
+            for value in before - after:
+                entries[value].discard(key)
+                if not entries[value]:
+                    del entries[value]
+            for value in after - before:
+                entries[value].add(key)
+
+    def _advance(self, namespace: str, version: int) -> None:
+        self._versions[namespace] = max(version, self._versions.get(namespace, 0))
+
+    def _told(self, event: Event | None) -> None:
+        if event is not None:
+            self._notify(event)
+
+    def _notify(self, event: Event) -> None:
+        for handler in self._handlers:
+            self._tell(handler, event)
+
+    def _tell(self, handler: Handler, event: Event) -> None:
+        try:
+            handler(event)
+        except Exception:
+            # One object that a handler cannot digest must not stop the others (I-06).
+            log.exception("event handler failed", resource=str(self.resource), object=str(ObjectKey.of(event.object)))
+
+    def _check(self, namespace: str) -> None:
+        if "" not in self._namespaces and namespace not in self._namespaces:
+            raise NotCached(self.resource, namespace)
+
+    def _version(self, obj: Object) -> int:
+        return self._number(obj["metadata"]["resourceVersion"])
+
+    def _number(self, version: str) -> int:
+        """Resource versions of one kind are ordered as numbers; what has others cannot be kept (S-10)."""
+        try:
+            return int(version)
+        except ValueError:
+            raise ValueError(
+                f"{self.resource} cannot be cached: its resource version {version!r} is no number, as those of"
+                " Kubernetes' own kinds and of custom resources are"
+            ) from None
+
+
+def _within(namespace: str, key: ObjectKey) -> bool:
+    return not namespace or key.namespace == namespace
+
+
+def _parsed(selector: str) -> Sequence[tuple[str, str | None]]:
+    terms: list[tuple[str, str | None]] = []
+    for term in filter(None, (part.strip() for part in selector.split(","))):
+        name, equals, value = term.partition("=")
+        if any(sign in term for sign in "!() ") or "=" in value:
+            raise ValueError(f"label selector {selector!r}: only 'name' and 'name=value' can be matched here")
+        terms.append((name, value if equals else None))
+    return terms
+
+
+def _matches(selector: Sequence[tuple[str, str | None]], obj: Object) -> bool:
+    labels = obj["metadata"].get("labels") or {}
+    return all(name in labels and value in {None, labels[name]} for name, value in selector)

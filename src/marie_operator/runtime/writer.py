@@ -1,0 +1,81 @@
+"""Writes that a cache knows of when they return."""
+
+from collections.abc import Sequence
+
+from marie_operator.runtime.cache import Cache
+from marie_operator.runtime.client import Client, PatchKind
+from marie_operator.runtime.resource import Object, ObjectKey, Resource
+
+
+class Writer:
+    """Writes through to a cache: read your own writes (W-01).
+
+    Args:
+        client: Does the writing; fenced when a lease guards it.
+        cache: Knows the results at once.
+    """
+
+    def __init__(self, client: Client, cache: Cache) -> None:
+        self._client = client
+        self._cache = cache
+
+    async def get(self, resource: Resource, key: ObjectKey) -> Object:
+        """Read from the server, past the cache."""
+        return await self._client.get(resource, key)
+
+    async def create(self, resource: Resource, obj: Object) -> Object:
+        """As ``Client.create``."""
+        return self._written(resource, await self._client.create(resource, obj))
+
+    async def update(self, resource: Resource, obj: Object, *, subresource: str = "") -> Object:
+        """As ``Client.update``."""
+        return self._written(resource, await self._client.update(resource, obj, subresource=subresource))
+
+    async def apply(
+        self, resource: Resource, obj: Object, *, field_manager: str, force: bool = False, subresource: str = ""
+    ) -> Object:
+        """As ``Client.apply``."""
+        result = await self._client.apply(
+            resource, obj, field_manager=field_manager, force=force, subresource=subresource
+        )
+        return self._written(resource, result)
+
+    async def patch(
+        self,
+        resource: Resource,
+        key: ObjectKey,
+        body: Object | Sequence[Object],
+        *,
+        kind: PatchKind,
+        subresource: str = "",
+    ) -> Object:
+        """As ``Client.patch``."""
+        return self._written(
+            resource, await self._client.patch(resource, key, body, kind=kind, subresource=subresource)
+        )
+
+    async def delete(
+        self,
+        resource: Resource,
+        key: ObjectKey,
+        *,
+        uid: str = "",
+        resource_version: str = "",
+        propagation: str = "Background",
+    ) -> Object:
+        """As ``Client.delete``."""
+        result = await self._client.delete(
+            resource, key, uid=uid, resource_version=resource_version, propagation=propagation
+        )
+        if result.get("kind") != "Status":
+            return self._written(resource, result)
+        informer = self._cache.find(resource)
+        if informer is not None and uid:
+            informer.removed(key, uid)
+        return result
+
+    def _written(self, resource: Resource, obj: Object) -> Object:
+        informer = self._cache.find(resource)
+        if informer is not None:
+            informer.written(obj)
+        return obj
