@@ -1,10 +1,16 @@
-"""Writes src/marie_operator/testing/apiserver/protobuf.json: the numbers of the fields of the built-in kinds.
+"""Writes src/marie_operator/testing/apiserver/protobuf.json: fields of the built-in kinds as their Go types have them.
 
     .venv/bin/python hack/protobuf_numbers.py "$(go env GOMODCACHE)/k8s.io" v0.36.2
 
 kubectl sends objects of built-in kinds in protobuf. The numbers are in the tags of the Go types. Run it after
-hack/builtin_kinds.py. Before a field's name stands "?" when its zero value is left out of JSON, and "~" when an empty
-object is left out as well; an object is the fields of a type that is embedded.
+hack/builtin_kinds.py. An object is the fields of a type that is embedded. Before a field's name stands what JSON has
+of it when it was not set, or is zero:
+
+- nothing: it is a pointer, and absent when it was not set;
+- ``?``: it is absent when it is zero or empty;
+- ``~``: the same, and an object is absent when all of it is;
+- ``!``: it is there, as its zero: an empty text, nought, false, an object;
+- ``^``: it is there, as null.
 """
 
 import json
@@ -34,8 +40,8 @@ def structs(folder: Path) -> dict[str, str]:
     return {name: body for each in files for name, body in STRUCT.findall(each.read_text())}
 
 
-def numbers(name: str, types: dict[str, str]) -> Numbers:
-    """The fields of a type, by number."""
+def numbers(name: str, types: dict[str, str], properties: dict[str, dict[str, object]]) -> Numbers:
+    """The fields of a type, by number; the properties tell what kinds of values they have."""
     found: Numbers = {}
     for match in FIELD.finditer(types[name]):
         number, tag = NUMBER.search(match["tags"]), JSON_TAG.search(match["tags"])
@@ -43,19 +49,30 @@ def numbers(name: str, types: dict[str, str]) -> Numbers:
             continue
         field, *options = tag[1].split(",")
         if not field:
-            found[number[1]] = numbers(match["type"].lstrip("*"), types)
+            found[number[1]] = numbers(match["type"].lstrip("*"), types, properties)
             continue
-        optional = match["type"].startswith("*")
-        mark = "~" if "omitzero" in options else "?" if "omitempty" in options and not optional else ""
-        found[number[1]] = mark + field
+        found[number[1]] = mark(match["type"], options, properties.get(field, {})) + field
     return found
+
+
+def mark(go_type: str, options: list[str], schema: dict[str, object]) -> str:
+    """How a field is written that was not set."""
+    if "omitzero" in options:
+        return "~"
+    nil = go_type.startswith("*") or schema.get("type") == "array" or "additionalProperties" in schema
+    if "omitempty" not in options:
+        return "^" if nil else "!"
+    if go_type.startswith("*"):
+        return ""
+    # What encodes JSON never finds a struct empty.
+    return "!" if "$ref" in schema else "?"
 
 
 def main() -> None:
     """Read the packages in the folder and of the version that the arguments name, and write the numbers."""
     definitions = json.loads((FOLDER / "builtin.json").read_text())["definitions"]
     found = {
-        prefix + name: numbers(name, types)
+        prefix + name: numbers(name, types, definitions[prefix + name].get("properties", {}))
         for prefix, folder in packages(Path(sys.argv[1]), sys.argv[2])
         for types in [structs(folder)]
         for name in types

@@ -4,13 +4,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from marie_operator.testing.apiserver import objects
+from marie_operator.testing.apiserver import objects, validation
 from marie_operator.testing.apiserver.errors import Object
+from marie_operator.testing.apiserver.forms import META, form
 from marie_operator.testing.apiserver.kinds import CRD_GROUP, CRDS, Kind, Kinds, ScalePaths
-from marie_operator.testing.apiserver.schema import Schema
+from marie_operator.testing.apiserver.schema import OBJECT_META, Schema
 from marie_operator.testing.apiserver.strategies import Context, Strategy, strategy
 from marie_operator.testing.apiserver.strategies.base import without
 
+_META = Schema(OBJECT_META)
 _DEFAULT_COLUMNS = ({"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"},)
 
 
@@ -68,6 +70,7 @@ def _kind(spec: Mapping[str, Any], names: Mapping[str, Any], version: Mapping[st
         categories=tuple(names.get("categories") or ()),
         subresources=frozenset(subresources),
         schema=schema,
+        form=_formed,
         strategy=_strategy(schema, scale, named, status="status" in subresources),
         columns=tuple(version.get("additionalPrinterColumns") or _DEFAULT_COLUMNS),
         selectable={each["jsonPath"].lstrip("."): each["jsonPath"] for each in version.get("selectableFields") or ()},
@@ -90,6 +93,14 @@ def _strategy(schema: Schema, scale: ScalePaths | None, named: Object, *, status
         validate_update=lambda new, old: objects.errors(named | new, named | old, schema, scale),
         validate_status=lambda new, old: objects.status_errors(named | new, named | old, schema, scale),
     )
+
+
+def _formed(new: Object) -> Object:
+    """The metadata of a custom object are of a built-in type; when they do not fit it, that is told elsewhere."""
+    meta = new.get("metadata")
+    if not meta or not validation.fits(meta, _META):
+        return new
+    return {**new, "metadata": form(f"{META}ObjectMeta")(meta)}
 
 
 def _rooted(node: Mapping[str, Any]) -> Mapping[str, Any]:

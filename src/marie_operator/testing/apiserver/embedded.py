@@ -1,6 +1,5 @@
 """A whole API server in one object: what a test, a demo or another operator's author uses."""
 
-import itertools
 import json
 import random
 import uuid
@@ -19,7 +18,6 @@ from marie_operator.testing.apiserver.requests import Options
 from marie_operator.testing.apiserver.served import served
 from marie_operator.testing.apiserver.server import ApiServer, Audited
 from marie_operator.testing.apiserver.storage import Sources
-from marie_operator.testing.apiserver.strategies import Context
 from marie_operator.testing.audit import Recorded, Request
 
 _SUFFIX_LETTERS = "bcdfghjklmnpqrstvwxz2456789"
@@ -58,15 +56,13 @@ class EmbeddedApiServer:
     ) -> None:
         self._directory = directory
         self._random = random.Random(seed)  # noqa: S311 - names, not secrets
-        self._addresses = itertools.count(1)
-        self._ports = itertools.count(30000)
         self._users = {"admin": ADMIN, **(users or {})}
         self._tokens = {name: f"token-{name}" for name in self._users}
         tokens = {self._tokens[name]: user for name, user in self._users.items()}
         self.audit = Recorded()
         self.server = ApiServer(
             served(),
-            sources=Sources(now=now, context=self._context),
+            sources=Sources(now=now, random_suffix=self._suffix, uid=self._uid),
             authorizer=lambda store: Authorizer(store, tokens, anonymous=ANONYMOUS),
             history=history,
         )
@@ -155,18 +151,11 @@ class EmbeddedApiServer:
         # Nobody was there to see how it came about: a watch from the very first version is too late.
         self.server.store.compact()
 
-    def _context(self, now: str) -> Context:
-        return Context(
-            now=now,
-            allocate_ip=self._next_address,
-            allocate_node_port=lambda: next(self._ports),
-            random_suffix=lambda: "".join(self._random.choices(_SUFFIX_LETTERS, k=5)),
-            uid=lambda: str(uuid.UUID(int=self._random.getrandbits(128), version=4)),
-        )
+    def _suffix(self) -> str:
+        return "".join(self._random.choices(_SUFFIX_LETTERS, k=5))
 
-    def _next_address(self) -> str:
-        number = next(self._addresses)
-        return f"10.0.{number // 256 % 256}.{number % 256}"
+    def _uid(self) -> str:
+        return str(uuid.UUID(int=self._random.getrandbits(128), version=4))
 
     def _note(self, audited: Audited) -> None:
         asked = audited.asked

@@ -203,6 +203,13 @@ def already_exists(resource: str, group: str, name: str, *, ending: bool = False
     return Refusal(409, f'{why}{qualified} "{name}" already exists', reason="AlreadyExists", details=details)
 
 
+def forbidden(resource: str, group: str, name: str, why: str) -> Refusal:
+    """403 to a write that admission does not let through (``admission.NewForbidden``)."""
+    qualified = f"{resource}.{group}" if group else resource
+    details = _filled({"name": name, "group": group, "kind": resource})
+    return Refusal(403, f'{qualified} "{name}" is forbidden: {why}', details=details)
+
+
 def conflict(resource: str, group: str, name: str, why: str) -> Refusal:
     """409 to a write whose assumptions do not hold."""
     qualified = f"{resource}.{group}" if group else resource

@@ -49,12 +49,14 @@ class Intake:
             raise self._unreadable(f"json: cannot unmarshal {go_type(meta)} into {field}", body)
         known = not kind.custom and validation.fits(body, kind.schema)
         self._tell_strange(body, known=known)
-        if known:
-            return unnamed(body)
-        pruned: Object = pruning.prune(body if kind.custom else pruning.without_nulls(body), kind.schema)
-        if not kind.custom and (problem := _mistyped(validation.errors(pruned, kind.schema), kind)):
-            raise self._unreadable(problem, body)
-        return unnamed(pruned)
+        if not known:
+            body = pruning.prune(body, kind.schema)
+            if not kind.custom and (problem := _mistyped(validation.errors(body, kind.schema), kind)):
+                raise self._unreadable(problem, body)
+        try:
+            return unnamed(kind.form(body))
+        except ValueError as error:
+            raise self._unreadable(str(error), body) from None
 
     def _tell_strange(self, body: Object, *, known: bool) -> None:
         """Refuse, or warn of, fields that the kind does not know, or that are there twice."""

@@ -1,13 +1,13 @@
 """The kinds a server knows: built in, or from CustomResourceDefinitions."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
 from marie_operator.testing.apiserver import pruning
 from marie_operator.testing.apiserver.errors import Object
 from marie_operator.testing.apiserver.schema import Schema
-from marie_operator.testing.apiserver.store import Bucket, Entry
+from marie_operator.testing.apiserver.store import Bucket, Entry, encode
 from marie_operator.testing.apiserver.strategies import Strategy
 
 CORE = ("v1", "")
@@ -24,6 +24,21 @@ class ScalePaths:
     spec: str = ".spec.replicas"
     status: str = ".status.replicas"
     selector: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Conversion:
+    """Of a kind whose objects are stored as those of another.
+
+    Attributes:
+        bucket: Where they are stored.
+        stored: From its own form to that of what is stored.
+        served: And back.
+    """
+
+    bucket: Bucket
+    stored: Callable[[Object], Object]
+    served: Callable[[Object], Object]
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,12 +59,14 @@ class Kind:
         subresources: Such as ``status`` and ``scale``.
         schema: Of its objects.
         strategy: What the server does with its objects beyond the schema.
+        form: Gives JSON of its objects the one form that the server writes; raises ValueError for what is none.
         columns: ``additionalPrinterColumns`` of a CRD.
         selectable: Fields of a field selector, beside name and namespace.
         scale: Where replicas are; None without ``/scale``.
         custom: Whether it comes from a CRD.
         made_by_put: Whether an update creates what is not there.
         deprecated: The sentence that every answer warns with; empty when it is not deprecated.
+        conversion: When its objects are stored as those of another kind.
     """
 
     group: str
@@ -61,6 +78,7 @@ class Kind:
     namespaced: bool
     schema: Schema
     strategy: Strategy
+    form: Callable[[Object], Object] = field(default=lambda given: given)
     short_names: tuple[str, ...] = ()
     categories: tuple[str, ...] = ()
     verbs: Collection[str] = ALL_VERBS
@@ -71,20 +89,42 @@ class Kind:
     custom: bool = False
     made_by_put: bool = False
     deprecated: str = ""
+    conversion: Conversion | None = None
+
+    @cached_property
+    def blank(self) -> Object:
+        """The fields that every object has, as they are when nothing was said of them."""
+        return {} if self.custom else unnamed(self.form({}))
 
     @property
     def bucket(self) -> Bucket:
         """Where its objects are stored, whatever the version."""
-        return self.group, self.plural
+        return (self.group, self.plural) if self.conversion is None else self.conversion.bucket
 
     @property
     def api_version(self) -> str:
         """As objects name it."""
         return f"{self.group}/{self.version}" if self.group else self.version
 
+    def served(self, stored: Object) -> Object:
+        """A stored object in the kind's own form."""
+        return stored if self.conversion is None else self.conversion.served(stored)
+
+    def stored(self, own: Object) -> Object:
+        """An object of the kind as it is stored."""
+        return own if self.conversion is None else self.conversion.stored(own)
+
     def shown(self, stored: Object) -> Object:
         """An object as it is served: what is stored is the same in every version, and names none."""
-        return {"kind": self.kind, "apiVersion": self.api_version, **stored}
+        return self.named(self.served(stored))
+
+    def named(self, own: Object) -> Object:
+        """An object with its kind and version."""
+        return {"kind": self.kind, "apiVersion": self.api_version, **own}
+
+    def bare(self, entry: Entry) -> bytes:
+        """An object as it is served in JSON, without its kind and version."""
+        return entry.encoded if self.conversion is None else encode(self.served(entry.object))
 
     def read(self, entry: Entry) -> Entry:
         """What is stored, as it is served: of a custom kind, by what its schema says now."""

@@ -206,7 +206,7 @@ def encoded(kind: Kind, found: Page) -> bytes:
         meta["remainingItemCount"] = found.remaining
     head = {"kind": kind.list_kind, "apiVersion": kind.api_version, "metadata": meta}
     if kind.custom:
-        items = b",".join(kind.prefix + entry.encoded[1:] for entry in found.entries)
+        items = b",".join(kind.prefix + kind.bare(entry)[1:] for entry in found.entries)
     else:
-        items = b",".join(entry.encoded for entry in found.entries)
+        items = b",".join(kind.bare(entry) for entry in found.entries)
     return json.dumps(head, separators=(",", ":")).encode()[:-1] + b',"items":[' + items + b"]}"

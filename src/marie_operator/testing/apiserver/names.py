@@ -60,7 +60,7 @@ def _errors(kind: str, meta: Mapping[str, Json], *, core: bool) -> Iterator[Fiel
             yield _wrong(prefix, why, "metadata.generateName")
     for why in _name(kind, str(meta.get("name", ""))):
         yield _wrong(meta["name"], why, "metadata.name")
-    yield from _labels(meta.get("labels") or {})
+    yield from label_errors(meta.get("labels") or {}, "metadata.labels")
     yield from _annotations(meta.get("annotations") or {})
     for number, finalizer in enumerate(meta.get("finalizers") or ()):
         if core and finalizer not in _STANDARD_FINALIZERS and "/" not in str(finalizer):
@@ -116,14 +116,20 @@ def qualified(name: str) -> str:
     return "name part must be no more than 63 bytes" if len(part) > 63 else ""
 
 
-def _labels(labels: Mapping[str, Any]) -> Iterator[FieldError]:
+def is_subdomain(name: str) -> bool:
+    """Whether a name is one of DNS."""
+    return _SUBDOMAIN.fullmatch(name) is not None and len(name) <= 253
+
+
+def label_errors(labels: Mapping[str, Any], path: str) -> Iterator[FieldError]:
+    """What is wrong with labels."""
     for name, value in labels.items():
         if why := qualified(name):
-            yield _wrong(name, why, "metadata.labels")
+            yield _wrong(name, why, path)
         if len(str(value)) > 63:
-            yield _wrong(value, "must be no more than 63 bytes", "metadata.labels")
+            yield _wrong(value, "must be no more than 63 bytes", path)
         elif value and not _PART.fullmatch(str(value)):
-            yield _wrong(value, IS_LABEL_VALUE, "metadata.labels")
+            yield _wrong(value, IS_LABEL_VALUE, path)
 
 
 def _annotations(annotations: Mapping[str, Any]) -> Iterator[FieldError]:

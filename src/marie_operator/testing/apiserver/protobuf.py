@@ -5,12 +5,11 @@ import json
 import struct
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
-from functools import cache
-from importlib.resources import files
 from typing import Final
 
 from marie_operator.testing.apiserver.builtin import definition_of, definitions
 from marie_operator.testing.apiserver.errors import Json, Object, Refusal
+from marie_operator.testing.apiserver.forms import MARKS, marked
 
 MEDIA_TYPE: Final = "application/vnd.kubernetes.protobuf"
 
@@ -36,7 +35,7 @@ def decoded(body: bytes) -> Object:
         api_version, name = kind.get(1, ""), kind.get(2, "")
         group, _, version = api_version.rpartition("/")
         definition = definition_of(group, version, name) or _common(name)
-        if definition not in _numbers() or definition in _SPECIAL:
+        if definition not in marked() or definition in _SPECIAL:
             raise Refusal(
                 415,
                 "the body of the request was in an unknown format - accepted media types include: "
@@ -51,13 +50,6 @@ def decoded(body: bytes) -> Object:
 def _common(kind: str) -> str:
     """The definition of a kind that belongs to every group, such as ``DeleteOptions``."""
     return _META + kind if _META + kind in definitions() else ""
-
-
-@cache
-def _numbers() -> Mapping[str, Mapping[str, Json]]:
-    """By definition: the fields by number, see hack/protobuf_numbers.py."""
-    found: Mapping[str, Mapping[str, Json]] = json.loads((files(__package__) / "protobuf.json").read_bytes())
-    return found
 
 
 def _fields(data: bytes) -> Iterator[tuple[int, Wire]]:
@@ -104,7 +96,7 @@ def _object(definition: str, data: bytes) -> Json:
     if special is not None:
         return special(data)
     found: Object = {}
-    _fill(found, _numbers()[definition], definitions()[definition]["properties"], data)
+    _fill(found, marked()[definition], definitions()[definition]["properties"], data)
     return found
 
 
@@ -115,12 +107,12 @@ def _fill(found: Object, numbers: Mapping[str, Json], properties: Mapping[str, J
             # Fields of an embedded type stand among those of the type that embeds it.
             _fill(found, named, properties, _bytes(value))
         elif named is not None:
-            _put(found, named, properties[named.lstrip("?~")], value)
+            _put(found, named, properties[named.lstrip(MARKS)], value)
 
 
-def _put(found: Object, marked: str, node: Mapping[str, Json], value: Wire) -> None:
+def _put(found: Object, named: str, node: Mapping[str, Json], value: Wire) -> None:
     """Add a field, or to a field."""
-    name = marked.lstrip("?~")
+    name = named.lstrip(MARKS)
     if node.get("type") == "array":
         found.setdefault(name, []).extend(_items(node["items"], value))
     elif "additionalProperties" in node:
@@ -128,7 +120,7 @@ def _put(found: Object, marked: str, node: Mapping[str, Json], value: Wire) -> N
         found.setdefault(name, {})[key] = entry
     else:
         read = _value(node, value)
-        empty = read in ("", 0, None) if marked[0] == "?" else not read if marked[0] == "~" else read is None
+        empty = read in ("", 0, None) if named[0] == "?" else not read if named[0] == "~" else read is None
         if not empty:
             found[name] = read
 

@@ -79,21 +79,6 @@ def _prune(value: Json, schema: Schema, *, root: bool = False) -> Json:
     return result if changed else value
 
 
-def without_nulls(value: Json) -> Json:
-    """A value without fields that are null, which are absent in built-in kinds; itself when it has none."""
-    if isinstance(value, list):
-        items = [without_nulls(item) for item in value]
-        return items if any(new is not old for new, old in zip(items, value, strict=True)) else value
-    if not isinstance(value, dict):
-        return value
-    kept = {name: without_nulls(inner) for name, inner in value.items() if inner is not None}
-    changed = len(kept) != len(value) or any(kept[name] is not value[name] for name in kept)
-    return kept if changed else value
-
-
-# Defaults.
-
-
 def completed(value: Json, schema: Schema) -> Json:
     """An object of a custom kind without nulls that may not be, and with what its schema fills in."""
     return default(_without_absent(value, schema), schema)

@@ -6,8 +6,9 @@ from dataclasses import replace
 from marie_operator.testing.apiserver import definitions
 from marie_operator.testing.apiserver.builtin import BuiltinKind, builtin
 from marie_operator.testing.apiserver.crd import specification
-from marie_operator.testing.apiserver.kinds import CRD_GROUP, CRDS, Kind, Kinds, ScalePaths
-from marie_operator.testing.apiserver.strategies import strategy
+from marie_operator.testing.apiserver.forms import form
+from marie_operator.testing.apiserver.kinds import CRD_GROUP, CRDS, Conversion, Kind, Kinds, ScalePaths
+from marie_operator.testing.apiserver.strategies import events, strategy
 from marie_operator.testing.apiserver.strategies.base import nothing
 
 _SCALES = {
@@ -37,6 +38,7 @@ _SELECTABLE: Mapping[tuple[str, str], tuple[str, ...]] = {
     ),
     ("events.k8s.io", "events"): (
         *("regarding.kind", "regarding.namespace", "regarding.name", "regarding.uid"),
+        *("regarding.apiVersion", "regarding.resourceVersion", "regarding.fieldPath"),
         *("reason", "reportingController", "type"),
     ),
     ("apps", "replicasets"): ("status.replicas",),
@@ -44,7 +46,8 @@ _SELECTABLE: Mapping[tuple[str, str], tuple[str, ...]] = {
 }
 
 
-_PATHS = {"source": "source.component"}
+_PATHS = {"source": "source.component", "reportingController": "reportingComponent"}
+_CONVERSIONS = {("events.k8s.io", "events"): Conversion(("", "events"), events.stored, events.served)}
 _MADE_BY_PUT = frozenset(
     [
         ("coordination.k8s.io", "leases"),
@@ -88,12 +91,19 @@ def _kind(known: BuiltinKind) -> Kind:
         namespaced=known.namespaced,
         schema=known.schema,
         strategy=own,
+        form=form(known.definition),
         short_names=tuple(known.short_names),
         categories=tuple(known.categories),
         verbs=frozenset(known.verbs),
         subresources=frozenset(known.subresources),
-        selectable={field: _PATHS.get(field, field) for field in _SELECTABLE.get(bucket, ())},
+        selectable={field: _path(field) for field in _SELECTABLE.get(bucket, ())},
         deprecated=known.deprecated,
+        conversion=_CONVERSIONS.get(bucket),
         made_by_put=bucket in _MADE_BY_PUT,
         scale=ScalePaths(selector=_SCALES[bucket]) if bucket in _SCALES else None,
     )
+
+
+def _path(field: str) -> str:
+    """Where in a stored object what a field selector names is."""
+    return _PATHS.get(field, field.replace("regarding.", "involvedObject."))

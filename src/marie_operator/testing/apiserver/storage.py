@@ -56,11 +56,13 @@ class Sources:
 
     Attributes:
         now: The time.
-        context: For strategies, at a time given as RFC 3339.
+        random_suffix: Of a generated name.
+        uid: Of a new object.
     """
 
     now: Callable[[], datetime]
-    context: Callable[[str], Context]
+    random_suffix: Callable[[], str]
+    uid: Callable[[], str]
 
 
 @dataclass
@@ -114,16 +116,18 @@ class Storage:
         new = write.intake.defaulted(new | {"metadata": meta})
         if not owned:
             new = self._owned(write, None, new)
+        new = kind.strategy.admit(new, context)
         born = objectmeta.born(new["metadata"], context, counted=kind.strategy.generation(new, {}))
-        new = kind.strategy.prepare_create(new | {"metadata": born}, context)
+        new = {**kind.blank, **kind.strategy.prepare_create(new | {"metadata": born}, context)}
         self._check(kind, objectmeta.problems(kind, new, None), new, None)
+        new = kind.strategy.allocate(new, None, context)
         key = Key(write.key.namespace, name)
         existing = self.store.get(kind.bucket, key)
         if existing is not None:
             raise already_exists(
                 kind.plural, kind.group, name, ending="deletionTimestamp" in existing.object["metadata"]
             )
-        return self._stored(replace(write, key=key), new, None, 201)
+        return self._stored(replace(write, key=key), kind.stored(new), None, 201)
 
     def update(self, kind: Kind, key: Key, body: Any, options: Options, subresource: str = "") -> Written:
         """Replace an object, or the part of it that a subresource is.
@@ -136,7 +140,7 @@ class Storage:
         entry = self.store.get(kind.bucket, key)
         if entry is None and kind.made_by_put and not subresource:
             return self._create(write, new)
-        live = self.get(kind, key).object
+        live = kind.served(self.get(kind, key).object)
         asked, found = new["metadata"].get("uid"), live["metadata"]["uid"]
         if asked and asked != found:
             raise conflict(kind.plural, kind.group, key.name, objectmeta.other_uid(kind, key, asked, found))
@@ -154,12 +158,13 @@ class Storage:
         entry = None if stored is None else kind.read(stored)
         write = _Write(kind, key, options, Intake(kind, options, patched=True), subresource)
         if isinstance(patch, patching.Apply):
-            return self._apply(write, None if entry is None else entry.object, patch.configuration)
+            return self._apply(write, None if entry is None else kind.served(entry.object), patch.configuration)
         if entry is None:
             raise not_found(kind.plural, kind.group, key.name)
-        patched = patch.applied(kind.shown(entry.object), kind.schema)
+        live = kind.served(entry.object)
+        patched = patch.applied(kind.named(live), kind.schema)
         new = objectmeta.placed(write.intake.take(patched), kind, key.namespace, name=key.name)
-        return self._replace(write, entry.object, new)
+        return self._replace(write, live, new)
 
     def _apply(self, write: "_Write", live: Object | None, configuration: Object) -> Written:
         kind, key = write.kind, write.key
@@ -169,7 +174,7 @@ class Storage:
         if live is None and uid:
             raise conflict(kind.plural, kind.group, key.name, objectmeta.uid_gone(uid))
         merged = managedfields.apply(
-            None if live is None else kind.shown(live),
+            None if live is None else kind.named(live),
             configuration,
             schema=kind.schema,
             manager=write.options.field_manager,
@@ -186,7 +191,7 @@ class Storage:
         return self._create(write, new, owned=True) if live is None else self._replace(write, live, new, owned=True)
 
     def _replace(self, write: "_Write", old: Object, new: Object, *, owned: bool = False) -> Written:
-        kind, key = write.kind, write.key
+        kind, key, context = write.kind, write.key, self._context()
         meta, old_meta = new["metadata"], old["metadata"]
         if meta.get("resourceVersion") and meta["resourceVersion"] != old_meta["resourceVersion"]:
             raise conflict(kind.plural, kind.group, key.name, MODIFIED)
@@ -197,14 +202,16 @@ class Storage:
         if write.subresource == "status":
             new = kind.strategy.prepare_status(new, old)
         else:
-            new = kind.strategy.prepare_update(new, old, self._context())
+            new = {**kind.blank, **kind.strategy.prepare_update(new, old, context)}
         counted = write.subresource != "status" and kind.strategy.generation(new, old)
         new = new | {"metadata": objectmeta.kept(new["metadata"], old_meta, owners, counted=counted)}
         problems = objectmeta.immutable(meta, old_meta) + objectmeta.problems(kind, new, old)
         self._check(kind, problems, new, old, write.subresource)
+        if write.subresource != "status":
+            new = kind.strategy.allocate(new, old, context)
         if settled(new, old):
-            return Written(old, 200, tuple(write.intake.warnings), self.store.get(kind.bucket, key))
-        return self._stored(write, new, old, 200)
+            return Written(kind.stored(old), 200, tuple(write.intake.warnings), self.store.get(kind.bucket, key))
+        return self._stored(write, kind.stored(new), kind.stored(old), 200)
 
     def delete(self, kind: Kind, key: Key, options: Options, how: DeleteOptions) -> Written:
         """Delete an object, or mark it for those whose finalizers it has.
@@ -251,7 +258,18 @@ class Storage:
     # Parts.
 
     def _context(self) -> Context:
-        return self.sources.context(objectmeta.timestamp(self.sources.now()))
+        sources = self.sources
+        return Context(
+            now=objectmeta.timestamp(sources.now()),
+            random_suffix=sources.random_suffix,
+            uid=sources.uid,
+            find=self._find,
+            every=lambda group, plural: (entry.object for entry in self.store.range((group, plural))),
+        )
+
+    def _find(self, group: str, plural: str, namespace: str, name: str) -> Object | None:
+        entry = self.store.get((group, plural), Key(namespace, name))
+        return None if entry is None else entry.object
 
     def _check_namespace(self, kind: Kind, namespace: str, name: str) -> None:
         """Admission: what is created needs a namespace that is there to stay."""

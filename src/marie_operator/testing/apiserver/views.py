@@ -32,7 +32,7 @@ class View:
     def one(self, kind: Kind, entry: Entry) -> bytes:
         """One object."""
         if self.form == "Object":
-            return kind.prefix + entry.encoded[1:]
+            return kind.prefix + kind.bare(entry)[1:]
         if self.form == "Table":
             found = self._table(kind, [entry.object])
             return encode(found | {"metadata": {"resourceVersion": str(entry.revision)}})

@@ -2,14 +2,14 @@
 
 from dataclasses import replace
 
-from marie_operator.testing.apiserver.strategies import batch, network, pods, small, workloads
+from marie_operator.testing.apiserver.strategies import batch, events, network, pods, services, small, workloads
 from marie_operator.testing.apiserver.strategies.base import PLAIN, Context, Strategy, without
 
 __all__ = ["Context", "Strategy", "strategy"]
 
 _KINDS: dict[tuple[str, str], Strategy] = {
     ("", "Pod"): pods.POD,
-    ("", "Service"): network.SERVICE,
+    ("", "Service"): services.SERVICE,
     ("", "Namespace"): small.NAMESPACE,
     ("", "Secret"): small.SECRET,
     ("", "ConfigMap"): small.CONFIG_MAP,
@@ -21,6 +21,11 @@ _KINDS: dict[tuple[str, str], Strategy] = {
     ("batch", "Job"): batch.JOB,
     ("batch", "CronJob"): batch.CRON_JOB,
     ("networking.k8s.io", "Ingress"): network.INGRESS,
+    ("networking.k8s.io", "IngressClass"): network.INGRESS_CLASS,
+    ("networking.k8s.io", "NetworkPolicy"): network.NETWORK_POLICY,
+    ("", "Event"): events.CORE,
+    ("events.k8s.io", "Event"): events.EVENT,
+    ("scheduling.k8s.io", "PriorityClass"): small.PRIORITY_CLASS,
     ("coordination.k8s.io", "Lease"): small.LEASE,
     ("policy", "PodDisruptionBudget"): small.BUDGET,
     ("autoscaling", "HorizontalPodAutoscaler"): small.AUTOSCALER,

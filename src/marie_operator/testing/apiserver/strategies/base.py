@@ -1,7 +1,7 @@
 """The form of a strategy, and what most kinds have."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from marie_operator.testing.apiserver.errors import FieldError, Json, Object
@@ -9,24 +9,24 @@ from marie_operator.testing.apiserver.errors import FieldError, Json, Object
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What comes from outside when an object is created.
+    """What comes from outside when an object is written.
 
     Attributes:
         now: The time, as RFC 3339.
-        allocate_ip: A cluster address that nobody has.
-        allocate_node_port: A node port that nobody has.
         random_suffix: Of a generated name.
         uid: Of a new object.
+        find: An object by API group, plural, namespace and name; None when there is none.
+        every: All objects of a kind, by API group and plural.
     """
 
     now: str
-    allocate_ip: Callable[[], str]
-    allocate_node_port: Callable[[], int]
     random_suffix: Callable[[], str]
     uid: Callable[[], str]
+    find: Callable[[str, str, str, str], Object | None]
+    every: Callable[[str, str], Iterable[Object]]
 
 
-def _same(new: Object) -> Object:
+def _same(new: Object, *_: object) -> Object:
     return new
 
 
@@ -80,23 +80,27 @@ class Strategy:
 
     Attributes:
         default: Fills in what is absent.
+        admit: What admission makes of a new object, before it is prepared; nobody owns what it adds.
         prepare_create: Makes a new object what it is at first.
         prepare_update: From the new and the old object: keeps what an update does not change.
         prepare_status: The same for ``/status``.
         validate: What is wrong with an object.
         validate_update: What is wrong with a change, the new object included.
         validate_status: The same for ``/status``; None where it is the same.
+        allocate: From the new and the old object, or None: gives a valid object what no two may have.
         generation: Whether a change moves ``metadata.generation``; from nothing, whether there is one.
         warnings: What the answer to a write warns of.
     """
 
     default: Callable[[Object], Object] = _same
+    admit: Callable[[Object, Context], Object] = _same
     prepare_create: Callable[[Object, Context], Object] = _without_status
     prepare_update: Callable[[Object, Object, Context], Object] = keep_status
     prepare_status: Callable[[Object, Object], Object] = only_status
     validate: Callable[[Object], list[FieldError]] = nothing
     validate_update: Callable[[Object, Object], list[FieldError]] = nothing
     validate_status: Callable[[Object, Object], list[FieldError]] | None = None
+    allocate: Callable[[Object, Object | None, Context], Object] = _same
     generation: Callable[[Object, Object], bool] = spec_changes
     warnings: Callable[[Object], list[str]] = no_warnings
 
@@ -139,3 +143,8 @@ def shown(value: Json) -> str:
 def required(path: str, why: str = "") -> FieldError:
     """Something that must be there is not."""
     return FieldError("FieldValueRequired", f"Required value{': ' + why if why else ''}", path)
+
+
+def forbidden(path: str, why: str) -> FieldError:
+    """Something that may not be is there."""
+    return FieldError("FieldValueForbidden", f"Forbidden: {why}", path)

@@ -143,8 +143,8 @@ def duplicate(value: Json, path: str) -> FieldError:
     return FieldError("FieldValueDuplicate", f"Duplicate value: {shown(value)}", path)
 
 
-def negative(spec: Mapping[str, Any], names: Iterable[str]) -> Iterator[FieldError]:
+def negative(spec: Mapping[str, Any], names: Iterable[str], path: str = "spec") -> Iterator[FieldError]:
     """Complains of numbers below nought in a spec."""
     for name in names:
         if (spec.get(name) or 0) < 0:
-            yield invalid(spec[name], "must be greater than or equal to 0", f"spec.{name}")
+            yield invalid(spec[name], "must be greater than or equal to 0", f"{path}.{name}")

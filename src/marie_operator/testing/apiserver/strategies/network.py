@@ -1,136 +1,223 @@
-"""Services and Ingresses."""
+"""Ingresses, their classes, and NetworkPolicies."""
 
-import re
 from collections.abc import Iterator
+from ipaddress import ip_network
 
-from marie_operator.testing.apiserver import formats
-from marie_operator.testing.apiserver.errors import FieldError, Object
-from marie_operator.testing.apiserver.strategies.base import (
-    Context,
-    Strategy,
-    filled,
-    immutable,
-    never,
-    required,
-    without,
+from marie_operator.testing.apiserver import names
+from marie_operator.testing.apiserver.errors import FieldError, Json, Object
+from marie_operator.testing.apiserver.strategies.base import Strategy, filled, forbidden, immutable, required
+from marie_operator.testing.apiserver.strategies.containers import PORT_RANGE, invalid, unsupported
+from marie_operator.testing.apiserver.strategies.selectors import selector_errors
+
+_PATH_TYPES = ("Exact", "ImplementationSpecific", "Prefix")
+_IN_NO_PATH = ("//", "/./", "/../", "%2f", "%2F")
+_ENDS_NO_PATH = ("/..", "/.")
+_IS_WILDCARD = (
+    "a wildcard DNS-1123 subdomain must start with '*.', followed by a valid DNS subdomain, which must consist of "
+    "lower case alphanumeric characters, '-' or '.' and end with an alphanumeric character (e.g. '*.example.com', "
+    "regex used for validation is '\\*\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')"
 )
-from marie_operator.testing.apiserver.strategies.containers import (
-    PORT_RANGE,
-    PROTOCOLS,
-    duplicate,
-    invalid,
-    unsupported,
-)
-
-_EXPOSED = frozenset({"NodePort", "LoadBalancer"})
-
-
-def _default(new: Object) -> Object:
-    spec = filled(new.get("spec") or {}, sessionAffinity="None", type="ClusterIP")
-    if spec["type"] != "ExternalName":
-        spec = filled(spec, internalTrafficPolicy="Cluster")
-    if spec["type"] in _EXPOSED:
-        spec = filled(spec, externalTrafficPolicy="Cluster")
-    if spec["type"] == "LoadBalancer":
-        spec = filled(spec, allocateLoadBalancerNodePorts=True)
-    if spec.get("ports"):
-        ports = [filled(each, protocol="TCP", targetPort=each.get("port")) for each in spec["ports"]]
-        spec = {**spec, "ports": ports}
-    return {**new, "spec": spec}
-
-
-def _allocated(new: Object, context: Context) -> Object:
-    spec = new["spec"]
-    if spec["type"] == "ExternalName":
-        return new
-    address = spec.get("clusterIP") or context.allocate_ip()
-    spec = {**spec, "clusterIP": address, "clusterIPs": spec.get("clusterIPs") or [address]}
-    spec = filled(spec, ipFamilies=["IPv4"], ipFamilyPolicy="SingleStack")
-    if spec["type"] in _EXPOSED and spec.get("ports"):
-        ports = [
-            each if each.get("nodePort") else {**each, "nodePort": context.allocate_node_port()}
-            for each in spec["ports"]
-        ]
-        spec = {**spec, "ports": ports}
-    return {**new, "spec": spec}
-
-
-def _create(new: Object, context: Context) -> Object:
-    return {**_allocated(without(new, "status"), context), "status": {"loadBalancer": {}}}
-
-
-def _update(new: Object, old: Object, context: Context) -> Object:
-    kept = {
-        name: old["spec"][name]
-        for name in ("clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy")
-        if name in old["spec"]
-    }
-    spec = new["spec"]
-    if spec["type"] != "ExternalName":
-        spec = filled(spec, **kept)
-    ports = {(each.get("port"), each.get("protocol")): each.get("nodePort") for each in old["spec"].get("ports") or ()}
-    if spec["type"] in _EXPOSED and spec.get("ports"):
-        held = [filled(each, nodePort=ports.get((each.get("port"), each.get("protocol")))) for each in spec["ports"]]
-        spec = {**spec, "ports": [without(each, "nodePort") if each.get("nodePort") is None else each for each in held]}
-    elif old["spec"]["type"] in _EXPOSED and spec.get("ports"):
-        spec = {**spec, "ports": [without(each, "nodePort") for each in spec["ports"]]}
-        spec = without(spec, "externalTrafficPolicy", "allocateLoadBalancerNodePorts")
-    new = _allocated({**new, "spec": spec}, context)
-    return {**without(new, "status"), "status": old.get("status", {"loadBalancer": {}})}
+_CLASS_NOTE = "kubernetes.io/ingress.class"
 
 
 def _errors(new: Object) -> list[FieldError]:
-    return list(_problems(new["spec"]))
+    return list(_spec_errors(new["spec"]))
 
 
-def _problems(spec: Object) -> Iterator[FieldError]:
-    ports = spec.get("ports") or ()
-    if not ports and spec["type"] != "ExternalName" and spec.get("clusterIP") != "None":
-        yield required("spec.ports")
-    names: set[str] = set()
-    for number, port in enumerate(ports):
-        yield from _port(port, f"spec.ports[{number}]", names, several=len(ports) > 1)
-    yield from unsupported(spec["type"], ("ClusterIP", "ExternalName", "LoadBalancer", "NodePort"), "spec.type")
-    yield from unsupported(spec["sessionAffinity"], ("ClientIP", "None"), "spec.sessionAffinity")
-    if spec["type"] == "ExternalName" and not spec.get("externalName"):
-        yield required("spec.externalName")
-    address = spec.get("clusterIP", "None")
-    if address not in {"None", ""} and not formats.matches("ipv4", address) and not formats.matches("ipv6", address):
-        why = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"
-        yield invalid(address, why, "spec.clusterIPs[0]")
-
-
-def _port(port: Object, at: str, names: set[str], *, several: bool) -> Iterator[FieldError]:
-    name = port.get("name")
-    if several and not name:
-        yield required(f"{at}.name")
-    elif name in names:
-        yield duplicate(name, f"{at}.name")
-    names.add(name or "")
-    if not 1 <= port.get("port", 0) <= 65535:
-        yield invalid(port.get("port", 0), PORT_RANGE, f"{at}.port")
-    yield from unsupported(port.get("protocol", "TCP"), PROTOCOLS, f"{at}.protocol")
-    target = port.get("targetPort", 0)
-    if isinstance(target, str) and not re.fullmatch(r"[-a-z0-9]+", target):
-        why = "must contain only alpha-numeric characters (a-z, 0-9), and hyphens (-)"
-        yield invalid(target, why, f"{at}.targetPort")
-    elif isinstance(target, int) and not 1 <= target <= 65535:
-        yield invalid(target, PORT_RANGE, f"{at}.targetPort")
-
-
-def _changed(new: Object, old: Object) -> list[FieldError]:
+def _errors_at_first(new: Object) -> list[FieldError]:
     found = _errors(new)
-    if new["spec"]["type"] == old["spec"]["type"] != "ExternalName":
-        found += immutable(new, old, "spec.clusterIP")
+    note = (new["metadata"].get("annotations") or {}).get(_CLASS_NOTE)
+    if note is not None and new["spec"].get("ingressClassName") not in {None, note}:
+        why = "must match `ingressClassName` when both are specified"
+        found.append(invalid(note, why, f"annotations.{_CLASS_NOTE}"))
     return found
 
 
-SERVICE = Strategy(
-    default=_default,
-    prepare_create=_create,
-    prepare_update=_update,
-    validate=_errors,
-    validate_update=_changed,
-    generation=never,
-)
-INGRESS = Strategy(prepare_create=lambda new, _: {**without(new, "status"), "status": {"loadBalancer": {}}})
+def _spec_errors(spec: Object) -> Iterator[FieldError]:
+    rules, backend = spec.get("rules") or [], spec.get("defaultBackend")
+    if not rules and backend is None:
+        yield invalid(rules or None, "either `defaultBackend` or `rules` must be specified", "spec")
+    if backend is not None:
+        yield from _backend(backend, "spec.defaultBackend")
+    for number, rule in enumerate(rules):
+        at = f"spec.rules[{number}]"
+        if rule.get("host"):
+            yield from _host(rule["host"], f"{at}.host")
+        if rule.get("http") is not None:
+            yield from _paths(rule["http"], f"{at}.http.paths")
+    for number, each in enumerate(spec.get("tls") or ()):
+        for index, host in enumerate(each.get("hosts") or ()):
+            yield from _host(host, f"spec.tls[{number}].hosts[{index}]")
+
+
+def _host(host: str, at: str) -> Iterator[FieldError]:
+    if "*" in host:
+        if not host.startswith("*.") or not names.is_subdomain(host[2:]):
+            yield invalid(host, _IS_WILDCARD, at)
+    elif not names.is_subdomain(host):
+        yield invalid(host, names.IS_SUBDOMAIN, at)
+
+
+def _paths(rule: Object, at: str) -> Iterator[FieldError]:
+    if not rule.get("paths"):
+        yield required(at)
+    for number, path in enumerate(rule.get("paths") or ()):
+        yield from _path(path, f"{at}[{number}]")
+
+
+def _path(path: Object, at: str) -> Iterator[FieldError]:
+    kind, text = path.get("pathType"), str(path.get("path", ""))
+    if kind is None:
+        yield required(f"{at}.pathType", "pathType must be specified")
+        return
+    yield from unsupported(kind, _PATH_TYPES, f"{at}.pathType")
+    if kind in _PATH_TYPES and not text.startswith("/") and (text or kind != "ImplementationSpecific"):
+        yield invalid(text, "must be an absolute path", f"{at}.path")
+    if kind in {"Exact", "Prefix"}:
+        yield from (invalid(text, f"must not contain '{each}'", f"{at}.path") for each in _IN_NO_PATH if each in text)
+        for each in _ENDS_NO_PATH:
+            if text.endswith(each):
+                yield invalid(text, f"cannot end with '{each}'", f"{at}.path")
+    yield from _backend(path.get("backend") or {}, f"{at}.backend")
+
+
+def _backend(backend: Object, at: str) -> Iterator[FieldError]:
+    resource, service = backend.get("resource"), backend.get("service")
+    if resource is not None and service is not None:
+        yield invalid("", "cannot set both resource and service backends", at)
+    elif resource is not None:
+        yield from (required(f"{at}.resource.{name}") for name in ("kind", "name") if not resource.get(name))
+    elif service is None:
+        yield invalid("", "resource or service backend is required", at)
+    else:
+        yield from _service(service, at)
+
+
+def _service(service: Object, at: str) -> Iterator[FieldError]:
+    if not service.get("name"):
+        yield required(f"{at}.service.name")
+    elif not names.is_label(service["name"]):
+        yield invalid(service["name"], names.IS_LABEL, f"{at}.service.name")
+    port = service.get("port") or {}
+    if port.get("name") and port.get("number"):
+        yield invalid("", "cannot set both port name & port number", at)
+    elif port.get("number"):
+        if not 1 <= port["number"] <= 65535:
+            yield invalid(port["number"], PORT_RANGE, f"{at}.service.port.number")
+    elif not port.get("name"):
+        yield required(at, "port name or number is required")
+
+
+INGRESS = Strategy(validate=_errors_at_first, validate_update=lambda new, _: _errors(new))
+
+
+def _class_errors(new: Object) -> list[FieldError]:
+    parameters = new["spec"].get("parameters")
+    if parameters is None:
+        return []
+    return [required(f"spec.parameters.{name}") for name in ("kind", "name") if not parameters.get(name)]
+
+
+def _class_changed(new: Object, old: Object) -> list[FieldError]:
+    return [*immutable(new, old, "spec.controller"), *_class_errors(new)]
+
+
+def _class(new: Object) -> Object:
+    spec = new.get("spec") or {}
+    if spec.get("parameters"):
+        spec = {**spec, "parameters": filled(spec["parameters"], scope="Cluster")}
+    return {**new, "spec": spec}
+
+
+INGRESS_CLASS = Strategy(default=_class, validate=_class_errors, validate_update=_class_changed)
+
+
+# NetworkPolicies.
+
+
+def _policy(new: Object) -> Object:
+    spec = new.get("spec") or {}
+    for name in ("ingress", "egress"):
+        if spec.get(name):
+            spec = {**spec, name: [_rule(each) for each in spec[name]]}
+    if not spec.get("policyTypes"):
+        spec = {**spec, "policyTypes": ["Ingress", "Egress"] if spec.get("egress") else ["Ingress"]}
+    return {**new, "spec": spec}
+
+
+def _rule(rule: Object) -> Object:
+    return {**rule, "ports": [filled(each, protocol="TCP") for each in rule["ports"]]} if rule.get("ports") else rule
+
+
+def _policy_errors(new: Object) -> list[FieldError]:
+    return list(_policy_problems(new["spec"]))
+
+
+def _policy_problems(spec: Object) -> Iterator[FieldError]:
+    yield from selector_errors(spec.get("podSelector"), "spec.podSelector")
+    for kind, end in (("ingress", "from"), ("egress", "to")):
+        for number, rule in enumerate(spec.get(kind) or ()):
+            at = f"spec.{kind}[{number}]"
+            for index, port in enumerate(rule.get("ports") or ()):
+                yield from _policy_port(port, f"{at}.ports[{index}]")
+            for index, peer in enumerate(rule.get(end) or ()):
+                yield from _peer(peer, f"{at}.{end}[{index}]")
+    for number, kind in enumerate(spec.get("policyTypes") or ()):
+        yield from unsupported(kind, ("Ingress", "Egress"), f"spec.policyTypes[{number}]")
+
+
+def _policy_port(rule: Object, at: str) -> Iterator[FieldError]:
+    yield from unsupported(rule.get("protocol", "TCP"), ("TCP", "UDP", "SCTP"), f"{at}.protocol")
+    port, end = rule.get("port"), rule.get("endPort")
+    if isinstance(port, int) and not 1 <= port <= 65535:
+        yield invalid(port, PORT_RANGE, f"{at}.port")
+    if end is None:
+        return
+    if port is None:
+        yield invalid(end, "may not be specified when `port` is not specified", f"{at}.endPort")
+    elif isinstance(port, str):
+        yield invalid(end, "may not be specified when `port` is non-numeric", f"{at}.endPort")
+    elif end < port:
+        yield invalid(port, "must be greater than or equal to `port`", f"{at}.endPort")
+
+
+def _peer(peer: Object, at: str) -> Iterator[FieldError]:
+    given = [name for name in ("podSelector", "namespaceSelector", "ipBlock") if peer.get(name) is not None]
+    for name in given:
+        if name != "ipBlock":
+            yield from selector_errors(peer[name], f"{at}.{name}")
+    if "ipBlock" in given:
+        yield from _block(peer["ipBlock"], f"{at}.ipBlock")
+    if not given:
+        yield required(at, "must specify a peer")
+    elif len(given) > 1 and "ipBlock" in given:
+        yield forbidden(at, "may not specify both ipBlock and another peer")
+
+
+def _block(block: Object, at: str) -> Iterator[FieldError]:
+    if not block.get("cidr"):
+        yield required(f"{at}.cidr")
+        return
+    whole = _network(block["cidr"])
+    if whole is None:
+        yield invalid(block["cidr"], _IS_CIDR, f"{at}.cidr")
+        return
+    for number, each in enumerate(block.get("except") or ()):
+        part = _network(each)
+        if part is None:
+            yield invalid(each, _IS_CIDR, f"{at}.except[{number}]")
+        elif part.version != whole.version or part == whole or not part.subnet_of(whole):
+            yield invalid(each, "must be a strict subset of `cidr`", f"{at}.except[{number}]")
+
+
+_IS_CIDR = "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)"
+
+
+def _network(text: str) -> Json:
+    try:
+        return ip_network(text, strict=False) if "/" in text else None
+    except ValueError:
+        return None
+
+
+NETWORK_POLICY = Strategy(default=_policy, validate=_policy_errors, validate_update=lambda new, _: _policy_errors(new))

@@ -1,25 +1,27 @@
 """Pods, and the templates of pods."""
 
+import difflib
+import json
+from collections.abc import Iterator
 from typing import Any
 
 from marie_operator.testing.apiserver.errors import FieldError, Object
-from marie_operator.testing.apiserver.strategies import quantity
+from marie_operator.testing.apiserver.strategies import admission
 from marie_operator.testing.apiserver.strategies.base import (
     Context,
     Strategy,
     filled,
-    only_status,
+    forbidden,
     required,
     shown,
     spec_changes,
     without,
 )
-from marie_operator.testing.apiserver.strategies.containers import spec_errors
+from marie_operator.testing.apiserver.strategies.containers import invalid, spec_errors
 
 _PROBES = ("livenessProbe", "readinessProbe", "startupProbe")
-_TOLERATED = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
 _VOLUME_MODES = ("secret", "configMap", "downwardAPI", "projected")
-_MUTABLE = ("activeDeadlineSeconds", "terminationGracePeriodSeconds", "tolerations", "schedulingGates")
+_MUTABLE = ("activeDeadlineSeconds", "tolerations", "schedulingGates")
 
 
 def template(value: Object) -> Object:
@@ -70,16 +72,7 @@ def _container(container: Object) -> Object:
     for name in _PROBES:
         if container.get(name):
             changes[name] = _probe(container[name])
-    resources = container["resources"]
-    if resources.get("limits") or resources.get("requests"):
-        changes["resources"] = _amounts(resources)
     return {**container, **changes} if changes else container
-
-
-def _amounts(resources: Object) -> Object:
-    limits, requests = (quantity.amounts(resources.get(name) or {}) for name in ("limits", "requests"))
-    found = {**resources, "limits": limits, "requests": {**limits, **requests}}
-    return {name: value for name, value in found.items() if value or name not in {"limits", "requests"}}
 
 
 def _variable(variable: Object) -> Object:
@@ -134,26 +127,56 @@ def template_errors(spec: Object, path: str = "spec") -> list[FieldError]:
 
 def _default(pod: Object) -> Object:
     spec = filled(pod_spec(pod.get("spec") or {}), enableServiceLinks=True)
-    return {**pod, "spec": spec}
+    for name in ("containers", "initContainers"):
+        if spec.get(name):
+            spec = {**spec, name: [_requested(each, host=bool(spec.get("hostNetwork"))) for each in spec[name]]}
+    if (spec.get("terminationGracePeriodSeconds") or 0) < 0:
+        spec = {**spec, "terminationGracePeriodSeconds": 1}
+    return {**pod, "spec": spec, "status": _addressed(pod.get("status") or {})}
 
 
-def _create(pod: Object, _: Context) -> Object:
-    spec = filled(
-        pod["spec"],
-        priority=0,
-        preemptionPolicy="PreemptLowerPriority",
-        serviceAccountName="default",
-        serviceAccount="default",
-    )
-    tolerations = list(spec.get("tolerations") or ())
-    held = {(each.get("key"), each.get("effect")) for each in tolerations}
-    tolerations += [
-        {"key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300}
-        for key in _TOLERATED
-        if (key, "NoExecute") not in held
-    ]
-    status = {"phase": "Pending", "qosClass": _quality(spec)}
-    return {**without(pod, "status"), "spec": {**spec, "tolerations": tolerations}, "status": status}
+def _requested(container: Object, *, host: bool) -> Object:
+    """With requests as large as its limits; templates of pods are not filled in so far (``SetDefaults_Pod``)."""
+    resources = container["resources"]
+    if resources.get("limits"):
+        requests = {**resources["limits"], **(resources.get("requests") or {})}
+        container = {**container, "resources": {**resources, "requests": requests}}
+    if host and container.get("ports"):
+        container = {
+            **container,
+            "ports": [filled(each, hostPort=each["containerPort"]) for each in container["ports"]],
+        }
+    return container
+
+
+def _addressed(status: Object) -> Object:
+    """With one address told both as it was and as it is now; the older field counts."""
+    address, addresses = status.get("podIP"), status.get("podIPs") or []
+    if address and [each.get("ip") for each in addresses[:1]] != [address]:
+        return {**status, "podIPs": [{"ip": address}]}
+    return {**status, "podIP": addresses[0].get("ip")} if addresses and not address else status
+
+
+def _create(pod: Object, context: Context) -> Object:
+    spec = pod["spec"]
+    status: Object = {"phase": "Pending", "qosClass": _quality(spec)}
+    if spec.get("schedulingGates"):
+        why = "Scheduling is blocked due to non-empty scheduling gates"
+        gated = {"type": "PodScheduled", "status": "False", "reason": "SchedulingGated", "message": why}
+        status["conditions"] = [{**gated, "lastProbeTime": None, "lastTransitionTime": None}]
+    return {**pod, "status": status}
+
+
+def _update(pod: Object, old: Object, _: Context) -> Object:
+    """What admission added stays (``Priority``)."""
+    kept = {name: old["spec"][name] for name in ("priority", "preemptionPolicy") if name in old["spec"]}
+    return {**pod, "spec": filled(pod["spec"], **kept), "status": old["status"]}
+
+
+def _status(pod: Object, old: Object) -> Object:
+    meta = {**pod["metadata"], "ownerReferences": old["metadata"].get("ownerReferences")}
+    status = filled(pod.get("status") or {}, qosClass=old["status"].get("qosClass"))
+    return {**pod, "metadata": meta, "spec": old["spec"], "status": status}
 
 
 def _quality(spec: Object) -> str:
@@ -169,18 +192,48 @@ def _quality(spec: Object) -> str:
 
 
 def _errors_of_change(new: Object, old: Object) -> list[FieldError]:
-    one, other = _fixed(new["spec"]), _fixed(old["spec"])
-    count = "may not add or remove containers"
-    if len(new["spec"].get("containers") or ()) != len(old["spec"].get("containers") or ()):
-        return [FieldError("FieldValueForbidden", f"Forbidden: pod updates {count}", "spec.containers")]
-    if one == other:
-        return []
-    why = (
-        "Forbidden: pod updates may not change fields other than `spec.containers[*].image`,"
-        "`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing "
-        "tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)"
-    )
-    return [FieldError("FieldValueForbidden", why, "spec")]
+    for name in ("containers", "initContainers"):
+        if len(new["spec"].get(name) or ()) != len(old["spec"].get(name) or ()):
+            return [forbidden(f"spec.{name}", "pod updates may not add or remove containers")]
+    return [*spec_errors(new["spec"], "spec"), *_mutations(new["spec"], old["spec"])]
+
+
+def _mutations(new: Object, old: Object) -> Iterator[FieldError]:
+    """What a pod does not bear to be changed."""
+    deadline, before = new.get("activeDeadlineSeconds"), old.get("activeDeadlineSeconds")
+    if deadline is not None and before is not None and deadline > before:
+        yield invalid(deadline, "must be less than or equal to previous value", "spec.activeDeadlineSeconds")
+    if deadline is None and before is not None:
+        why = "must not update from a positive integer to nil value"
+        yield invalid(None, why, "spec.activeDeadlineSeconds")
+    if any(each not in (new.get("tolerations") or ()) for each in old.get("tolerations") or ()):
+        why = "existing toleration can not be modified except its tolerationSeconds"
+        if not _longer(new, old):
+            yield forbidden("spec.tolerations", why)
+    gates = [[each["name"] for each in spec.get("schedulingGates") or ()] for spec in (new, old)]
+    for number, name in enumerate(gates[0]):
+        if name not in gates[1]:
+            yield forbidden(
+                f"spec.schedulingGates[{number}]", "only deletion is allowed, but found new scheduling gate"
+            )
+    one, other = _fixed(new), _fixed(old)
+    if one != other:
+        yield forbidden(
+            "spec", f"pod updates may not change fields other than {_MAY_CHANGE}\n{_difference(other, one)}"
+        )
+
+
+_MAY_CHANGE = (
+    "`spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only "
+    "additions to existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was "
+    "previously negative)"
+)
+
+
+def _longer(new: Object, old: Object) -> bool:
+    """Whether every toleration is still there, but for how long it lasts."""
+    left = [without(each, "tolerationSeconds") for each in new.get("tolerations") or ()]
+    return all(without(each, "tolerationSeconds") in left for each in old.get("tolerations") or ())
 
 
 def _fixed(spec: Object) -> Object:
@@ -191,10 +244,18 @@ def _fixed(spec: Object) -> Object:
     return spec
 
 
+def _difference(old: Object, new: Object) -> str:
+    """The lines that go and the lines that come."""
+    before, after = (json.dumps(each, indent=2, sort_keys=True).splitlines() for each in (old, new))
+    return "\n".join(line for line in difflib.ndiff(before, after) if not line.startswith("?"))
+
+
 POD = Strategy(
     default=_default,
+    admit=admission.pod,
     prepare_create=_create,
-    prepare_status=only_status,
+    prepare_update=_update,
+    prepare_status=_status,
     validate=lambda pod: spec_errors(pod["spec"], "spec"),
     validate_update=_errors_of_change,
     generation=spec_changes,

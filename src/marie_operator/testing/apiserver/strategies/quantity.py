@@ -34,14 +34,18 @@ def parse(text: str | float) -> tuple[Decimal, str]:
     return number.scaleb(_DECIMAL[suffix]), "decimal"
 
 
-def canonical(text: str | float) -> str:
+def canonical(text: str | float, finest: int = -9) -> str:
     """The form that a server stores: the largest suffix that needs no fraction.
+
+    Args:
+        text: A quantity.
+        finest: The power of ten to which it is rounded up; amounts of resources are counted in thousandths.
 
     Raises:
         QuantityError: it is no quantity.
     """
     value, kind = parse(text)
-    value = value.quantize(Decimal("1e-9"), rounding=ROUND_UP)
+    value = value.quantize(Decimal(1).scaleb(finest), rounding=ROUND_UP)
     if kind == "binary" and value == value.to_integral_value() and abs(value) >= 1024:
         number, power = int(value), 0
         while number % 1024 == 0 and power < len(_BINARY) and number:
@@ -57,15 +61,3 @@ def canonical(text: str | float) -> str:
             suffix = scales[power]
             return f"{number}e{power}" if kind == "exponent" and power else f"{number}{suffix}"
     return str(text)
-
-
-def amounts(values: dict[str, str | int | float]) -> dict[str, str]:
-    """A list of resources, each in its canonical form; what is none stays as it is."""
-    return {name: _kept(value) for name, value in values.items()}
-
-
-def _kept(value: str | float) -> str:
-    try:
-        return canonical(value)
-    except QuantityError:
-        return str(value)

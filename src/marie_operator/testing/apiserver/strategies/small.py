@@ -5,7 +5,7 @@ import re
 from dataclasses import replace
 
 from marie_operator.testing.apiserver.errors import FieldError, Object
-from marie_operator.testing.apiserver.strategies import quantity
+from marie_operator.testing.apiserver.strategies.admission import priority_class
 from marie_operator.testing.apiserver.strategies.base import (
     PLAIN,
     Context,
@@ -91,9 +91,6 @@ def _secret_errors(new: Object) -> list[FieldError]:
 
 def _claim(new: Object) -> Object:
     spec = filled(new.get("spec") or {}, volumeMode="Filesystem")
-    resources = spec.get("resources") or {}
-    if resources.get("requests"):
-        spec = {**spec, "resources": {**resources, "requests": quantity.amounts(resources["requests"])}}
     return {**new, "spec": spec}
 
 
@@ -142,5 +139,8 @@ SECRET = replace(
 CONFIG_MAP = replace(PLAIN, validate=_keys, validate_update=lambda new, old: [*_keys(new), *_frozen(new, old)])
 CLAIM = Strategy(default=_claim, prepare_create=_claimed, validate=_claim_errors, generation=never)
 LEASE = replace(PLAIN, validate=_lease_errors, validate_update=lambda new, _: _lease_errors(new))
+PRIORITY_CLASS = Strategy(
+    default=lambda new: filled(new, preemptionPolicy="PreemptLowerPriority"), admit=priority_class
+)
 BUDGET = Strategy(validate=_budget_errors, validate_update=lambda new, _: _budget_errors(new))
 AUTOSCALER = Strategy(default=_autoscaler, generation=never)

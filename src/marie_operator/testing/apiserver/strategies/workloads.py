@@ -4,13 +4,14 @@ import re
 
 from marie_operator.testing.apiserver.errors import FieldError, Object
 from marie_operator.testing.apiserver.strategies import pods
-from marie_operator.testing.apiserver.strategies.base import Strategy, filled, immutable, spec_changes, without
+from marie_operator.testing.apiserver.strategies.base import Strategy, filled, immutable, shown, spec_changes
 from marie_operator.testing.apiserver.strategies.containers import invalid, negative
 
 IS_PERCENT = (
     "a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%',  or '93%', regex used for "
     "validation is '[0-9]+%')"
 )
+_STRATEGIES = ("Recreate", "RollingUpdate")
 _ROLLING = {"maxUnavailable": "25%", "maxSurge": "25%"}
 
 
@@ -36,7 +37,12 @@ def _errors(new: Object) -> list[FieldError]:
 
 def _deployment_errors(new: Object) -> list[FieldError]:
     found, spec = _errors(new), new["spec"]
-    strategy = spec.get("strategy") or {}
+    strategy = spec["strategy"]
+    if strategy["type"] not in _STRATEGIES:
+        inside = f'{{"Type":{shown(strategy["type"])},"RollingUpdate":{shown(strategy.get("rollingUpdate"))}}}'
+        listed = ", ".join(map(shown, _STRATEGIES))
+        why = f"Unsupported value: {inside}: supported values: {listed}"
+        found.append(FieldError("FieldValueNotSupported", why, "spec.strategy"))
     rolling, at = strategy.get("rollingUpdate"), "spec.strategy.rollingUpdate"
     if strategy.get("type") == "Recreate" and rolling is not None:
         why = "Forbidden: may not be specified when strategy `type` is 'Recreate'"
@@ -88,26 +94,16 @@ def _daemon(new: Object) -> Object:
     return {**new, "spec": {**new["spec"], "updateStrategy": strategy}}
 
 
-def _empty_status(new: Object, _: object) -> Object:
-    return {**without(new, "status"), "status": {}}
-
-
-def _no_replicas(new: Object, _: object) -> Object:
-    return {**without(new, "status"), "status": {"replicas": 0}}
-
-
 DEPLOYMENT = Strategy(
     default=_deployment,
-    prepare_create=_empty_status,
     validate=_deployment_errors,
     validate_update=_deployment_changed,
     generation=_annotated,
 )
 REPLICA_SET = Strategy(
     default=lambda new: _templated(new, replicas=1),
-    prepare_create=_no_replicas,
     validate=_errors,
     validate_update=_changed,
 )
-STATEFUL_SET = Strategy(default=_stateful, prepare_create=_no_replicas, validate=_errors, validate_update=_changed)
-DAEMON_SET = Strategy(default=_daemon, prepare_create=_empty_status, validate=_errors, validate_update=_changed)
+STATEFUL_SET = Strategy(default=_stateful, validate=_errors, validate_update=_changed)
+DAEMON_SET = Strategy(default=_daemon, validate=_errors, validate_update=_changed)

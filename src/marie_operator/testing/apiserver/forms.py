@@ -1,0 +1,216 @@
+"""The one form that JSON of a built-in kind has, as what Go reads into its types and writes again.
+
+A field that was not set is absent, null, or its zero, as its Go type says; quantities, times and data are written in
+one way. Objects come in once they are known to have the types that their schemas say.
+"""
+
+import base64
+import json
+import re
+from collections.abc import Callable, Mapping
+from functools import cache
+from importlib.resources import files
+from typing import Final, NamedTuple
+
+from marie_operator.testing.apiserver import times
+from marie_operator.testing.apiserver.builtin import definitions
+from marie_operator.testing.apiserver.errors import Json, Object
+from marie_operator.testing.apiserver.strategies import quantity
+
+Take = Callable[[Json], Json]
+
+MARKS: Final = "?~!^"
+"""What may stand before the name of a field, see hack/protobuf_numbers.py."""
+
+META: Final = "io.k8s.apimachinery.pkg.apis.meta.v1."
+_QUANTITY: Final = "io.k8s.apimachinery.pkg.api.resource.Quantity"
+_DROPPED = frozenset("?~")
+_ZEROS: Final[Mapping[str, Json]] = {"string": "", "integer": 0, "number": 0, "boolean": False}
+
+
+class _Field(NamedTuple):
+    """A field of a Go type.
+
+    Attributes:
+        dropped: Whether it is absent when it is zero.
+        take: Gives a value its form; None where it has it anyway.
+        zero: What it is when it was not set; None for null, and where it is absent then.
+        written: Whether it is there when it was not set.
+    """
+
+    dropped: bool
+    take: Take | None
+    zero: Json
+    written: bool
+
+
+@cache
+def form(definition: str) -> Take:
+    """What gives objects of a definition their form.
+
+    It raises ``ValueError``, with what Go says, for a value that cannot be read.
+    """
+    special = _SPECIAL.get(definition)
+    if special is not None:
+        return special
+    if not definitions()[definition].get("properties"):
+        return _same
+    known: dict[str, _Field] = {}
+    written: list[tuple[str, Json]] = []
+
+    def take(value: Json) -> Json:
+        if not known:
+            known.update(_fields(definition))
+            written.extend((name, field.zero) for name, field in known.items() if field.written)
+        result = {}
+        for name, given in (value or {}).items():
+            field = known.get(name)
+            if field is None:
+                result[name] = given
+                continue
+            inner = given if field.take is None or given is None else field.take(given)
+            if inner or not (field.dropped or inner is None):
+                result[name] = inner
+        for name, zero in written:
+            if name not in result:
+                result[name] = zero
+        return result
+
+    return take
+
+
+def _fields(definition: str) -> dict[str, _Field]:
+    properties = definitions()[definition].get("properties") or {}
+    marks = {each.lstrip(MARKS): each[0] for each in _marked(marked().get(definition, {}))}
+    return {name: _field(marks.get(name, ""), node) for name, node in properties.items()}
+
+
+def _field(mark: str, node: Mapping[str, Json]) -> _Field:
+    zero = _zero(node) if mark == "!" else None
+    return _Field(mark in _DROPPED, _take(node), zero, mark in {"!", "^"})
+
+
+def _marked(fields: Mapping[str, Json]) -> list[str]:
+    """The names of fields with their marks, those of embedded types among them."""
+    found: list[str] = []
+    for each in fields.values():
+        found += _marked(each) if isinstance(each, Mapping) else [each]
+    return found
+
+
+@cache
+def marked() -> Mapping[str, Mapping[str, Json]]:
+    """By definition: the fields by number, see hack/protobuf_numbers.py."""
+    found: Mapping[str, Mapping[str, Json]] = json.loads((files(__package__) / "protobuf.json").read_bytes())
+    return found
+
+
+def _zero(node: Mapping[str, Json]) -> Json:
+    reference = node.get("$ref")
+    if reference is None:
+        return _ZEROS.get(str(node.get("type")))
+    if reference in _NOTHING:
+        return _NOTHING[reference]
+    return form(reference)({}) if definitions()[reference].get("properties") else None
+
+
+def _take(node: Mapping[str, Json]) -> Take | None:
+    if "$ref" in node:
+        return form(node["$ref"])
+    if node.get("type") == "array":
+        return _list(_take(node["items"]), node["items"])
+    if node.get("additionalProperties") == {"$ref": _QUANTITY}:
+        return _map(_of_resource, node["additionalProperties"])
+    if isinstance(node.get("additionalProperties"), Mapping):
+        return _map(_take(node["additionalProperties"]), node["additionalProperties"])
+    return _data if node.get("format") == "byte" else None
+
+
+def _list(take: Take | None, node: Mapping[str, Json]) -> Take | None:
+    def items(values: list[Json]) -> list[Json]:
+        given = [_zero(node) if each is None else each for each in values]
+        return given if take is None else [take(each) for each in given]
+
+    return items
+
+
+def _map(take: Take | None, node: Mapping[str, Json]) -> Take | None:
+    def entries(values: Mapping[str, Json]) -> Object:
+        given = {name: _zero(node) if each is None else each for name, each in values.items()}
+        return given if take is None else {name: take(each) for name, each in given.items()}
+
+    return entries
+
+
+# What has a form of its own.
+
+
+def _amount(value: Json) -> Json:
+    return quantity.canonical(value.strip() if isinstance(value, str) else value)
+
+
+def _of_resource(value: Json) -> Json:
+    return quantity.canonical(value.strip() if isinstance(value, str) else value, -3)
+
+
+def _same(value: Json) -> Json:
+    return value
+
+
+_PLAIN_DATA = re.compile(r"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{4}|[A-Za-z0-9+/]{3}=|[A-Za-z0-9+/]{2}==)")
+
+
+def _data(value: str) -> str:
+    """Base64, padded and on one line."""
+    if not value:
+        return value
+    whole = value.replace("\n", "").replace("\r", "")
+    if not _PLAIN_DATA.fullmatch(whole):
+        raise ValueError(f"illegal base64 data at input byte {_corrupt(value)}")
+    return base64.b64encode(base64.b64decode(whole)).decode()
+
+
+def _corrupt(value: str) -> int:
+    """Where base64 begins to be none."""
+    held = 0
+    for place, letter in enumerate(value):
+        if letter in "\r\n":
+            continue
+        if letter == "=":
+            return _padding(value, place, held)
+        if not re.match(r"[A-Za-z0-9+/]", letter):
+            return place
+        held = (held + 1) % 4
+    return len(value) - held
+
+
+def _padding(value: str, place: int, held: int) -> int:
+    """Where padding that begins at a place goes wrong."""
+    rest = [each for each in range(place + 1, len(value)) if value[each] not in "\r\n"]
+    if held < 2:
+        return place
+    if held == 2:
+        if not rest:
+            return len(value)
+        if value[rest[0]] != "=":
+            return rest[0]
+        rest = rest[1:]
+    return rest[0] if rest else place
+
+
+_SPECIAL: Final[Mapping[str, Take]] = {
+    _QUANTITY: _amount,
+    "io.k8s.apimachinery.pkg.util.intstr.IntOrString": _same,
+    "io.k8s.apimachinery.pkg.runtime.RawExtension": _same,
+    f"{META}FieldsV1": _same,
+    f"{META}Time": times.second,
+    f"{META}MicroTime": times.microsecond,
+}
+_NOTHING: Final[Mapping[str, Json]] = {
+    _QUANTITY: "0",
+    "io.k8s.apimachinery.pkg.util.intstr.IntOrString": 0,
+    "io.k8s.apimachinery.pkg.runtime.RawExtension": None,
+    f"{META}Time": None,
+    f"{META}MicroTime": None,
+}
+"""What is written of them when they were not set."""
