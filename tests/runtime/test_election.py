@@ -2,7 +2,7 @@
 
 import asyncio
 import copy
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Any
 
 import looptime
@@ -15,6 +15,7 @@ from marie_operator.runtime import (
     AlreadyExists,
     Conflict,
     Elector,
+    Forbidden,
     LeadershipLost,
     LoopClock,
     Metrics,
@@ -24,6 +25,7 @@ from marie_operator.runtime import (
     ObjectKey,
     Resource,
     Unreachable,
+    WatchEvent,
 )
 
 Weather = Callable[[], Awaitable[bool]]
@@ -73,6 +75,10 @@ class Connection:
         if known is None or known["metadata"]["resourceVersion"] != obj["metadata"]["resourceVersion"]:
             raise Conflict(409, "Conflict", "changed")
         return self.reply(self.leases.write(obj), arrives)
+
+    async def watch(self, *_: object, **__: object) -> AsyncGenerator[WatchEvent, None]:
+        raise Forbidden(403, "Forbidden", "no watch")
+        yield
 
     @staticmethod
     def reply(obj: Object, arrives: bool) -> Object:

@@ -80,7 +80,10 @@ CLUSTER_PERMISSIONS = (
 
 LEADER_ELECTION_PERMISSIONS = (
     Permission(
-        "coordination.k8s.io", ("leases",), ("get", "create", "update"), "The lease by which one replica leads."
+        "coordination.k8s.io",
+        ("leases",),
+        ("get", "watch", "create", "update"),
+        "The lease by which one replica leads.",
     ),
 )
 """In the operator's own namespace."""

@@ -34,7 +34,9 @@ from marie_operator.runtime import (
     LoopLag,
     Metrics,
     NotFound,
+    ProcessWatchdog,
     Server,
+    SystemClock,
     Unauthorized,
     Unreachable,
     metrics_page,
@@ -108,8 +110,9 @@ async def serve(settings: Settings) -> None:
                 namespace=settings.own_namespace(),
                 name=settings.lease_name,
                 identity=name,
-                clock=clock,
+                clock=SystemClock(),
                 metrics=metrics,
+                watchdog=ProcessWatchdog(),
             )
         lag = LoopLag(clock=clock, metrics=metrics)
         operator = Operator(

@@ -2,7 +2,7 @@
 
 from marie_operator.runtime.cache import Cache
 from marie_operator.runtime.client import Client, PatchKind
-from marie_operator.runtime.clock import Clock, LoopClock
+from marie_operator.runtime.clock import Clock, LoopClock, SystemClock
 from marie_operator.runtime.conditions import is_true, with_condition
 from marie_operator.runtime.controller import Controller, Result, TerminalError, always, asked_for, own_key, owner
 from marie_operator.runtime.decoding import ObjectList, WatchEvent
@@ -33,6 +33,7 @@ from marie_operator.runtime.metrics import Metrics
 from marie_operator.runtime.queue import ShutDown, WorkQueue
 from marie_operator.runtime.resource import Object, ObjectKey, Resource
 from marie_operator.runtime.typed import Typed, Unparsable
+from marie_operator.runtime.watchdog import ProcessWatchdog, Watchdog
 from marie_operator.runtime.writer import Writer
 
 __all__ = [
@@ -68,11 +69,13 @@ __all__ = [
     "ObjectList",
     "ObjectReference",
     "PatchKind",
+    "ProcessWatchdog",
     "Resource",
     "Result",
     "Server",
     "ServerError",
     "ShutDown",
+    "SystemClock",
     "TerminalError",
     "TooManyRequests",
     "Typed",
@@ -80,6 +83,7 @@ __all__ = [
     "Unparsable",
     "Unreachable",
     "WatchEvent",
+    "Watchdog",
     "WorkQueue",
     "Writer",
     "always",

@@ -4,7 +4,7 @@ import asyncio
 import copy
 import json
 import random
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from types import TracebackType
@@ -194,7 +194,7 @@ class Client:
         field_selector: str = "",
         timeout: float,
         send_initial_events: bool = False,
-    ) -> AsyncIterator[WatchEvent]:
+    ) -> AsyncGenerator[WatchEvent, None]:
         """Events after ``resource_version``, until the server ends the watch.
 
         Args:

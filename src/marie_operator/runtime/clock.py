@@ -1,6 +1,7 @@
 """Time as a collaborator, so that a test or a simulation can supply its own."""
 
 import asyncio
+import time
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -23,6 +24,24 @@ class LoopClock:
     def monotonic(self) -> float:
         """Seconds on the event loop's clock."""
         return asyncio.get_running_loop().time()
+
+    def now(self) -> datetime:
+        """The system's wall clock, in UTC."""
+        return datetime.now(UTC)
+
+
+class SystemClock:
+    """The machine's clocks, for any thread.
+
+    Unlike an event loop's, its monotonic time goes on while the machine is suspended, where the system can tell:
+    a lease lapses for others meanwhile.
+    """
+
+    _CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
+    def monotonic(self) -> float:
+        """Seconds since the machine was started."""
+        return time.clock_gettime(self._CLOCK)
 
     def now(self) -> datetime:
         """The system's wall clock, in UTC."""
