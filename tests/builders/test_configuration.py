@@ -64,7 +64,6 @@ def test_every_file_that_a_pod_mounts_is_rendered_and_no_other() -> None:
         "gateway.yml",
         "mapper.yml",
         "executor-extract.yml",
-        "postgres-init.sql",
     }
     assert set(rendered("backing-references")) == {"gateway.yml", "mapper.yml", "executor-letters.yml"}
     assert rendered("backing-own-files") == {}

@@ -57,13 +57,6 @@ def binaries() -> Path:
 async def stage(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage]:
     folder = tmp_path_factory.mktemp("plane")
     gateways = SimulatedGateways(speed=5.0, outcome=lambda _: Outcome(seconds=1.0))
-    pods = MariePods(
-        gateways,
-        cluster_label=association.CLUSTER_LABEL,
-        role_label=association.NODE_TYPE_LABEL,
-        executors=lambda _: ["extract_executor"],
-        api_key=API_KEY,
-    )
     nodes = [NodeSpec(f"node-{n}", {"nvidia.com/gpu": "64"}, {"accelerator": "nvidia-gpu"}) for n in (1, 2)]
     async with contextlib.AsyncExitStack() as stack:
         plane: Plane
@@ -76,6 +69,14 @@ async def stage(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPat
             plane = await stack.enter_async_context(EmbeddedControlPlane(folder, kubectl=binaries / "kubectl"))
             s3 = await stack.enter_async_context(SimulatedS3())
         api = await stack.enter_async_context(plane.api())
+        pods = MariePods(
+            gateways,
+            cluster_label=association.CLUSTER_LABEL,
+            role_label=association.NODE_TYPE_LABEL,
+            executors=lambda _: ["extract_executor"],
+            api_key=API_KEY,
+            api=api,
+        )
         url = await stack.enter_async_context(gateways.serve())
         kubelet = await stack.enter_async_context(FakeKubelet(api, nodes=nodes, on_ready=pods.ready, on_gone=pods.gone))
         await install(plane)

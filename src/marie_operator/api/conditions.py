@@ -25,6 +25,18 @@ class ClusterCondition(StrEnum):
     SUSPENDED = "Suspended"
     """The cluster's pods are gone because ``spec.suspend`` asked for it."""
 
+    ETCD_READY = "EtcdReady"
+    """The etcd of ``backingServices`` is the cluster's own and answers."""
+
+    POSTGRES_READY = "PostgresReady"
+    """The database of ``backingServices`` is the cluster's own, its Secret is complete, and its server answers."""
+
+    S3_READY = "S3Ready"
+    """The Secret of the object store of ``backingServices`` is complete, and the store answers."""
+
+    RABBITMQ_READY = "RabbitMQReady"
+    """The Secret of the broker of ``backingServices`` is complete, and the broker answers."""
+
 
 class ClusterReason(StrEnum):
     """Why a condition of a MarieCluster has its status."""
@@ -52,6 +64,42 @@ class ClusterReason(StrEnum):
 
     Check that etcd and PostgreSQL are reachable from the server.
     """
+
+    SERVICE_REACHABLE = "ServiceReachable"
+    """The server's pod has reached the service when it started. Nothing to do."""
+
+    SERVICE_UNREACHABLE = "ServiceUnreachable"
+    """The server's pod waits because the service does not answer it.
+
+    Check the address, the service and NetworkPolicies; the log of the container that the message names has details.
+    """
+
+    SERVICE_UNCHECKED = "ServiceUnchecked"
+    """The server's pod has not tried to reach the service yet. Wait, or do what ``ServerPodReady`` says."""
+
+    SERVICE_READY = "ServiceReady"
+    """The managed service runs. Nothing to do."""
+
+    SERVICE_STARTING = "ServiceStarting"
+    """The managed service's pod is being scheduled, pulls its image or starts. Wait."""
+
+    SERVICE_FAILING = "ServiceFailing"
+    """The managed service's pod cannot start or keeps ending. Do what the message says of it: volume, image, logs."""
+
+    SERVICE_SHARED = "ServiceShared"
+    """An older MarieCluster uses the same etcd or database, and two would corrupt each other's jobs.
+
+    Give this cluster an etcd and a database of its own; until then its pods are left as they are.
+    """
+
+    SECRET_MISSING = "SecretMissing"  # noqa: S105 - a reason
+    """A Secret that the configuration is made of does not exist. Create it, or correct the field that names it."""
+
+    SECRET_KEY_MISSING = "SecretKeyMissing"  # noqa: S105 - a reason
+    """A Secret that the configuration is made of lacks a key. Add it, or correct the field that names it."""
+
+    SECRET_UNUSABLE = "SecretUnusable"  # noqa: S105 - a reason
+    """A value in a Secret would not reach Marie as it is. Replace it by one of the form that the message gives."""
 
     EXECUTORS_READY = "ExecutorsReady"
     """Every group has its ready pods. Nothing to do."""

@@ -187,6 +187,11 @@ def hashed(manifest: Object) -> Object:
     return {**manifest, "metadata": {**manifest["metadata"], "annotations": annotations}}
 
 
+def spec_hash(live: Object) -> str:
+    """The hash that ``hashed`` gave an object; empty for none."""
+    return str((live["metadata"].get("annotations") or {}).get(SPEC_HASH, ""))
+
+
 def _label_value(text: str) -> str:
     """As much of a text as a label can hold."""
     return re.sub(r"[^-A-Za-z0-9_.]", "-", text)[:63].strip("-_.")

@@ -27,8 +27,7 @@ CLASSES: Mapping[str, FlowExecutor] = {
 }
 """What an executor of this name runs in Marie's own Flows, where that needs no model of the user's."""
 
-# pg_cron and vector are needed before Marie makes its schema, and its 4.0.0 uses a type that it does not make.
-_POSTGRES_INIT = f"""\
+POSTGRES_INIT = f"""\
 CREATE EXTENSION IF NOT EXISTS pg_stat_statements;
 CREATE EXTENSION IF NOT EXISTS pg_cron;
 CREATE EXTENSION IF NOT EXISTS vector;
@@ -36,6 +35,7 @@ CREATE SCHEMA IF NOT EXISTS {_SCHEMA};
 CREATE TYPE {_SCHEMA}.sensor_type AS ENUM
     ('manual', 'schedule', 'webhook', 'polling', 'event', 'run_status');
 """
+"""What Marie needs to find in a new database: extensions, and a type that its 4.0.0 does not make (marie-wire 1)."""
 
 
 class Unknown(NamedTuple):
@@ -60,6 +60,12 @@ def unknown_classes(cluster: MarieCluster) -> list[Unknown]:
     ]
 
 
+def renders(cluster: MarieCluster) -> bool:
+    """Whether any pod of a cluster reads a rendered file."""
+    groups = cluster.spec.executor_group_specs
+    return pod.renders_server(cluster) or any(pod.renders_group(cluster, group) for group in groups)
+
+
 def files(cluster: MarieCluster, values: Values) -> dict[str, str]:
     """The content of the Secret with the cluster's configuration.
 
@@ -77,8 +83,6 @@ def files(cluster: MarieCluster, values: Values) -> dict[str, str]:
     for group in cluster.spec.executor_group_specs:
         if pod.renders_group(cluster, group):
             result[association.group_file(group)] = _text(flow(cluster, group, values))
-    if Service.POSTGRES in backing.managed(cluster):
-        result[association.POSTGRES_FILE] = _POSTGRES_INIT
     return result
 
 
@@ -281,7 +285,9 @@ def _broker(cluster: MarieCluster, values: Values) -> Settings:
 
 
 def _keys(cluster: MarieCluster, values: Values) -> Iterator[Settings]:
-    """Marie refuses to start when a key is there twice."""
+    """The keys that the gateway takes; Marie refuses to start when one is there twice."""
+    if not pod.renders_server(cluster):
+        return
     own = backing.api_key(cluster)
     others = cluster.spec.auth.client_key_secret_refs if cluster.spec.auth else ()
     named = {values[own.name][own.key]: "marie-operator"}

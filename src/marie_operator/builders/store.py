@@ -88,9 +88,8 @@ def postgres(cluster: MarieCluster, wanted: Managed) -> dict[str, Object]:
         ],
     }
     item = {"key": association.POSTGRES_FILE, "path": association.POSTGRES_FILE}
-    secret = association.config_secret_name(cluster.metadata.name)
     volumes = [
-        {"name": "init", "secret": {"secretName": secret, "items": [item]}},
+        {"name": "init", "secret": {"secretName": name, "items": [item]}},
         {"name": "shared-memory", "emptyDir": {"medium": "Memory", "sizeLimit": "256Mi"}},
     ]
     return _whole(

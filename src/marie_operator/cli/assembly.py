@@ -7,6 +7,7 @@ from typing import Any
 from marie_operator.api.mariecluster import MarieCluster
 from marie_operator.api.mariejob import MarieJob
 from marie_operator.controllers import kinds, mariecluster, mariejob
+from marie_operator.controllers.named import NamedObjects
 from marie_operator.marie.gateways import Gateways
 from marie_operator.marie.transport import Transport
 from marie_operator.runtime import (
@@ -39,6 +40,7 @@ class Operator:
         concurrency: Reconciles of each kind at the same time.
         instance: Names this process in events.
         clock: For every wait and age.
+        random: That many bytes that nobody can guess, for keys and passwords.
         metrics: Where it counts.
 
     Attributes:
@@ -57,11 +59,12 @@ class Operator:
         concurrency: int,
         instance: str,
         clock: Clock,
+        random: Callable[[int], bytes],
         metrics: Metrics,
     ) -> None:
         self._elector = elector
         self.cache = cache = Cache(client, namespaces=namespaces, clock=clock)
-        cache.add(kinds.MARIE_CLUSTERS)
+        cache.add(kinds.MARIE_CLUSTERS, indexes={mariecluster.STORE_INDEX: mariecluster.stores})
         cache.add(kinds.MARIE_JOBS, indexes={mariejob.CLUSTER_INDEX: mariejob.by_cluster})
         mariecluster.add_informers(cache)
         fence = _unfenced if elector is None else elector.check
@@ -70,12 +73,15 @@ class Operator:
         self._events = EventRecorder(fenced, controller=CONTROLLER, instance=instance, clock=clock, metrics=metrics)
         self._gateways = Gateways(transport, clock=clock, on_cluster=self._on_cluster, on_job=self._on_job, fence=fence)
         self._listings = mariejob.Listings(lister, on_change=self._on_job)
+        named = NamedObjects(client, clock=clock)
         clusters = Typed(cache[kinds.MARIE_CLUSTERS], MarieCluster.model_validate)
         self._clusters = mariecluster.controller(
             mariecluster.MarieClusterReconciler(
                 clusters=clusters,
                 cache=cache,
                 client=writer,
+                named=named,
+                supplies=mariecluster.Supplies(named, writer, random=random),
                 gateways=self._gateways,
                 gateway_url=gateway_url,
                 events=self._events,

@@ -72,14 +72,6 @@ async def stage(folder: Path, *, real: bool, documents: int) -> AsyncIterator[St
     """
     config = config_folder()
     gateways = SimulatedGateways(speed=SPEED, outcome=Outcomes(default=Outcome(seconds=1.5)))
-    pods = MariePods(
-        gateways,
-        cluster_label=association.CLUSTER_LABEL,
-        role_label=association.NODE_TYPE_LABEL,
-        # What the Flow in the image registers, whatever the group is called.
-        executors=lambda _: ["extract_executor"],
-        api_key=API_KEY,
-    )
     behaviours = [
         Behaviour({association.NODE_TYPE_LABEL: association.SERVER}, start=1.0),
         Behaviour({association.NODE_TYPE_LABEL: association.EXECUTOR}, start=2.5),
@@ -88,6 +80,15 @@ async def stage(folder: Path, *, real: bool, documents: int) -> AsyncIterator[St
         plane = await stack.enter_async_context(_plane(folder, real=real))
         store = await stack.enter_async_context(SimulatedS3())
         api = await stack.enter_async_context(plane.api())
+        pods = MariePods(
+            gateways,
+            cluster_label=association.CLUSTER_LABEL,
+            role_label=association.NODE_TYPE_LABEL,
+            # What the Flow in the image registers, whatever the group is called.
+            executors=lambda _: ["extract_executor"],
+            api_key=API_KEY,
+            api=api,
+        )
         url = await stack.enter_async_context(gateways.serve())
         nodes = [NodeSpec("gpu-node", {"nvidia.com/gpu": "4"})]
         await stack.enter_async_context(

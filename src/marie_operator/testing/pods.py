@@ -1,7 +1,12 @@
 """Ties a fake kubelet's pods to simulated gateways: a server pod serves, an executor pod registers its workers."""
 
-from collections.abc import Callable, Iterable
+import base64
+from collections.abc import AsyncIterator, Callable, Iterable
+from typing import Any
 
+import yaml
+
+from marie_operator.testing.api import Api
 from marie_operator.testing.gateway import SimulatedGateways, SimulatedMarie
 from marie_operator.testing.kubelet import Pod
 
@@ -14,8 +19,9 @@ class MariePods:
         cluster_label: Label whose value is the cluster's name.
         role_label: Label whose value is ``server`` for a server's pod, and anything else for an executor's.
         executors: Names under which a pod's workers register; decided by the Flow in its image.
-        api_key: What the servers' configuration holds.
+        api_key: What the servers' configuration holds, unless a Secret that they mount says otherwise.
         worker_port: Where workers listen.
+        api: Reads the Secrets that servers mount; None where their configuration is in the image.
     """
 
     def __init__(
@@ -27,6 +33,7 @@ class MariePods:
         executors: Callable[[Pod], Iterable[str]],
         api_key: str,
         worker_port: int = 52110,
+        api: Api | None = None,
     ) -> None:
         self._gateways = gateways
         self._cluster_label = cluster_label
@@ -34,6 +41,7 @@ class MariePods:
         self._executors = executors
         self._api_key = api_key
         self._worker_port = worker_port
+        self._api = api
         self._addresses: dict[str, str] = {}
         self._servers: dict[SimulatedMarie, str] = {}
 
@@ -44,7 +52,7 @@ class MariePods:
             return
         uid, address = pod["metadata"]["uid"], f"{pod['status']['podIP']}:{self._worker_port}"
         if self._is_server(pod):
-            marie.api_keys = {self._api_key}
+            marie.api_keys = {key async for key in self._configured_keys(pod)} or {self._api_key}
             self._servers[marie] = uid
             marie.start()
             return
@@ -66,6 +74,19 @@ class MariePods:
         for executor in self._executors(pod):
             marie.unregister(executor, address, crash=True)
 
+    async def _configured_keys(self, pod: Pod) -> AsyncIterator[str]:
+        """The keys in the configuration that a server mounts from a Secret, read as a gateway reads it."""
+        if self._api is None:
+            return
+        for volume in pod["spec"].get("volumes", ()):
+            source = volume.get("secret") or {}
+            for item in source.get("items", ()):
+                path = f"/api/v1/namespaces/{pod['metadata']['namespace']}/secrets/{source['secretName']}"
+                data = (await self._api.get(path))["data"]
+                settings = yaml.load(base64.b64decode(data[item["key"]]), Loader=_GatewayLoader)  # noqa: S506 - a safe one
+                for key in settings.get("with", {}).get("auth", {}).get("keys", ()):
+                    yield key["api_key"]
+
     def _is_server(self, pod: Pod) -> bool:
         return bool(pod["metadata"]["labels"].get(self._role_label) == "server")
 
@@ -74,3 +95,14 @@ class MariePods:
         if self._cluster_label not in labels:
             return None
         return self._gateways.cluster(pod["metadata"]["namespace"], labels[self._cluster_label])
+
+
+class _GatewayLoader(yaml.SafeLoader):
+    """Reads a gateway's configuration, at whose head its class is a tag."""
+
+
+def _gateway(loader: yaml.SafeLoader, node: yaml.MappingNode) -> dict[Any, Any]:
+    return loader.construct_mapping(node, deep=True)
+
+
+_GatewayLoader.add_constructor("!MarieGateway", _gateway)

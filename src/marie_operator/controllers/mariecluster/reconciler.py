@@ -7,11 +7,13 @@ from marie_operator.api import validation
 from marie_operator.api.conditions import ClusterCondition, ClusterReason, EventReason
 from marie_operator.api.mariecluster import MarieCluster, MarieClusterStatus
 from marie_operator.api.meta import Condition
-from marie_operator.builders import association, chain, endpoints
+from marie_operator.builders import association, backing, chain, endpoints, mounted
 from marie_operator.controllers import kinds
-from marie_operator.controllers.mariecluster import status
+from marie_operator.controllers.mariecluster import sharing, status
 from marie_operator.controllers.mariecluster.plan import Children, Create, Remove, Step, steps
 from marie_operator.controllers.mariecluster.status import Observation, Refusal
+from marie_operator.controllers.mariecluster.supplies import Problem, Supplies
+from marie_operator.controllers.named import NamedObjects
 from marie_operator.controllers.status import write_status
 from marie_operator.marie.gateways import Gateways
 from marie_operator.runtime import (
@@ -29,10 +31,13 @@ from marie_operator.runtime import (
     Writer,
     with_condition,
 )
-from marie_operator.runtime.resource import PODS, ObjectKey, Resource
+from marie_operator.runtime.resource import DEPLOYMENTS, PERSISTENT_VOLUME_CLAIMS, PODS, Object, ObjectKey, Resource
 
 RETRY_REFUSED = 15.0
 """Seconds after which a child that was refused is tried again: what stood in the way may be gone without an event."""
+
+REREAD = 60.0
+"""Seconds after which the Secrets and ConfigMaps of a cluster are looked at again: no event tells of a change."""
 
 OWNER_INDEX = "owner"
 CLUSTER_INDEX = "cluster"
@@ -55,6 +60,8 @@ class MarieClusterReconciler:
         clusters: The MarieClusters.
         cache: Informers of every kind in the chain and of pods.
         client: Writes; what it writes is in ``cache`` at once.
+        named: Reads Secrets and ConfigMaps.
+        supplies: Sees to the clusters' own Secrets.
         gateways: What is known of each cluster's gateway.
         gateway_url: Where a cluster's gateway is reached, from its key and its Service's URL.
         events: Where events go.
@@ -67,6 +74,8 @@ class MarieClusterReconciler:
         clusters: Typed[MarieCluster],
         cache: Cache,
         client: Writer,
+        named: NamedObjects,
+        supplies: Supplies,
         gateways: Gateways,
         gateway_url: Callable[[ObjectKey, str], str],
         events: EventRecorder,
@@ -75,6 +84,8 @@ class MarieClusterReconciler:
         self._clusters = clusters
         self._cache = cache
         self._client = client
+        self._named = named
+        self._supplies = supplies
         self._gateways = gateways
         self._gateway_url = gateway_url
         self._events = events
@@ -92,18 +103,67 @@ class MarieClusterReconciler:
             # Owner references remove the children; only the watch on the gateway is ours to end.
             self._gateways.forget(key)
             return await self._report(self._observe(cluster, ()), ())
-        if problems := validation.problems(cluster):
-            refusal = Refusal(ClusterReason.INVALID_SPEC, " ".join(problem.message for problem in problems))
+        if broken := validation.problems(cluster):
+            refusal = Refusal(ClusterReason.INVALID_SPEC, " ".join(rule.message for rule in broken))
             return await self._report(self._observe(cluster, (refusal,)), ())
-        changes, refusals = await self._converge(cluster)
+        supplied, problems = await self._supply(cluster)
+        changes, refusals = await self._converge(cluster, withhold=bool(problems) and not cluster.spec.suspend)
         self._watch_gateway(cluster)
-        return await self._report(self._observe(cluster, refusals), changes)
+        return await self._report(self._observe(cluster, refusals, problems), [*supplied, *changes])
 
-    async def _converge(self, cluster: MarieCluster) -> tuple[Sequence[str], Sequence[Refusal]]:
-        """Write what differs; a child that is refused does not keep the others from being written."""
+    async def _supply(self, cluster: MarieCluster) -> tuple[Sequence[str], Sequence[Problem]]:
+        """See to what the pods' configuration is made of; returns what was written, and what is wrong."""
+        children = self._children(cluster)
+        has_data = (PERSISTENT_VOLUME_CLAIMS, association.postgres_name(cluster.metadata.name)) in children
+        supply = await self._supplies.provide(cluster, has_data=has_data)
+        for change in supply.changes:
+            self._record(cluster, EventReason.CHANGED, change)
+        return supply.changes, [*supply.problems, *self._shared(cluster)]
+
+    def _shared(self, cluster: MarieCluster) -> Sequence[Problem]:
+        clusters = self._cache[kinds.MARIE_CLUSTERS]
+        live = clusters.get(_key(cluster))
+        if live is None or backing.of(cluster) is None:
+            return ()
+        others = {store: clusters.indexed(sharing.STORE_INDEX, store) for store in sharing.stores(live)}
+        return sharing.problems(cluster, live, others)
+
+    async def _desired(self, cluster: MarieCluster, children: Children) -> list[tuple[Resource, Object]]:
+        """The chain's manifests, with hashes of what the pods are made of."""
+        result = []
+        for resource, manifest in chain.desired(cluster):
+            if resource == DEPLOYMENTS:
+                live = children.get((resource, manifest["metadata"]["name"]))
+                digests = await self._digests(cluster, manifest["spec"]["template"]["spec"])
+                reload = mounted.reloads(cluster.metadata.annotations)
+                result.append((resource, mounted.stamped(manifest, digests, live, reload=reload)))
+            else:
+                result.append((resource, manifest))
+        return result
+
+    async def _digests(self, cluster: MarieCluster, pod: Object) -> mounted.Digests:
+        found = {}
+        for reference in mounted.references(pod):
+            # Without the right to read it, pods are not rolled; everything else goes on.
+            with contextlib.suppress(Forbidden):
+                obj = await self._named.get(reference.resource, ObjectKey(cluster.metadata.namespace, reference.name))
+                if obj is not None:
+                    found[reference.label] = mounted.digest(reference, obj)
+        return found
+
+    async def _converge(self, cluster: MarieCluster, *, withhold: bool) -> tuple[Sequence[str], Sequence[Refusal]]:
+        """Write what differs; a child that is refused does not keep the others from being written.
+
+        Args:
+            cluster: The cluster.
+            withhold: Whether Marie's pods are to be left as they are, because they could not work as wanted.
+        """
         changes: list[str] = []
         refusals: list[Refusal] = []
-        for step in steps(chain.desired(cluster), self._children(cluster)):
+        children = self._children(cluster)
+        for step in steps(await self._desired(cluster, children), children):
+            if withhold and step.resource == DEPLOYMENTS and not isinstance(step, Remove):
+                continue
             try:
                 changes.append(await self._take(cluster, step))
             except (Invalid, Forbidden, ApplyConflict, NotOursError) as error:
@@ -124,8 +184,11 @@ class MarieClusterReconciler:
         else:
             await self._client.apply(step.resource, step.desired, field_manager=association.FIELD_MANAGER)
             reason, done = EventReason.CHANGED, f"Changed {kind} {name}: {_listed(step.paths)}"
-        self._events.record(_reference(cluster), type="Normal", reason=reason, action="Reconcile", note=done)
+        self._record(cluster, reason, done)
         return done
+
+    def _record(self, cluster: MarieCluster, reason: EventReason, note: str) -> None:
+        self._events.record(_reference(cluster), type="Normal", reason=reason, action="Reconcile", note=note)
 
     async def _refuse_to_adopt(self, cluster: MarieCluster, resource: Resource, key: ObjectKey) -> None:
         """Make sure that a child's name is free.
@@ -149,7 +212,9 @@ class MarieClusterReconciler:
             for live in self._cache[link.resource].indexed(OWNER_INDEX, cluster.metadata.uid)
         }
 
-    def _observe(self, cluster: MarieCluster, refusals: Sequence[Refusal]) -> Observation:
+    def _observe(
+        self, cluster: MarieCluster, refusals: Sequence[Refusal], problems: Sequence[Problem] = ()
+    ) -> Observation:
         return Observation(
             cluster=cluster,
             children=self._children(cluster),
@@ -157,6 +222,7 @@ class MarieClusterReconciler:
             gateway=self._gateways.view(_key(cluster)),
             now=self._clock.now(),
             refusals=refusals,
+            problems=problems,
         )
 
     def _watch_gateway(self, cluster: MarieCluster) -> None:
@@ -176,9 +242,12 @@ class MarieClusterReconciler:
             content = write.model_dump(mode="json", by_alias=True, exclude_none=True)
             await write_status(self._client, kinds.MARIE_CLUSTERS, live, content)
             self._announce(seen.cluster, old, write)
-        if wait is not None:
-            return Result(requeue_after=wait.total_seconds(), changes=tuple(changes))
-        return Result(requeue_after=RETRY_REFUSED if seen.refusals else None, changes=tuple(changes))
+        waits = [] if wait is None else [wait.total_seconds()]
+        if wait is None and (seen.refusals or seen.problems):
+            waits.append(RETRY_REFUSED)
+        if _reads_by_name(seen.cluster):
+            waits.append(REREAD)
+        return Result(requeue_after=min(waits, default=None), changes=tuple(changes))
 
     async def _report_unreadable(self, cluster: Unparsable) -> Result:
         """Say on the object what keeps it from being read; its children stay as they are."""
@@ -227,8 +296,20 @@ _ALARMING = frozenset(
         ClusterReason.CHILD_REFUSED,
         ClusterReason.FIELD_CONFLICT,
         ClusterReason.PERMISSION_DENIED,
+        ClusterReason.SERVICE_FAILING,
+        ClusterReason.SERVICE_SHARED,
+        ClusterReason.SERVICE_UNREACHABLE,
+        ClusterReason.SECRET_MISSING,
+        ClusterReason.SECRET_KEY_MISSING,
+        ClusterReason.SECRET_UNUSABLE,
     }
 )
+
+
+def _reads_by_name(cluster: MarieCluster) -> bool:
+    """Whether a cluster depends on objects whose changes no event tells of."""
+    templates = (cluster.spec.server_spec.template, *(each.template for each in cluster.spec.executor_group_specs))
+    return backing.of(cluster) is not None or any(mounted.references(each["spec"]) for each in templates)
 
 
 def _refusal(step: Step, error: Invalid | Forbidden | ApplyConflict | NotOursError) -> Refusal:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from marie_operator.api.conditions import ClusterCondition, ClusterReason
 from marie_operator.api.mariecluster import (
@@ -15,11 +15,15 @@ from marie_operator.api.mariecluster import (
     ServerInfo,
 )
 from marie_operator.builders import association, endpoints, totals
-from marie_operator.controllers.mariecluster import trouble
+from marie_operator.controllers.mariecluster import services, trouble
 from marie_operator.controllers.mariecluster.plan import Children
+from marie_operator.controllers.mariecluster.supplies import Problem
 from marie_operator.marie.gateways import GatewayView
 from marie_operator.runtime.conditions import is_true, with_condition
-from marie_operator.runtime.resource import DEPLOYMENTS, Object
+from marie_operator.runtime.resource import DEPLOYMENTS, STATEFUL_SETS, Object
+
+_OF_SERVICES = frozenset(services.CONDITIONS.values())
+_WORDS: Mapping[bool | None, Literal["True", "False", "Unknown"]] = {True: "True", False: "False", None: "Unknown"}
 
 DETAIL_INTERVAL = timedelta(seconds=10)
 """Least time between status writes that only move counts and wording; a change of phase or condition never waits."""
@@ -42,12 +46,13 @@ class Observation:
     gateway: GatewayView | None
     now: datetime
     refusals: Sequence[Refusal] = field(default=())
+    problems: Sequence[Problem] = field(default=())
 
 
 class Verdict(NamedTuple):
-    """One condition's status with its reason and sentence."""
+    """One condition's status with its reason and sentence; the status is None where nothing is known."""
 
-    status: bool
+    status: bool | None
     reason: str
     message: str
 
@@ -58,14 +63,19 @@ def of(seen: Observation) -> MarieClusterStatus:
     groups = {group.group_name: _group_status(seen, group) for group in cluster.spec.executor_group_specs}
     server, executors = _server(seen), _executors(seen, groups)
     suspended = _suspended(seen, groups)
-    ready = _ready(seen, server, executors, suspended)
-    provisioned = _is_true(old, ClusterCondition.PROVISIONED) or ready.status
-    sums = totals.of(cluster)
     server_pod = _server_pod(seen)
+    backing = list(
+        services.verdicts(
+            cluster, children=seen.children, pods=seen.pods, server_pod=server_pod, problems=seen.problems
+        )
+    )
+    ready = _ready(seen, server, executors, suspended, services.problem(backing))
+    provisioned = _is_true(old, ClusterCondition.PROVISIONED) or bool(ready.status)
+    sums = totals.of(cluster)
     return MarieClusterStatus(
         phase=_phase(seen, server, provisioned=provisioned),
         observed_generation=cluster.metadata.generation,
-        server_ready=server.status,
+        server_ready=bool(server.status),
         ready_executor_replicas=sum(group.ready_replicas for group in groups.values()),
         available_executor_replicas=sum(group.available_replicas for group in groups.values()),
         desired_executor_replicas=sum(
@@ -90,6 +100,7 @@ def of(seen: Observation) -> MarieClusterStatus:
                 ClusterCondition.SERVER_POD_READY: server,
                 ClusterCondition.ALL_EXECUTORS_READY: executors,
                 ClusterCondition.SUSPENDED: suspended,
+                **{kind: Verdict(*verdict) for kind, verdict in backing},
             },
         ),
     )
@@ -209,7 +220,12 @@ def _suspended(seen: Observation, groups: Mapping[str, ExecutorGroupStatus]) -> 
             return Verdict(False, ClusterReason.GROUPS_SUSPENDED, f"Suspended groups: {', '.join(off)}.")
         return Verdict(False, ClusterReason.NOT_SUSPENDED, "Nothing is suspended.")
     server = _deployment(seen, association.server_deployment_name(seen.cluster.metadata.name)).get("status", {})
-    left = int(server.get("replicas", 0)) + sum(group.replicas for group in groups.values())
+    stores = sum(
+        int(live.get("status", {}).get("replicas", 0))
+        for (resource, _), live in seen.children.items()
+        if resource == STATEFUL_SETS
+    )
+    left = int(server.get("replicas", 0)) + sum(group.replicas for group in groups.values()) + stores
     if left:
         return Verdict(False, ClusterReason.SUSPENDING, f"Waiting for {left} pods to end.")
     return Verdict(
@@ -217,12 +233,22 @@ def _suspended(seen: Observation, groups: Mapping[str, ExecutorGroupStatus]) -> 
     )
 
 
-def _ready(seen: Observation, server: Verdict, executors: Verdict, suspended: Verdict) -> Verdict:
+def _ready(
+    seen: Observation,
+    server: Verdict,
+    executors: Verdict,
+    suspended: Verdict,
+    service: services.ServiceVerdict | None,
+) -> Verdict:
     if seen.refusals:
         first, *rest = seen.refusals
         return Verdict(False, first.reason, first.message + (f" ({len(rest)} more like this.)" if rest else ""))
     if seen.cluster.spec.suspend:
         return Verdict(False, suspended.reason, suspended.message)
+    if seen.problems:
+        return Verdict(False, seen.problems[0].reason, seen.problems[0].message)
+    if service is not None:
+        return Verdict(*service)
     for verdict in (server, executors):
         if not verdict.status:
             return verdict
@@ -251,13 +277,16 @@ def _is_true(status: MarieClusterStatus, condition: ClusterCondition) -> bool:
 
 def _conditions(seen: Observation, verdicts: Mapping[ClusterCondition, Verdict]) -> Any:
     conditions: Sequence[Mapping[str, Any]] = [
-        item.model_dump(mode="json", by_alias=True, exclude_none=True) for item in seen.cluster.status.conditions
+        item.model_dump(mode="json", by_alias=True, exclude_none=True)
+        for item in seen.cluster.status.conditions
+        # A service that the spec no longer has is no longer told of.
+        if item.type not in _OF_SERVICES or item.type in verdicts
     ]
     for kind, verdict in verdicts.items():
         conditions = with_condition(
             conditions,
             type=kind,
-            status="True" if verdict.status else "False",
+            status=_WORDS[verdict.status],
             reason=verdict.reason,
             message=verdict.message,
             generation=seen.cluster.metadata.generation,
