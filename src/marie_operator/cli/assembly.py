@@ -1,5 +1,6 @@
 """The operator, put together from what it is given: a process gives it sockets, a simulation gives it itself."""
 
+import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any
@@ -40,8 +41,8 @@ class Operator:
         concurrency: Reconciles of each kind at the same time.
         instance: Names this process in events.
         clock: For every wait and age.
-        random: That many bytes that nobody can guess, for keys and passwords.
         metrics: Where it counts.
+        random: That many bytes that nobody can guess, for keys and passwords.
 
     Attributes:
         cache: Its informers.
@@ -59,8 +60,8 @@ class Operator:
         concurrency: int,
         instance: str,
         clock: Clock,
-        random: Callable[[int], bytes],
         metrics: Metrics,
+        random: Callable[[int], bytes] = secrets.token_bytes,
     ) -> None:
         self._elector = elector
         self.cache = cache = Cache(client, namespaces=namespaces, clock=clock)

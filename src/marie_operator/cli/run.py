@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import os
-import secrets
 import signal
 import sys
 from collections.abc import Callable
@@ -126,7 +125,6 @@ async def serve(settings: Settings) -> None:
             concurrency=settings.concurrency,
             instance=name,
             clock=clock,
-            random=secrets.token_bytes,
             metrics=metrics,
         )
         servers = _servers(settings, operator, elector, lag, metrics)
