@@ -45,8 +45,14 @@ def own_key(event: Event) -> Iterable[ObjectKey]:
     return (ObjectKey.of(event.object),)
 
 
-def owner(kind: str, group: str) -> Mapper:
-    """Keys of the controlling owners of a kind, before and after the change; the version does not matter (H-06)."""
+def owner(kind: str, group: str, *, namespaced: bool = True) -> Mapper:
+    """Keys of the controlling owners of a kind, before and after the change; the version does not matter (H-06).
+
+    Args:
+        kind: The owners'.
+        group: The owners'.
+        namespaced: Whether owners are in the namespace of what they own, or in none.
+    """
 
     def owners(event: Event) -> Iterable[ObjectKey]:
         found: dict[ObjectKey, None] = {}
@@ -58,7 +64,8 @@ def owner(kind: str, group: str) -> Mapper:
                     and reference["kind"] == kind
                     and reference["apiVersion"].partition("/")[0] == group
                 ):
-                    found[ObjectKey(metadata.get("namespace", ""), reference["name"])] = None
+                    namespace = metadata.get("namespace", "") if namespaced else ""
+                    found[ObjectKey(namespace, reference["name"])] = None
         return found
 
     return owners
@@ -91,6 +98,9 @@ class Controller:
         timeout: Seconds after which a reconcile is cancelled and tried again (C-12).
         clock: For queue and durations.
         metrics: The controller_runtime_* and workqueue_* families.
+
+    Raises:
+        ValueError: there is no worker, or no time to work (C-01).
     """
 
     def __init__(
@@ -103,6 +113,8 @@ class Controller:
         clock: Clock,
         metrics: Metrics,
     ) -> None:
+        if concurrency < 1 or timeout <= 0:
+            raise ValueError(f"controller {name}: concurrency and timeout must be positive")
         self.name = name
         self._reconcile = reconcile
         self._concurrency = concurrency
@@ -111,6 +123,7 @@ class Controller:
         self._metrics = metrics
         self._queue = WorkQueue(name, clock=clock, metrics=metrics)
         self._informers: list[Informer] = []
+        self._begun = False
         self._log = log.bind(controller=name)
         self._totals = {result: metrics.reconcile_total.labels(name, result) for result in RESULTS}
         self._errors = metrics.reconcile_errors.labels(name)
@@ -141,7 +154,14 @@ class Controller:
         self._queue.add(key, after=after)
 
     async def run(self, stopping: asyncio.Event) -> None:
-        """Work from the moment the informers are synced until ``stopping``, then finish what is begun (C-02, C-15)."""
+        """Work from the moment the informers are synced until ``stopping``, then finish what is begun (C-02, C-15).
+
+        Raises:
+            RuntimeError: it has run before; its queue is shut down for good.
+        """
+        if self._begun:
+            raise RuntimeError(f"controller {self.name} runs only once")
+        self._begun = True
         for informer in self._informers:
             await informer.wait_synced()
         async with asyncio.TaskGroup() as tasks:

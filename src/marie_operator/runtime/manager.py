@@ -32,6 +32,9 @@ class Manager:
         servers: Entered first, left last.
         elector: The lease; None leads at once (M-10).
         shutdown_timeout: Seconds for reconciles to finish.
+
+    Raises:
+        ValueError: two controllers have one name, and with it one set of metrics (C-01).
     """
 
     def __init__(
@@ -45,6 +48,9 @@ class Manager:
         elector: Elector | None = None,
         shutdown_timeout: float = SHUTDOWN_TIMEOUT,
     ) -> None:
+        names = [controller.name for controller in controllers]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"controllers need names of their own; given twice: {', '.join(twice)}")
         self._cache = cache
         self._controllers = controllers
         self._standing = standing

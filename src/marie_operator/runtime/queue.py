@@ -17,6 +17,8 @@ LOW_PRIORITY = -100
 """For keys that nothing has happened to: initial lists and resyncs (Q-29)."""
 SECONDS_PER_PRIORITY = 0.3
 """Waiting time that one step of priority is worth: LOW_PRIORITY lets live work pass for 30 s, then no more (Q-32)."""
+SUPERSEDED = 64
+"""Entries that heaps may hold beyond twice the keys in the queue."""
 FIRST_BACKOFF = 0.005
 MAX_BACKOFF = 1000.0
 
@@ -77,14 +79,16 @@ class WorkQueue:
         if known is not None:
             if known.ready and priority <= known.priority:
                 return
+            priority, ready_at = max(priority, known.priority), min(ready_at, known.ready_at)
+            if (priority, ready_at) == (known.priority, known.ready_at):
+                return
             if known.ready:
                 self._metrics.depth(known.priority).dec()
-            priority, ready_at = max(priority, known.priority), min(ready_at, known.ready_at)
         entry = self._entries[key] = _Entry(key, priority, ready_at)
         if ready_at <= now:
             self._make_ready(entry, counted=known is not None and known.ready)
         else:
-            heapq.heappush(self._waiting, (ready_at, next(self._sequence), entry))
+            self._push(self._waiting, ready_at, entry)
             self._arm()
 
     def add_rate_limited(self, key: ObjectKey, *, priority: int = NORMAL_PRIORITY) -> float:
@@ -119,9 +123,13 @@ class WorkQueue:
             self._getters.append(getter)
             try:
                 await getter
-            finally:
+            except asyncio.CancelledError:
                 if getter in self._getters:
                     self._getters.remove(getter)
+                else:
+                    # It was this one's turn: another takes it.
+                    self._wake()
+                raise
 
     def done(self, key: ObjectKey) -> None:
         """The worker is finished with ``key``."""
@@ -130,7 +138,7 @@ class WorkQueue:
         entry = self._entries.get(key)
         if entry is not None and entry.ready:
             # It was skipped while it was being worked on.
-            heapq.heappush(self._ready, (_rank(entry), next(self._sequence), entry))
+            self._push(self._ready, _rank(entry), entry)
             self._wake()
 
     def shut_down(self) -> None:
@@ -167,8 +175,15 @@ class WorkQueue:
         self._metrics.depth(entry.priority).inc()
         if not counted:
             self._metrics.adds.inc()
-        heapq.heappush(self._ready, (_rank(entry), next(self._sequence), entry))
+        self._push(self._ready, _rank(entry), entry)
         self._wake()
+
+    def _push(self, heap: list[tuple[float, int, _Entry]], rank: float, entry: _Entry) -> None:
+        """Put an entry on a heap, which is rid of superseded ones before they are most of it (Q-08)."""
+        heapq.heappush(heap, (rank, next(self._sequence), entry))
+        if len(heap) > SUPERSEDED + 2 * len(self._entries):
+            heap[:] = [item for item in heap if self._entries.get(item[2].key) is item[2]]
+            heapq.heapify(heap)
 
     def _wake(self) -> None:
         while self._getters:
