@@ -82,7 +82,7 @@ ACTIONS = st.lists(
 )
 
 
-@pytest.mark.semantics("R-14", "R-51", "S-09", "I-01")
+@pytest.mark.semantics("R-14", "R-51", "S-09", "S-13", "I-01", "W-01", "W-02")
 @given(ACTIONS)
 def test_any_order_of_events_lists_and_own_writes(actions: list[tuple[str, str, str, int]]) -> None:
     server, copy = Server(), informer()
@@ -150,7 +150,7 @@ def test_any_order_of_events_lists_and_own_writes(actions: list[tuple[str, str, 
         assert copy.indexed("colour", colour) == [each for each in copy.list() if each["colour"] == colour]
 
 
-@pytest.mark.semantics("R-61")
+@pytest.mark.semantics("R-61", "W-11")
 def test_managed_fields_are_not_kept() -> None:
     copy = informer()
     copy.event("", WatchEvent("ADDED", thing("a", 1)))
@@ -159,7 +159,7 @@ def test_managed_fields_are_not_kept() -> None:
     assert "managedFields" not in known["metadata"]
 
 
-@pytest.mark.semantics("I-04", "I-06")
+@pytest.mark.semantics("I-02", "I-04", "I-06")
 def test_a_handler_hears_what_was_there_and_one_that_fails_harms_no_other() -> None:
     copy = informer()
     copy.replace("", [thing("a", 1)], "1")
@@ -183,6 +183,7 @@ def test_synced_only_when_every_namespace_was_read() -> None:
     assert copy.synced
 
 
+@pytest.mark.semantics("R-62")
 def test_a_write_outside_the_selector_is_not_kept() -> None:
     copy = informer(label_selector="app=marie,cluster")
     copy.replace("", [], "1")
@@ -190,7 +191,7 @@ def test_a_write_outside_the_selector_is_not_kept() -> None:
     assert copy.list() == []
 
 
-@pytest.mark.semantics("K-03")
+@pytest.mark.semantics("K-03", "W-10")
 def test_nothing_is_cached_by_reading_it() -> None:
     cache = Cache(None, clock=LoopClock())  # type: ignore[arg-type]
     with pytest.raises(NotCached, match=r"things\.example\.com is not cached"):
