@@ -188,14 +188,11 @@ class QueueMachine(RuleBasedStateMachine):
         self.loop.close()
 
 
-QueueMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
-
-
 @pytest.mark.semantics(
     "Q-01", "Q-02", "Q-05", "Q-06", "Q-07", "Q-20", "Q-21", "Q-22", "Q-23", "Q-24", "Q-25", "Q-26", "W-05", "W-07"
 )
-class TestQueueModel(QueueMachine.TestCase):  # type: ignore[name-defined,misc]
-    """Run the machine."""
+def test_any_order_of_adds_delays_retries_workers_and_time() -> None:
+    run_state_machine_as_test(QueueMachine, settings=settings(max_examples=60, stateful_step_count=40, deadline=None))
 
 
 def ignoring_who_is_busy(patch: pytest.MonkeyPatch) -> None:
@@ -265,7 +262,7 @@ def back_off_that_is_never_forgotten(patch: pytest.MonkeyPatch) -> None:
 def test_the_machine_finds_a_planted_bug(bug: Callable[[pytest.MonkeyPatch], None], monkeypatch: Any) -> None:
     bug(monkeypatch)
     with pytest.raises(AssertionError):
-        run_state_machine_as_test(  # type: ignore[no-untyped-call]
+        run_state_machine_as_test(
             QueueMachine,
             settings=settings(
                 max_examples=150,

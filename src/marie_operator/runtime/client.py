@@ -10,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
+import structlog
 from pydantic_core import from_json
 
 from marie_operator.runtime import connection as connections
@@ -23,7 +24,11 @@ WATCH_GRACE = 5.0
 """Seconds beyond the server's own timeout after which a silent watch is taken for dead (W-13)."""
 MAX_RETRIES = 10
 CONNECTION_RETRIES = 2
+MAX_WARNINGS = 100
+"""Different warnings that are told; some name objects, and a log has no use for each of them."""
 _IDEMPOTENT = frozenset({"GET", "PUT", "DELETE"})
+
+log = structlog.get_logger(__name__)
 
 
 class PatchKind(StrEnum):
@@ -65,6 +70,7 @@ class Client:
         self._metrics = metrics
         self._jitter = jitter
         self._check: Callable[[], None] | None = None
+        self._warned: set[str] = set()
 
     @classmethod
     async def connect(
@@ -132,16 +138,9 @@ class Client:
     ) -> ObjectList:
         """Read a whole collection, page by page.
 
-        A continue token that expires on a later page leads to one full list (R-13).
-
-        Args:
-            resource: What to list.
-            namespace: Where; empty for everywhere.
-            label_selector: Narrows on the server.
-            field_selector: Narrows on the server.
-            resource_version: At least as new as this; empty for the newest.
-            limit: Objects of one page; 0 for all in one piece.
-            each: What is kept of an object, so that no page lives longer than it takes to read it (R-65).
+        A continue token that expires on a later page leads to one full list (R-13). ``resource_version`` asks for a
+        state at least as new, and empty for the newest; ``each`` says what is kept of an object, so that no page
+        lives longer than it takes to read it (R-65).
         """
         items: list[Object] = []
         version, paged = "", False
@@ -371,6 +370,7 @@ class Client:
             self._count(request.method, "<error>", started)
             raise
         self._count(request.method, str(reply.status), started)
+        self._pass_on(reply.warnings)
         if reply.status >= 300:
             raise refusal(reply, str(request))
         try:
@@ -378,6 +378,14 @@ class Client:
         except ValueError as error:
             raise Unreachable(f"{request}: the answer is not JSON", maybe_sent=True) from error
         return decoded
+
+    def _pass_on(self, warnings: Sequence[str]) -> None:
+        """Log what the server warns of, such as a version that it will no longer serve: each once (N-04)."""
+        for warning in warnings:
+            told = warning.partition('"')[2].rpartition('"')[0].replace('\\"', '"') or warning
+            if told not in self._warned and len(self._warned) < MAX_WARNINGS:
+                self._warned.add(told)
+                log.warning("the API server warns", warning=told)
 
     def _count(self, method: str, code: str, started: float) -> None:
         if self._metrics is not None:

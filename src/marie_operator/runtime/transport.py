@@ -46,11 +46,13 @@ class Reply:
         status: Of HTTP.
         body: As received.
         retry_after: Seconds that the server asks to wait; None where it names none.
+        warnings: What the server has to say about the request although it served it.
     """
 
     status: int
     body: bytes
     retry_after: float | None = None
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +131,8 @@ class HttpTransport:
             Unreachable: none came.
         """
         async with self._sent(self._calls, request, silence=READ_TIMEOUT) as response:
-            return Reply(response.status, await response.read(), _retry_after(response))
+            warnings = tuple(response.headers.getall("Warning", ()))
+            return Reply(response.status, await response.read(), _retry_after(response), warnings)
 
     @asynccontextmanager
     async def stream(self, request: Request, *, silence: float) -> AsyncIterator[Stream]:
