@@ -217,5 +217,16 @@ def test_several_servers_run_as_asked_with_a_warning_that_says_what_to_do() -> N
     assert chain.warnings(cluster()) == []
     given = cluster(server={"replicas": 2})
     assert manifests(given)[DEPLOYMENTS, "c-server"]["spec"]["replicas"] == 2
-    (sentence,) = chain.warnings(given)
+    ((reason, sentence),) = chain.warnings(given)
+    assert reason == "SeveralSchedulers"
     assert "Set it to 1" in sentence
+
+
+def test_text_is_extracted_from_an_object_store_and_to_one() -> None:
+    managed: dict[str, Any] = {"etcd": {"managed": {}}, "postgres": {"managed": {}}}
+    text, other = group("text", executorType="ocr"), group("mock", executorName="mock_executor")
+    ((reason, sentence),) = chain.warnings(cluster(text, other, backingServices=managed))
+    assert reason == "ObjectStoreNeeded"
+    assert sentence == "Executors of text end at once without an object store: set spec.backingServices.s3."
+    store = {"endpoint": "http://s3:9000", "credentialsSecretRef": {"name": "bucket"}}
+    assert chain.warnings(cluster(text, other, backingServices=managed | {"s3": store})) == []

@@ -317,6 +317,9 @@ class EventReason(StrEnum):
     SEVERAL_SCHEDULERS = "SeveralSchedulers"
     """``serverSpec.replicas`` above 1 runs schedulers that dispatch the same job twice. Set it to 1."""
 
+    OBJECT_STORE_NEEDED = "ObjectStoreNeeded"
+    """A group extracts text, which Marie does from and to an object store. Set ``spec.backingServices.s3``."""
+
     DOCUMENT_RETRIED = "DocumentRetried"
     """A document failed and is submitted again. Nothing to do unless it repeats."""
 

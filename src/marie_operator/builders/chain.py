@@ -3,8 +3,9 @@
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
+from marie_operator.api.conditions import EventReason
 from marie_operator.api.mariecluster import MarieCluster
-from marie_operator.builders import backing, deployment, ingress, service, store
+from marie_operator.builders import backing, configuration, deployment, ingress, service, store
 from marie_operator.runtime.resource import (
     DEPLOYMENTS,
     INGRESSES,
@@ -66,11 +67,16 @@ def desired(cluster: MarieCluster) -> list[tuple[Resource, Object]]:
     return [(link.resource, manifest) for link in CHAIN for manifest in link.build(cluster)]
 
 
-def warnings(cluster: MarieCluster) -> list[str]:
-    """What a valid spec asks for that will not do what its author hopes, as sentences."""
+def warnings(cluster: MarieCluster) -> list[tuple[EventReason, str]]:
+    """What a valid spec asks for that will not do what its author hopes, as sentences with the reasons of events."""
+    found = []
     if cluster.spec.server_spec.replicas > 1:
-        return [
+        advice = (
             f"serverSpec.replicas is {cluster.spec.server_spec.replicas}: each replica runs a scheduler, and two"
             " schedulers dispatch the same job twice unless Marie's distributed_scheduler is on. Set it to 1."
-        ]
-    return []
+        )
+        found.append((EventReason.SEVERAL_SCHEDULERS, advice))
+    if names := configuration.without_store(cluster):
+        advice = f"Executors of {', '.join(names)} end at once without an object store: set spec.backingServices.s3."
+        found.append((EventReason.OBJECT_STORE_NEEDED, advice))
+    return found

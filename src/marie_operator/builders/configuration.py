@@ -21,8 +21,10 @@ _SCHEMA = "marie_scheduler"
 _POOL = {"max_pool_size": 5, "max_connections": 5}
 _EVENTS = "/tmp/marie/events.json"  # noqa: S108 - a path in the container
 
+_TEXT = "TextExtractionExecutor"
+
 CLASSES: Mapping[str, FlowExecutor] = {
-    "extract_executor": FlowExecutor(jtype="TextExtractionExecutor", py_modules=("marie.executor.text",)),
+    "extract_executor": FlowExecutor(jtype=_TEXT, py_modules=("marie.executor.text",)),
     "mock_executor": FlowExecutor(jtype="IntegrationExecutorMock", py_modules=("marie.executor.mock",)),
 }
 """What an executor of this name runs in Marie's own Flows, where that needs no model of the user's."""
@@ -57,6 +59,18 @@ def unknown_classes(cluster: MarieCluster) -> list[Unknown]:
         Unknown(index, association.executor_name(group))
         for index, group in enumerate(cluster.spec.executor_group_specs)
         if pod.renders_group(cluster, group) and _class(group) is None
+    ]
+
+
+def without_store(cluster: MarieCluster) -> list[str]:
+    """Groups whose rendered class reads documents from an object store, of a cluster that has none (marie.md 1.5)."""
+    services = backing.of(cluster)
+    if services is None or services.s3 is not None:
+        return []
+    return [
+        group.group_name
+        for group in cluster.spec.executor_group_specs
+        if pod.renders_group(cluster, group) and (runs := _class(group)) and runs.jtype == _TEXT
     ]
 
 
@@ -160,7 +174,7 @@ def _executor(
         "health": {"gpu_monitor_enabled": gpu, "torch_check_enabled": gpu},
         "storage": _storage(cluster, values, database, "extract_metadata"),
     }
-    if runs.jtype.startswith("TextExtractionExecutor"):
+    if runs.jtype.startswith(_TEXT):
         parameters["pipeline"] = {"name": "default"}
     return {
         "name": association.executor_name(group),

@@ -4,7 +4,7 @@ from decimal import Decimal, localcontext
 from typing import NamedTuple
 
 from marie_operator.api.mariecluster import MarieCluster
-from marie_operator.builders import association, quantity, resources
+from marie_operator.builders import association, backing, quantity, resources, store
 from marie_operator.runtime.resource import Object
 
 
@@ -21,6 +21,7 @@ def of(cluster: MarieCluster) -> Totals:
     server = 0 if cluster.spec.suspend else cluster.spec.server_spec.replicas
     pools = [(server, cluster.spec.server_spec.template)]
     pools += [(association.replicas(cluster, group), group.template) for group in cluster.spec.executor_group_specs]
+    pools += _stores(cluster)
     cpu = memory = gpu = Decimal(0)
     with localcontext(quantity.EXACT):
         for count, template in pools:
@@ -29,6 +30,18 @@ def of(cluster: MarieCluster) -> Totals:
             memory += count * pod.get("memory", Decimal(0))
             gpu += count * sum((amount for name, amount in pod.items() if resources.is_gpu(name)), Decimal(0))
     return Totals(quantity.formatted(cpu), quantity.formatted(memory, binary=True), quantity.formatted(gpu))
+
+
+def _stores(cluster: MarieCluster) -> list[tuple[int, Object]]:
+    services = backing.of(cluster)
+    if services is None:
+        return []
+    wanted = {association.ETCD: services.etcd.managed, association.POSTGRES: services.postgres.managed}
+    return [
+        (association.store_replicas(cluster), {"spec": {"containers": [{"resources": store.asked(kind, managed)}]}})
+        for kind, managed in wanted.items()
+        if managed is not None
+    ]
 
 
 def _pod(spec: Object) -> dict[str, Decimal]:

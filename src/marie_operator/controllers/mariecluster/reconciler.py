@@ -126,7 +126,7 @@ class MarieClusterReconciler:
         if live is None or backing.of(cluster) is None:
             return ()
         others = {store: clusters.indexed(sharing.STORE_INDEX, store) for store in sharing.stores(live)}
-        return sharing.problems(cluster, live, others)
+        return sharing.problems(live, others)
 
     async def _desired(self, cluster: MarieCluster, children: Children) -> list[tuple[Resource, Object]]:
         """The chain's manifests, with hashes of what the pods are made of."""
@@ -277,11 +277,11 @@ class MarieClusterReconciler:
                 note=after.message,
             )
         if old.observed_generation != new.observed_generation:
-            for advice in chain.warnings(cluster):
+            for reason, advice in chain.warnings(cluster):
                 self._events.record(
                     _reference(cluster),
                     type="Warning",
-                    reason=EventReason.SEVERAL_SCHEDULERS,
+                    reason=reason,
                     action="Reconcile",
                     note=advice,
                 )

@@ -4,7 +4,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from marie_operator.api.conditions import ClusterReason
-from marie_operator.api.mariecluster import MarieCluster
 from marie_operator.builders.backing import Service
 from marie_operator.controllers.mariecluster.supplies import Problem
 from marie_operator.runtime.resource import Object, ObjectKey
@@ -45,12 +44,11 @@ def _mapping(value: object) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
 
 
-def problems(cluster: MarieCluster, live: Object, others: Mapping[str, Sequence[Object]]) -> list[Problem]:
+def problems(live: Object, others: Mapping[str, Sequence[Object]]) -> list[Problem]:
     """The stores of a cluster that an older one uses: the younger is the one to be refused.
 
     Args:
-        cluster: The cluster.
-        live: The same, as the API server has it.
+        live: The cluster, as the API server has it.
         others: Every cluster that uses it, by each store.
     """
     found = []
@@ -62,7 +60,7 @@ def problems(cluster: MarieCluster, live: Object, others: Mapping[str, Sequence[
             what = "etcd" if service is Service.ETCD else "database"
             message = (
                 f"MarieCluster {first} uses the {what} {store} already, and two clusters on one corrupt each other's "
-                f"jobs: give {cluster.metadata.name} one of its own in spec.backingServices.{service}."
+                f"jobs: give {live['metadata']['name']} one of its own in spec.backingServices.{service}."
             )
             found.append(Problem(service, ClusterReason.SERVICE_SHARED, message))
     return found
