@@ -107,6 +107,15 @@ async def test_losing_the_lease_ends_everything_and_is_an_error() -> None:
     assert len(asyncio.all_tasks()) == 1
 
 
+@pytest.mark.semantics("M-06", "M-08")
+async def test_losing_the_lease_while_the_last_reconciles_end_cuts_them_off() -> None:
+    loop, log = asyncio.get_running_loop(), list[str]()
+    with pytest.raises(LeadershipLost):
+        await manager(log, work=20, elector=Lease(log, lost_after=3)).run(await stopped_after(1))
+    assert loop.time() < 4
+    assert log == ["serving", "acquired", "begun", "closed"]
+
+
 @pytest.mark.semantics("M-04")
 async def test_the_first_error_of_what_must_run_ends_the_rest() -> None:
     log: list[str] = []

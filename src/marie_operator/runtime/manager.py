@@ -95,11 +95,17 @@ class Manager:
                 await _reached(asyncio.Event().wait(), stop, watched | extra | workers)
                 stopping.set()
                 log.info("stopping", seconds=self._shutdown_timeout)
-                _, late = await asyncio.wait(workers, timeout=self._shutdown_timeout) if workers else (set(), set())
-                if late:
-                    log.warning("reconciles did not end in time", controllers=sorted(task.get_name() for task in late))
+                # What must run must do so until the last reconcile has ended; the lease above all.
+                await _reached(self._drained(workers), asyncio.Event(), watched | extra)
             finally:
                 await _cancelled(workers)
+
+    async def _drained(self, workers: set[asyncio.Task[None]]) -> None:
+        if not workers:
+            return
+        _, late = await asyncio.wait(workers, timeout=self._shutdown_timeout)
+        if late:
+            log.warning("reconciles did not end in time", controllers=sorted(task.get_name() for task in late))
 
 
 @asynccontextmanager
