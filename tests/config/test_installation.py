@@ -6,6 +6,9 @@ import pytest
 import yaml
 
 from marie_operator.api.permissions import CLUSTER_PERMISSIONS, LEADER_ELECTION_PERMISSIONS
+from marie_operator.builders import chain
+from marie_operator.runtime.resource import STATEFUL_SETS
+from tests.builders.clusters import GOLDENS, admitted
 from tests.config.kubectl import ROOT, Kubectl, RefusedError
 
 pytestmark = pytest.mark.controlplane
@@ -89,6 +92,19 @@ def test_a_pod_with_less_security_is_refused_there(kubectl: Kubectl) -> None:
         kubectl("create", "--dry-run=server", "-f", "-", stdin=pod)
 
 
+def test_managed_services_are_admitted_where_restricted_is_enforced(kubectl: Kubectl) -> None:
+    managed = admitted(GOLDENS / "backing-managed" / "input.yaml", "marie-system")
+    sets = [manifest for resource, manifest in chain.desired(managed) if resource == STATEFUL_SETS]
+    assert len(sets) == 2
+    for found in sets:
+        template, name = found["spec"]["template"], found["metadata"]["name"]
+        # Nobody makes the default account here.
+        spec = {**template["spec"], "serviceAccountName": "marie-operator"}
+        pod = {"apiVersion": "v1", "kind": "Pod", "spec": spec}
+        pod["metadata"] = {**template["metadata"], "name": name, "namespace": "marie-system"}
+        kubectl("create", "--dry-run=server", "-f", "-", stdin=pod)
+
+
 def test_the_operator_reads_its_environment_and_writes_no_file(kubectl: Kubectl) -> None:
     spec = operator_pod(kubectl)["spec"]
     (container,) = spec["containers"]
@@ -116,7 +132,9 @@ def test_the_operator_may_do_what_the_tables_say(kubectl: Kubectl) -> None:
 def test_the_operator_may_do_nothing_else(kubectl: Kubectl) -> None:
     accesses = [
         ("list", "secrets", "", "default"),
-        ("create", "secrets", "", "default"),
+        ("watch", "secrets", "", "default"),
+        ("delete", "secrets", "", "default"),
+        ("delete", "persistentvolumeclaims", "", "default"),
         ("create", "pods", "", "default"),
         ("list", "configmaps", "", "default"),
         ("update", "marieclusters", "marie.ai", "default"),

@@ -99,7 +99,7 @@ class Operator:
                 jobs=Typed(cache[kinds.MARIE_JOBS], MarieJob.model_validate),
                 sources=mariejob.Sources(
                     clusters=clusters,
-                    secrets=mariejob.Secrets(client, clock=clock),
+                    secrets=mariejob.Secrets(named),
                     gateways=self._gateways,
                     listings=self._listings,
                     clock=clock,

@@ -14,6 +14,7 @@ from marie_operator.api.mariejob import MarieJob
 from marie_operator.controllers import kinds
 from marie_operator.controllers.mariejob import Listings, MarieJobReconciler, Secrets, Sources, by_cluster
 from marie_operator.controllers.mariejob.store import ListRequest, Page
+from marie_operator.controllers.named import NamedObjects
 from marie_operator.marie.gateways import DocumentState, DocumentView, GatewayView, Ticket
 from marie_operator.runtime import ObjectReference, Result, Typed
 from marie_operator.runtime.resource import SECRETS, Object, ObjectKey
@@ -110,7 +111,7 @@ class Process:
         self.listings = Listings(bucket, on_change=lambda _job: None)
         self.sources = Sources(
             clusters=Typed(clusters, MarieCluster.model_validate),
-            secrets=Secrets(api, clock=clock),
+            secrets=Secrets(NamedObjects(api, clock=clock)),
             gateways=self.monitors,
             listings=self.listings,
             clock=clock,

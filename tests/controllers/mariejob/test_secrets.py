@@ -5,6 +5,7 @@ import base64
 import pytest
 
 from marie_operator.controllers.mariejob.secrets import Secrets
+from marie_operator.controllers.named import NamedObjects
 from marie_operator.runtime import Forbidden
 from marie_operator.runtime.resource import SECRETS, ObjectKey
 from tests.controllers.mariejob.apiserver import ApiServer
@@ -30,7 +31,7 @@ def put(api: ApiServer, **data: bytes) -> None:
 
 async def test_a_secret_is_read_once_in_half_a_minute(api: ApiServer, clock: TurnedClock) -> None:
     put(api, apiKey=b"one")
-    secrets = Secrets(api, clock=clock)
+    secrets = Secrets(NamedObjects(api, clock=clock))
     assert await secrets.get(KEY) == {"apiKey": "one"}
     put(api, apiKey=b"two")
     clock.wait(29)
@@ -41,7 +42,7 @@ async def test_a_secret_is_read_once_in_half_a_minute(api: ApiServer, clock: Tur
 
 
 async def test_an_absent_secret_is_looked_for_sooner(api: ApiServer, clock: TurnedClock) -> None:
-    secrets = Secrets(api, clock=clock)
+    secrets = Secrets(NamedObjects(api, clock=clock))
     assert await secrets.get(KEY) is None
     put(api, apiKey=b"one")
     clock.wait(5)
@@ -50,12 +51,12 @@ async def test_an_absent_secret_is_looked_for_sooner(api: ApiServer, clock: Turn
 
 async def test_a_line_break_at_the_end_is_no_part_of_a_key(api: ApiServer, clock: TurnedClock) -> None:
     put(api, apiKey=b"mas_key\n", blank=b" \n", binary=b"\xff\xfe")
-    assert await Secrets(api, clock=clock).get(KEY) == {"apiKey": "mas_key"}
+    assert await Secrets(NamedObjects(api, clock=clock)).get(KEY) == {"apiKey": "mas_key"}
 
 
 async def test_what_is_not_permitted_is_not_remembered(api: ApiServer, clock: TurnedClock) -> None:
     put(api, apiKey=b"one")
-    secrets = Secrets(api, clock=clock)
+    secrets = Secrets(NamedObjects(api, clock=clock))
     api.forbidden.add(("get", SECRETS))
     with pytest.raises(Forbidden):
         await secrets.get(KEY)

@@ -16,6 +16,7 @@ from marie_operator.api.mariecluster import MarieCluster
 from marie_operator.api.mariejob import MarieJob
 from marie_operator.controllers import kinds
 from marie_operator.controllers.mariejob import Listings, MarieJobReconciler, Secrets, Sources, by_cluster
+from marie_operator.controllers.named import NamedObjects
 from marie_operator.marie.gateways import Gateways
 from marie_operator.marie.transport import HttpTransport
 from marie_operator.runtime import Controller, Metrics, Typed, asked_for
@@ -97,7 +98,7 @@ async def operator(stage: Stage) -> AsyncIterator[Gateways]:
         listings = Listings(Bucket(KEYS), on_change=enqueue)
         sources = Sources(
             clusters=Typed(clusters, MarieCluster.model_validate),
-            secrets=Secrets(api, clock=clock),
+            secrets=Secrets(NamedObjects(api, clock=clock)),
             gateways=gateways,
             listings=listings,
             clock=clock,
