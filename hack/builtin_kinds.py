@@ -1,14 +1,16 @@
 """Writes src/marie_operator/testing/apiserver/builtin.json: the kinds that the embedded API server has built in.
 
-    api=$(go env GOMODCACHE)/k8s.io/kubernetes@v1.36.2/api
-    .venv/bin/python hack/builtin_kinds.py "$api"
+    kubernetes=$(go env GOMODCACHE)/k8s.io/kubernetes@v1.36.2
+    .venv/bin/python hack/builtin_kinds.py "$kubernetes"
 
 Run it when the Kubernetes version in hack/controlplane/kubernetes/go.mod moves. It keeps the facts of the published
-API (names, verbs, schemas) and leaves the sentences out. Kinds and definitions are one line each, so that a diff
-shows what has changed.
+API (names, verbs, schemas) and leaves the sentences out. The published documents do not name the values of
+enumerations, as a server does; those come from the source that a server is built of. Kinds and definitions are one
+line each, so that a diff shows what has changed.
 """
 
 import json
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -58,6 +60,27 @@ def facts(node: Any) -> Any:
     if isinstance(parts, list) and len(parts) == 1 and parts[0].keys() == {"$ref"}:
         kept |= kept.pop("allOf")[0]
     return kept
+
+
+def enumerations(source: Path) -> Iterator[tuple[str, str, list[str]]]:
+    """Definition, field and values of every field that is an enumeration, or a list of one."""
+    definition = field = ""
+    for line in source.read_text().splitlines():
+        if found := re.match(r"func schema_k8sio_api_(\w+)\(", line):
+            definition = "io.k8s.api." + found[1].replace("_", ".")
+        elif found := re.match(r'\t{5}"(\w+)": \{$', line):
+            field = found[1]
+        elif found := re.match(r"\t+Enum: +\[\]interface\{\}\{(.*)\},$", line):
+            yield definition, field, json.loads(f"[{found[1]}]")
+
+
+def enumerated(definitions: Object, source: Path) -> None:
+    """Add the values of enumerations."""
+    for name, field, values in enumerations(source):
+        if name in definitions:
+            node = definitions[name]["properties"][field]
+            node = node.get("items", node)
+            node["enum"] = values
 
 
 def references(node: Any) -> Iterator[str]:
@@ -125,13 +148,15 @@ def wanted(kind: Object) -> Iterator[tuple[str, str, str]]:
 
 def main() -> None:
     """Read the folder named by the only argument, and write the kinds."""
-    api = Path(sys.argv[1])
+    kubernetes = Path(sys.argv[1])
+    api = kubernetes / "api"
     definitions: Object = {}
     for group_version in GROUPS:
         path = group_version.replace("/", "__")
         path = f"apis__{path}" if "__" in path else f"api__{path}"
         document = json.loads((api / f"openapi-spec/v3/{path}_openapi.json").read_text())
         definitions |= {name: facts(schema) for name, schema in document["components"]["schemas"].items()}
+    enumerated(definitions, kubernetes / "pkg/generated/openapi/zz_generated.openapi.go")
     # DeleteOptions and others are kinds of every group there is.
     for name in definitions:
         if name.startswith(META):
