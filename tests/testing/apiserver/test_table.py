@@ -114,7 +114,7 @@ def test_a_row_carries_what_is_asked_for(include: str, carried: Any) -> None:
 
 
 def test_a_row_cannot_carry_anything_else() -> None:
-    with pytest.raises(Refusal, match='unrecognized includeObject value: "All"'):
+    with pytest.raises(Refusal, match='includeObject: Invalid value: "All"'):
         table.table(Custom(), [], now=NOW, include="All")
 
 

@@ -7,9 +7,8 @@ from dataclasses import dataclass, replace
 import yaml
 
 from marie_operator.testing.apiserver.errors import NoPage, Refusal
+from marie_operator.testing.apiserver.negotiation import JSON, YAML
 from marie_operator.testing.apiserver.store import encode
-
-JSON = "application/json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +38,8 @@ def in_yaml(answer: Answer) -> Answer:
     """The same in YAML, for who wants it so."""
     if answer.content_type != JSON or answer.stream is not None:
         return answer
-    body = yaml.safe_dump(json.loads(answer.body), sort_keys=False, allow_unicode=True).encode()
-    return replace(answer, body=body, content_type="application/yaml")
+    body = yaml.safe_dump(json.loads(answer.body), sort_keys=True, allow_unicode=True).encode()
+    return replace(answer, body=body, content_type=YAML)
 
 
 def refused(refusal: Refusal) -> Answer:

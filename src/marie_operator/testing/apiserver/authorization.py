@@ -31,6 +31,31 @@ class User:
         return cls(f"system:serviceaccount:{namespace}:{name}", frozenset(groups))
 
 
+_HEALTH = ["/healthz", "/livez", "/readyz", "/version", "/version/"]
+_RULES: Mapping[str, tuple[Object, ...]] = {
+    "system:authenticated": (
+        # system:basic-user
+        {
+            "verbs": ["create"],
+            "apiGroups": ["authorization.k8s.io"],
+            "resources": ["selfsubjectaccessreviews", "selfsubjectrulesreviews"],
+        },
+        {"verbs": ["create"], "apiGroups": ["authentication.k8s.io"], "resources": ["selfsubjectreviews"]},
+        # system:discovery
+        {
+            "verbs": ["get"],
+            "nonResourceURLs": ["/api", "/api/*", "/apis", "/apis/*", "/openapi", "/openapi/*", *_HEALTH],
+        },
+    ),
+    # system:public-info-viewer
+    "system:unauthenticated": ({"verbs": ["get"], "nonResourceURLs": _HEALTH},),
+    MASTERS: (
+        {"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]},
+        {"verbs": ["*"], "nonResourceURLs": ["*"]},
+    ),
+}
+"""What a server gives its users by the roles that it makes itself, by group."""
+
 ANONYMOUS = User("system:anonymous", frozenset({"system:unauthenticated"}))
 ADMIN = User("kubernetes-admin", frozenset({MASTERS, "system:authenticated"}))
 
@@ -101,17 +126,13 @@ class Authorizer:
 
     def allows(self, user: User, asked: Attributes) -> bool:
         """Whether a user may."""
-        if MASTERS in user.groups or asked.path in {"/version", "/healthz", "/livez", "/readyz"}:
-            return True
-        if "system:authenticated" not in user.groups:
-            return False
-        if asked.path and asked.verb == "get" and asked.path.startswith(("/api", "/openapi")):
-            return True  # system:discovery, which every authenticated user has
-        if asked.resource.startswith("selfsubject"):
-            return True  # system:basic-user
-        return any(_covers(rule, asked) for rule in self._rules(user, asked.namespace))
+        return MASTERS in user.groups or any(_covers(rule, asked) for rule in self.rules(user, asked.namespace))
 
-    def _rules(self, user: User, namespace: str) -> Iterator[Object]:
+    def rules(self, user: User, namespace: str) -> Iterator[Object]:
+        """What a user may, everywhere and in a namespace: rules as roles have them."""
+        for group, rules in _RULES.items():
+            if group in user.groups:
+                yield from rules
         for entry in self.store.range(_CLUSTER_BINDINGS):
             if _binds(entry.object, user, ""):
                 yield from self._of_role(entry.object["roleRef"], "")

@@ -1,18 +1,12 @@
 """A request's object on its way in: read, checked against its schema, pruned, defaulted."""
 
 import json
-import re
 
-from marie_operator.testing.apiserver import pruning, validation
-from marie_operator.testing.apiserver.builtin import find_kind
+from marie_operator.testing.apiserver import decoding, pruning, validation
+from marie_operator.testing.apiserver.builtin import definition_of, find_kind
 from marie_operator.testing.apiserver.errors import FieldError, Json, Object, Refusal, invalid
 from marie_operator.testing.apiserver.kinds import Kind, unnamed
-from marie_operator.testing.apiserver.requests import Options, go_type
-from marie_operator.testing.apiserver.schema import Schema
-
-_TYPED = re.compile(r'must be of type (\w+): ("?\w+"?)')
-_GO_TYPES = {"integer": "int32", "boolean": "bool", "object": "map[string]string", "array": "[]string"}
-_JSON_TYPES = {"integer": "number", "boolean": "bool"}
+from marie_operator.testing.apiserver.requests import Options
 
 
 class Intake:
@@ -41,22 +35,25 @@ class Intake:
         """
         kind = self._kind
         if not isinstance(body, dict):
-            raise Refusal(400, f"json: cannot unmarshal {go_type(body)} into Go value of type {kind.kind}")
+            raise Refusal(400, f"json: cannot unmarshal {decoding.go_type(body)} into Go value of type {kind.kind}")
         self._check_kind(body)
-        meta = body.get("metadata")
-        if meta is not None and not isinstance(meta, dict):
-            field = f"Go struct field {kind.kind}.metadata of type v1.ObjectMeta"
-            raise self._unreadable(f"json: cannot unmarshal {go_type(meta)} into {field}", body)
         known = not kind.custom and validation.fits(body, kind.schema)
+        if not known and (problem := self._mistyped(body)):
+            raise self._unreadable(problem, body)
         self._tell_strange(body, known=known)
         if not known:
             body = pruning.prune(body, kind.schema)
-            if not kind.custom and (problem := _mistyped(validation.errors(body, kind.schema), kind)):
-                raise self._unreadable(problem, body)
         try:
             return unnamed(kind.form(body))
         except ValueError as error:
             raise self._unreadable(str(error), body) from None
+
+    def _mistyped(self, body: Object) -> str:
+        """What the decoder of a Go type says: of a whole built-in object, and of a custom one's metadata."""
+        kind = self._kind
+        if kind.custom:
+            return decoding.problem(body.get("metadata"), decoding.OBJECT_META)
+        return decoding.problem(body, definition_of(kind.group, kind.version, kind.kind))
 
     def _tell_strange(self, body: Object, *, known: bool) -> None:
         """Refuse, or warn of, fields that the kind does not know, or that are there twice."""
@@ -105,26 +102,3 @@ class Intake:
         if self._kind.custom:
             new = pruning.completed(new, self._kind.schema)
         return self._kind.strategy.default(new)
-
-
-def _mistyped(errors: list[FieldError], kind: Kind) -> str:
-    """The first error of type, as Go's decoder would put it."""
-    for each in errors:
-        found = _TYPED.search(each.message)
-        if found is not None:
-            wanted, given = found[1], found[2].strip('"')
-            path = _declared(each.field, kind.schema)
-            field = f"Go struct field {kind.kind}.{path} of type {_GO_TYPES.get(wanted, wanted)}"
-            return f"json: cannot unmarshal {_JSON_TYPES.get(given, given)} into {field}"
-    return ""
-
-
-def _declared(path: str, schema: Schema) -> str:
-    """A path without what data has put into it: positions in lists and keys of maps."""
-    parts = []
-    for part in re.sub(r"\[\d+\]", "", path).split("."):
-        if part not in schema.fields:
-            break
-        parts.append(part)
-        schema = schema.fields[part].items or schema.fields[part]
-    return ".".join(parts)

@@ -186,6 +186,10 @@ class Kinds:
         """Whether anything is served there."""
         return any(key[:2] == (group, version) for key in self._kinds)
 
+    def is_built_in(self, group: str) -> bool:
+        """Whether a group is one of those that every server has."""
+        return any(kind.group == group and not kind.custom for kind in self._kinds.values())
+
     def __iter__(self) -> Iterator[Kind]:
         return iter(tuple(self._kinds.values()))
 

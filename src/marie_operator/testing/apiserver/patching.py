@@ -4,9 +4,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from marie_operator.testing.apiserver import patches
+from marie_operator.testing.apiserver.decoding import go_type
 from marie_operator.testing.apiserver.errors import FieldError, Json, Object, Refusal
 from marie_operator.testing.apiserver.kinds import Kind
-from marie_operator.testing.apiserver.requests import Call, flag, go_type, invalid_option, json_document, yaml_document
+from marie_operator.testing.apiserver.requests import Call, flag, invalid_option, json_document, yaml_document
 from marie_operator.testing.apiserver.schema import Schema
 
 JSON, MERGE, STRATEGIC, APPLY = (

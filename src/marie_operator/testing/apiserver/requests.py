@@ -4,12 +4,14 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import isinf
 from typing import Any
 
 import yaml
 
 from marie_operator.testing.apiserver import protobuf
-from marie_operator.testing.apiserver.errors import FieldError, Json, Object, Refusal, invalid
+from marie_operator.testing.apiserver.decoding import go_type
+from marie_operator.testing.apiserver.errors import FieldError, Json, Object, Refusal, invalid, unregistered
 
 _OPTIONS = {"POST": "CreateOptions", "PUT": "UpdateOptions", "PATCH": "PatchOptions"}
 _NO_OBJECT = (
@@ -208,6 +210,21 @@ def document(call: Call, kind: str = "", *, typed: bool = True) -> Json:
     return content
 
 
+def delete_options(given: Json) -> Object:
+    """The options of a deletion, as a body has them.
+
+    Raises:
+        Refusal: 400, they are none.
+    """
+    if given is None:
+        return {}
+    if not isinstance(given, dict):
+        raise Refusal(400, f"json: cannot unmarshal {go_type(given)} into Go value of type v1.DeleteOptions")
+    if given.get("kind", "DeleteOptions") != "DeleteOptions":
+        raise Refusal(400, unregistered(given.get("apiVersion", ""), given["kind"]))
+    return given
+
+
 def unrecognized(call: Call, kind: str, why: str) -> Refusal:
     """400 for a body that is no object of the kind that it should be."""
     return Refusal(400, f"the object provided is unrecognized (must be of type {kind}): {why} ({_summary(call.body)})")
@@ -223,23 +240,6 @@ def _summary(body: bytes, limit: int = 30) -> str:
     return body.hex() if len(body) <= limit else f"{body[:limit].hex()} ..."
 
 
-def go_type(value: Json) -> str:
-    """What Go's decoder calls a JSON value."""
-    match value:
-        case bool():
-            return "bool"
-        case str():
-            return "string"
-        case int() | float():
-            return "number"
-        case list():
-            return "array"
-        case dict():
-            return "object"
-        case _:
-            return "null"
-
-
 def json_document(body: bytes, problem: str = "couldn't get version/kind; json parse error: ") -> Json:
     """JSON.
 
@@ -251,11 +251,26 @@ def json_document(body: bytes, problem: str = "couldn't get version/kind; json p
         Refusal: 400.
     """
     try:
-        return json.loads(body.decode(errors="replace"))
+        return json.loads(body.decode(errors="replace"), parse_float=_finite, parse_constant=_no_constant)
     except json.JSONDecodeError as error:
         raise Refusal(400, problem + _misread(error)) from error
+    except ValueError as error:
+        raise Refusal(400, f"{problem}{error}") from error
     except RecursionError as error:
         raise Refusal(400, f"{problem}invalid character '{{' exceeded max depth") from error
+
+
+def _finite(text: str) -> float:
+    """A number; Python would make an infinite one of what is too large."""
+    found = float(text)
+    if isinf(found):
+        raise ValueError(f"json: cannot unmarshal number {text} into Go value of type float64")
+    return found
+
+
+def _no_constant(name: str) -> Json:
+    """Python reads numbers that JSON does not have."""
+    raise ValueError(f"invalid character '{name[0]}' looking for beginning of value")
 
 
 def _misread(error: json.JSONDecodeError) -> str:

@@ -1,9 +1,8 @@
-"""Subresources that are no part of an object: scale, binding, eviction; and reviews, which are never stored."""
+"""Subresources that are no part of an object: scale, binding, eviction."""
 
 from collections.abc import Mapping
 from typing import Any
 
-from marie_operator.testing.apiserver.authorization import Attributes, Authorizer, User
 from marie_operator.testing.apiserver.errors import Object, Refusal
 from marie_operator.testing.apiserver.kinds import Kind, ScalePaths
 
@@ -114,39 +113,3 @@ def bound(pod: Object, binding: Object, now: str) -> Object:
         "spec": pod["spec"] | {"nodeName": node},
         "status": status | {"conditions": [*conditions, scheduled]},
     }
-
-
-def review(kind: Kind, body: Object, user: User, authorizer: Authorizer) -> Object:
-    """The answer to a question about access."""
-    match kind.kind:
-        case "SelfSubjectReview":
-            return body | {"status": {"userInfo": {"username": user.name, "groups": sorted(user.groups)}}}
-        case "TokenReview":
-            found = authorizer.tokens.get(str((body.get("spec") or {}).get("token", "")))
-            if found is None:
-                return body | {"status": {"user": {}, "error": "invalid bearer token"}}
-            info = {"username": found.name, "groups": sorted(found.groups)}
-            return body | {"status": {"authenticated": True, "user": info}}
-        case "SelfSubjectAccessReview" | "SubjectAccessReview" | "LocalSubjectAccessReview":
-            spec = body.get("spec") or {}
-            who = user
-            if kind.kind != "SelfSubjectAccessReview":
-                who = User(str(spec.get("user", "")), frozenset(spec.get("groups") or ()))
-            allowed = authorizer.allows(who, _attributes(spec))
-            return body | {"status": {"allowed": allowed} | ({} if allowed else {"reason": ""})}
-        case _:
-            raise Refusal(405, "the server does not allow this method on the requested resource")
-
-
-def _attributes(spec: Object) -> Attributes:
-    if about := spec.get("nonResourceAttributes"):
-        return Attributes(verb=about.get("verb", ""), path=about.get("path", ""))
-    about = spec.get("resourceAttributes") or {}
-    return Attributes(
-        verb=about.get("verb", ""),
-        group=about.get("group", ""),
-        resource=about.get("resource", ""),
-        subresource=about.get("subresource", ""),
-        namespace=about.get("namespace", ""),
-        name=about.get("name", ""),
-    )

@@ -9,7 +9,7 @@ from typing import Any
 from marie_operator.testing.apiserver import jsonpath
 from marie_operator.testing.apiserver.builtin import find_builtin
 from marie_operator.testing.apiserver.discovery import Kind
-from marie_operator.testing.apiserver.errors import Json, Object, Refusal
+from marie_operator.testing.apiserver.errors import Json, Object, Refusal, quoted
 from marie_operator.testing.apiserver.printers import PRINTERS, Printer, column, printer
 from marie_operator.testing.apiserver.printers.age import Since, since
 from marie_operator.testing.apiserver.printers.shapes import Cells, meta, name
@@ -31,7 +31,8 @@ def table(kind: Kind, objects: Iterable[Object], *, now: datetime, include: str 
         Refusal: 400, there is no such choice.
     """
     if include not in {"", "Metadata", "Object", "None"}:
-        raise Refusal(400, f'unrecognized includeObject value: "{include}"')
+        why = f"includeObject: Invalid value: {quoted(include)}: must be 'Metadata', 'Object', 'None', or empty"
+        raise Refusal(400, f"Unable to convert to Table as requested: {why}")
     chosen = _printer(kind)
     age = since(now)
     return {

@@ -3,16 +3,15 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
 
 from marie_operator.testing.apiserver import lists, table
 from marie_operator.testing.apiserver.errors import Object, Refusal
 from marie_operator.testing.apiserver.kinds import Kind
 from marie_operator.testing.apiserver.lists import Page
+from marie_operator.testing.apiserver.negotiation import Choice
 from marie_operator.testing.apiserver.store import Entry, encode
 
-Form = Literal["Object", "Table", "PartialObjectMetadata"]
-_META = {"apiVersion": "meta.k8s.io/v1"}
+_ONE, _MANY = "PartialObjectMetadata", "PartialObjectMetadataList"
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,27 +19,44 @@ class View:
     """One client's choice.
 
     Attributes:
-        form: What it wants to see.
+        form: What it wants to see; empty for objects as they are.
+        version: Of that form.
         include: Of a table: what each row carries of its object.
         now: For ages.
     """
 
-    form: Form
+    form: str
+    version: str
     include: str
     now: Callable[[], datetime]
 
+    @classmethod
+    def of(cls, choice: Choice, query: Mapping[str, str], now: Callable[[], datetime]) -> "View":
+        """What a request asks for."""
+        return cls(choice.form, choice.version, query.get("includeObject", ""), now)
+
     def one(self, kind: Kind, entry: Entry) -> bytes:
-        """One object."""
-        if self.form == "Object":
+        """One object.
+
+        Raises:
+            Refusal: 406, a list was asked for; 400, rows cannot carry what was asked for.
+        """
+        if not self.form:
             return kind.prefix + kind.bare(entry)[1:]
         if self.form == "Table":
             found = self._table(kind, [entry.object])
             return encode(found | {"metadata": {"resourceVersion": str(entry.revision)}})
-        return encode({"kind": "PartialObjectMetadata", **_META, "metadata": entry.object["metadata"]})
+        if self.form == _MANY:
+            raise _unfit(self.form, f"is not a list ({_go_type(kind)})")
+        return encode(self._bare(entry))
 
     def many(self, kind: Kind, page: Page) -> bytes:
-        """A list."""
-        if self.form == "Object":
+        """A list.
+
+        Raises:
+            Refusal: 406, one object was asked for; 400, rows cannot carry what was asked for.
+        """
+        if not self.form:
             return lists.encoded(kind, page)
         meta: Object = {"resourceVersion": str(page.revision)}
         if page.token:
@@ -49,15 +65,23 @@ class View:
             meta["remainingItemCount"] = page.remaining
         if self.form == "Table":
             return encode(self._table(kind, [entry.object for entry in page.entries]) | {"metadata": meta})
-        items = [
-            {"kind": "PartialObjectMetadata", **_META, "metadata": entry.object["metadata"]} for entry in page.entries
-        ]
-        return encode({"kind": "PartialObjectMetadataList", **_META, "metadata": meta, "items": items})
+        if self.form == _ONE:
+            raise _unfit(self.form, f"is a list ({_go_type(kind)}List)")
+        items = [self._bare(entry) for entry in page.entries]
+        return encode({"kind": _MANY, "apiVersion": self._api_version, "metadata": meta, "items": items})
 
     def writer(self, kind: Kind) -> Callable[[Entry], bytes]:
-        """How a watch shows each object; of tables, only the first says what the columns are."""
+        """How a watch shows each object; of tables, only the first says what the columns are.
+
+        Raises:
+            Refusal: 400, rows cannot carry what was asked for.
+        """
+        if self.form == _MANY:
+            # What cannot be a list stays what it is.
+            return lambda entry: kind.prefix + kind.bare(entry)[1:]
         if self.form != "Table":
             return lambda entry: self.one(kind, entry)
+        self._table(kind, [])
         told = False
 
         def row(entry: Entry) -> bytes:
@@ -70,31 +94,26 @@ class View:
 
         return row
 
+    @property
+    def _api_version(self) -> str:
+        return f"meta.k8s.io/{self.version}"
+
+    def _bare(self, entry: Entry) -> Object:
+        return {"kind": _ONE, "apiVersion": self._api_version, "metadata": entry.object["metadata"]}
+
     def _table(self, kind: Kind, objects: list[Object]) -> Object:
         shown = [kind.shown(each) for each in objects]
-        return table.table(kind, shown, now=self.now(), include=self.include)
+        made = table.table(kind, shown, now=self.now(), include=self.include)
+        return made if self.version == "v1" else made | {"apiVersion": self._api_version}
 
 
-def view(accept: str, query: Mapping[str, str], now: Callable[[], datetime]) -> View:
-    """What a client accepts, of its choices the first that is served.
+def _unfit(form: str, why: str) -> Refusal:
+    return Refusal(406, f"you requested {form}, but the requested object {why}")
 
-    Raises:
-        Refusal: 406, none is.
-    """
-    for choice in accept.split(",") if accept else ("*/*",):
-        kind, *parameters = (part.strip() for part in choice.split(";"))
-        if kind not in {"application/json", "application/yaml", "*/*", "application/*"}:
-            continue
-        options = dict(each.split("=", 1) for each in parameters if "=" in each)
-        form = options.get("as", "")
-        if form == "Table":
-            return View("Table", query.get("includeObject", "Metadata"), now)
-        if form in {"PartialObjectMetadata", "PartialObjectMetadataList"}:
-            return View("PartialObjectMetadata", "", now)
-        if not form:
-            return View("Object", "", now)
-    raise Refusal(
-        406,
-        "406: Not Acceptable\n\nAvailable representations: "
-        "application/json, application/yaml, application/vnd.kubernetes.protobuf",
-    )
+
+def _go_type(kind: Kind) -> str:
+    """What a server's source calls an object."""
+    if kind.custom:
+        return "*unstructured.Unstructured"
+    package = "core" if kind.group in {"", "events.k8s.io"} else kind.group.partition(".")[0]
+    return f"*{package}.{kind.kind}"

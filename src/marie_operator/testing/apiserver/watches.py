@@ -162,11 +162,11 @@ def watched_revision(version: str) -> int:
     """The version to watch from.
 
     Raises:
-        Refusal: 400, it is none.
+        Refusal: 500, it is none; a real server does not say more either.
     """
     if not version.isdecimal():
         problem = f'Invalid value: "{version}": strconv.ParseUint: parsing "{version}": invalid syntax'
-        raise Refusal(400, f"invalid resource version: resourceVersion: {problem}")
+        raise Refusal(500, f"resourceVersion: {problem}", reason="")
     return int(version)
 
 

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from marie_operator.testing.apiserver.strategies import batch, events, network, pods, services, small, workloads
+from marie_operator.testing.apiserver.strategies import batch, events, network, pods, rbac, services, small, workloads
 from marie_operator.testing.apiserver.strategies.base import PLAIN, Context, Strategy, without
 
 __all__ = ["Context", "Strategy", "strategy"]
@@ -27,6 +27,10 @@ _KINDS: dict[tuple[str, str], Strategy] = {
     ("events.k8s.io", "Event"): events.EVENT,
     ("scheduling.k8s.io", "PriorityClass"): small.PRIORITY_CLASS,
     ("coordination.k8s.io", "Lease"): small.LEASE,
+    (rbac.GROUP, "Role"): rbac.ROLE,
+    (rbac.GROUP, "ClusterRole"): rbac.CLUSTER_ROLE,
+    (rbac.GROUP, "RoleBinding"): rbac.BINDING,
+    (rbac.GROUP, "ClusterRoleBinding"): rbac.CLUSTER_BINDING,
     ("policy", "PodDisruptionBudget"): small.BUDGET,
     ("autoscaling", "HorizontalPodAutoscaler"): small.AUTOSCALER,
 }

@@ -70,6 +70,20 @@ def _keys(new: Object) -> list[FieldError]:
     return [*found, *(invalid(key, "duplicate of key present in binaryData", f"data[{key}]") for key in twice)]
 
 
+_MOST = 1024 * 1024
+"""Bytes that a ConfigMap or a Secret may hold."""
+
+
+def _decoded_size(encoded: str) -> int:
+    return len(encoded) // 4 * 3 - encoded[-2:].count("=")
+
+
+def _config_errors(new: Object) -> list[FieldError]:
+    size = sum(len(value.encode()) for value in (new.get("data") or {}).values())
+    size += sum(map(_decoded_size, (new.get("binaryData") or {}).values()))
+    return [*_keys(new), *([FieldError.too_long("[]", _MOST)] if size > _MOST else ())]
+
+
 _NEEDED = {
     "kubernetes.io/dockerconfigjson": (".dockerconfigjson",),
     "kubernetes.io/dockercfg": (".dockercfg",),
@@ -80,7 +94,10 @@ _ACCOUNT = "kubernetes.io/service-account.name"
 
 def _secret_errors(new: Object) -> list[FieldError]:
     data, kind = new.get("data") or {}, str(new.get("type", ""))
-    found = [*_keys(new), *(required(f"data[{key}]") for key in _NEEDED.get(kind, ()) if key not in data)]
+    found = _keys(new)
+    if sum(map(_decoded_size, data.values())) > _MOST:
+        found.append(FieldError.too_long("data", _MOST))
+    found += (required(f"data[{key}]") for key in _NEEDED.get(kind, ()) if key not in data)
     if kind == "kubernetes.io/basic-auth" and not {"username", "password"} & data.keys():
         found += [required("data[username]"), required("data[password]")]
     notes = new["metadata"].get("annotations") or {}
@@ -136,7 +153,11 @@ SECRET = replace(
     validate=_secret_errors,
     validate_update=lambda new, old: [*_secret_errors(new), *immutable(new, old, "type"), *_frozen(new, old)],
 )
-CONFIG_MAP = replace(PLAIN, validate=_keys, validate_update=lambda new, old: [*_keys(new), *_frozen(new, old)])
+CONFIG_MAP = replace(
+    PLAIN,
+    validate=_config_errors,
+    validate_update=lambda new, old: [*_config_errors(new), *_frozen(new, old)],
+)
 CLAIM = Strategy(default=_claim, prepare_create=_claimed, validate=_claim_errors, generation=never)
 LEASE = replace(PLAIN, validate=_lease_errors, validate_update=lambda new, _: _lease_errors(new))
 PRIORITY_CLASS = Strategy(
