@@ -3,13 +3,11 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from urllib.parse import quote, urlencode
 
 from marie_operator.runtime import Unreachable
 from marie_operator.runtime.transport import Reply, Request, Stream
-from marie_operator.testing.api import ApiUnreachable
-from marie_operator.testing.apiserver.direct import DirectWire
 from marie_operator.testing.apiserver.embedded import EmbeddedApiServer
+from tests.runtime.direct import DirectTransport
 
 LOST_AFTER = 30.0
 """Seconds after which a client takes an answer for lost."""
@@ -32,10 +30,9 @@ class Line:
         sent: When each request left, until when its answer was waited for, and the request.
     """
 
-    url = "https://embedded"
-
     def __init__(self, server: EmbeddedApiServer, way: Way = lambda: 0.0) -> None:
-        self._wire = DirectWire(server.server, token=server.token())
+        self._direct = DirectTransport(server)
+        self.url = self._direct.url
         self.way = way
         self.sent: list[tuple[float, float, Request]] = []
         self._under_way: set[asyncio.Task[Reply]] = set()
@@ -59,12 +56,9 @@ class Line:
 
     async def _carried(self, request: Request) -> Reply:
         await self._travel(request)
-        try:
-            status, body = await self._wire.send(request.method, _target(request), request.body, request.content_type)
-        except ApiUnreachable as error:
-            raise Unreachable(str(error), maybe_sent=True) from error
+        reply = await self._direct.exchange(request)
         await self._travel(request)
-        return Reply(status, body)
+        return reply
 
     async def _travel(self, request: Request) -> None:
         seconds = self.way()
@@ -76,8 +70,8 @@ class Line:
     async def stream(self, request: Request, *, silence: float) -> AsyncIterator[Stream]:
         """Send a request and read the answer as it comes."""
         await self._travel(request)
-        async with self._wire.stream(_target(request)) as (status, chunks):
-            yield Stream(status, self._brought(chunks, silence))
+        async with self._direct.stream(request, silence=silence) as stream:
+            yield Stream(stream.status, self._brought(stream.chunks, silence), stream.retry_after)
 
     async def _brought(self, chunks: AsyncIterator[bytes], silence: float) -> AsyncIterator[bytes]:
         async for chunk in chunks:
@@ -94,8 +88,3 @@ class Line:
         for task in self._under_way:
             task.cancel()
         await asyncio.gather(*self._under_way, return_exceptions=True)
-
-
-def _target(request: Request) -> str:
-    query = urlencode(request.query)
-    return quote(request.path) + (f"?{query}" if query else "")

@@ -30,6 +30,7 @@ from marie_operator.runtime import (
     ServerError,
     Unauthorized,
     Unreachable,
+    transport,
 )
 from marie_operator.runtime import (
     client as module,
@@ -272,6 +273,45 @@ async def test_writes_behind_a_fence_are_refused_and_reads_are_not(tmp_path: Pat
                 await write
         await client.create(SERVICES, OBJECT)
     assert [method for method, *_ in server.requests] == ["GET", "POST"]
+
+
+@pytest.mark.semantics("W-18")
+async def test_a_write_that_waits_for_its_connection_is_refused_when_the_fence_closes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transport, "CALL_CONNECTIONS", 1)
+    asked, answer_now, leads = asyncio.Event(), asyncio.Event(), True
+
+    async def slow(_: web.Request) -> web.StreamResponse:
+        asked.set()
+        await answer_now.wait()
+        return web.json_response(OBJECT)
+
+    def fence() -> None:
+        if not leads:
+            raise NotLeader("not held")
+
+    async with serving(tmp_path, slow, found(OBJECT)) as (client, server):
+        view = client.fenced(fence)
+        first = asyncio.create_task(view.create(SERVICES, OBJECT))
+        await asked.wait()
+        writes = (
+            view.create(SERVICES, OBJECT),
+            view.update(SERVICES, OBJECT),
+            view.apply(SERVICES, OBJECT, field_manager="me"),
+            view.patch(SERVICES, KEY, {}, kind=PatchKind.MERGE),
+            view.delete(SERVICES, KEY),
+        )
+        waiting = [asyncio.create_task(write) for write in writes]
+        await asyncio.sleep(0.05)
+        leads = False
+        answer_now.set()
+        await first
+        for each in waiting:
+            with pytest.raises(NotLeader):
+                await each
+        assert (await client.get(SERVICES, KEY)) == OBJECT
+    assert [method for method, *_ in server.requests] == ["POST", "GET"]
 
 
 @pytest.mark.parametrize(

@@ -89,10 +89,13 @@ class Gateway:
     Args:
         transport: Carries the requests.
         url: Scheme, host, port and any prefix.
+        fence: Called when a submission is about to leave; raises NotLeader when another process may be about to make
+            it.
     """
 
-    def __init__(self, transport: Transport, url: str) -> None:
+    def __init__(self, transport: Transport, url: str, *, fence: Callable[[], None] | None = None) -> None:
         self._transport = transport
+        self._fence = fence
         self.url = url.rstrip("/")
 
     async def submit(self, submission: Submission, *, ref_id: str, api_key: str) -> SubmitReply:
@@ -224,7 +227,8 @@ class Gateway:
         self, method: str, path: str, *, body: Json = None, key: str = "", timeout: float = TIMEOUT
     ) -> AsyncIterator[Response]:
         """A request and its response, whatever goes wrong with either as one error with a sentence."""
-        request = Request(method, self.url, path, body=body, key=key, timeout=timeout)
+        check = None if body is None else self._fence
+        request = Request(method, self.url, path, body=body, key=key, timeout=timeout, check=check)
         try:
             async with self._transport.exchange(request) as response:
                 yield response

@@ -58,7 +58,7 @@ class Gateways:
             return
         self.forget(cluster)
         self._monitors[cluster] = Monitor(
-            Gateway(self._transport, url),
+            Gateway(self._transport, url, fence=self._fence),
             clock=self._clock,
             on_gateway=lambda: self._on_cluster(cluster),
             on_job=self._on_job,

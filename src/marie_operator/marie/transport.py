@@ -1,14 +1,16 @@
 """How requests reach gateways: what carries them is a collaborator, so that a simulation can be the network."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
 import aiohttp
+from aiohttp.abc import AbstractStreamWriter
 
 from marie_operator.marie import replies
 from marie_operator.marie.replies import Json
+from marie_operator.runtime.errors import NotLeader
 
 TIMEOUT = 10.0
 CONNECT_TIMEOUT = 5.0
@@ -38,6 +40,7 @@ class Request:
         body: A document to be sent as JSON; None for none.
         key: The API key; empty for none.
         timeout: Seconds for the whole exchange.
+        check: Raises NotLeader to keep a request with a body from leaving; called when it is about to.
     """
 
     method: str
@@ -46,6 +49,7 @@ class Request:
     body: Json = None
     key: str = ""
     timeout: float = TIMEOUT
+    check: Callable[[], None] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +99,12 @@ class HttpTransport:
         url = request.base + request.path
         try:
             async with self._session.request(
-                request.method, url, json=request.body, headers=headers, timeout=limits, allow_redirects=False
+                request.method,
+                url,
+                data=None if request.body is None else _Checked(request),
+                headers=headers,
+                timeout=limits,
+                allow_redirects=False,
             ) as response:
                 yield Response(response.status, response.content.iter_any())
         except _NOT_SENT as error:
@@ -103,5 +112,20 @@ class HttpTransport:
         except TimeoutError as error:
             raise Unanswered(f"{url} did not answer in time", maybe_sent=True) from error
         except (aiohttp.ClientError, OSError) as error:
+            if isinstance(error.__cause__, NotLeader):
+                raise Unanswered(f"{url} was not asked: {error.__cause__}", maybe_sent=False) from error
             said = replies.redacted(str(error)) or type(error).__name__
             raise Unanswered(f"{url} broke off: {said}", maybe_sent=True) from error
+
+
+class _Checked(aiohttp.JsonPayload):
+    """A body that is checked when it is about to be written, and the headers with it, which wait for it."""
+
+    def __init__(self, request: Request) -> None:
+        super().__init__(request.body)
+        self._check = request.check
+
+    async def write_with_length(self, writer: AbstractStreamWriter, content_length: int | None) -> None:
+        if self._check is not None:
+            self._check()
+        await super().write_with_length(writer, content_length)

@@ -338,7 +338,7 @@ class Client:
         connection tells nothing, so only what may safely happen twice is sent again.
         """
         data = None if body is None else json.dumps(body, separators=(",", ":")).encode()
-        request = Request(method, path, query or {}, data, content_type)
+        request = Request(method, path, query or {}, data, content_type, check)
         retries, broken, renewed = 0, 0, False
         while True:
             if check is not None:

@@ -1,14 +1,15 @@
 """How requests reach the API server: what carries them is a collaborator, so that a simulation can be the network."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import aiohttp
+from aiohttp.abc import AbstractStreamWriter
 
 from marie_operator.runtime.connection import Connection
-from marie_operator.runtime.errors import Unreachable
+from marie_operator.runtime.errors import NotLeader, Unreachable
 
 CONNECT_TIMEOUT = 10.0
 READ_TIMEOUT = 30.0
@@ -26,6 +27,7 @@ class Request:
         query: Not yet encoded.
         body: None where there is none.
         content_type: Of the body.
+        check: Raises NotLeader to keep a write from leaving; called when it is about to.
     """
 
     method: str
@@ -33,6 +35,7 @@ class Request:
     query: Mapping[str, str] = field(default_factory=dict)
     body: bytes | None = None
     content_type: str = "application/json"
+    check: Callable[[], None] | None = None
 
     def __str__(self) -> str:
         return f"{self.method} {self.path}"
@@ -160,7 +163,7 @@ class HttpTransport:
                 request.method,
                 self._connection.url + request.path,
                 params=request.query,
-                data=request.body,
+                data=_Checked(request) if request.check else request.body,
                 timeout=limits,
                 **options,
             ) as response:
@@ -168,6 +171,8 @@ class HttpTransport:
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             raise Unreachable(f"{request}: {_sentence(error)}", maybe_sent=False) from error
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            if isinstance(error.__cause__, NotLeader):
+                raise error.__cause__ from None
             raise Unreachable(f"{request}: {_sentence(error)}", maybe_sent=True) from error
 
     async def _options(self, request: Request) -> dict[str, Any]:
@@ -180,6 +185,22 @@ class HttpTransport:
             "server_hostname": self._connection.server_name,
             "allow_redirects": False,
         }
+
+
+class _Checked(aiohttp.BytesPayload):
+    """A body that is checked when it is about to be written, and the headers with it, which wait for it.
+
+    A request may have waited long for a connection until then: in the pool, or with the whole process.
+    """
+
+    def __init__(self, request: Request) -> None:
+        super().__init__(request.body or b"", content_type=request.content_type)
+        self._check = request.check
+
+    async def write_with_length(self, writer: AbstractStreamWriter, content_length: int | None) -> None:
+        if self._check is not None:
+            self._check()
+        await super().write_with_length(writer, content_length)
 
 
 def _retry_after(response: aiohttp.ClientResponse) -> float | None:
