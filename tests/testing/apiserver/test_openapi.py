@@ -132,13 +132,76 @@ def test_a_kind_from_a_crd_keeps_its_schema_and_sentences() -> None:
     assert schemas["com.example.kitchen.v1.KettleList"][GVK][0]["kind"] == "KettleList"
 
 
-def test_version_2_is_told_in_json_only() -> None:
-    protobuf = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf"
+PROTOBUF = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf"
+
+
+@pytest.mark.parametrize(
+    ("accept", "media"),
+    [
+        ("", "application/json"),
+        ("*/*", "application/json"),
+        (PROTOBUF, PROTOBUF.replace("@", ".")),
+        (f"{PROTOBUF},application/json", PROTOBUF.replace("@", ".")),
+        (f"{PROTOBUF};q=0.5,application/json", "application/json"),
+    ],
+)
+def test_version_2_is_told_in_json_and_protobuf(accept: str, media: str) -> None:
+    found = openapi.document(KINDS, "/openapi/v2", accept)
+    assert found is not None
+    assert found.content_type == media
+
+
+def test_version_2_is_told_in_no_other_form() -> None:
     with pytest.raises(Refusal, match="application/json") as refused:
-        openapi.document(KINDS, "/openapi/v2", protobuf)
+        openapi.document(KINDS, "/openapi/v2", "application/yaml")
     assert refused.value.code == 406
-    for accept in ("", "*/*", f"{protobuf},application/json"):
-        assert openapi.document(KINDS, "/openapi/v2", accept) is not None
+
+
+def read(message: bytes) -> dict[int, list[Any]]:
+    """The fields of a message in protobuf, by number."""
+    found: dict[int, list[Any]] = {}
+    rest = iter(message)
+
+    def varint() -> int:
+        value = shift = 0
+        for byte in rest:
+            value |= (byte & 0x7F) << shift
+            if byte < 0x80:
+                return value
+            shift += 7
+        raise EOFError
+
+    while True:
+        try:
+            key = varint()
+        except EOFError:
+            return found
+        value = bytes(next(rest) for _ in range(varint())) if key & 7 == 2 else varint()
+        found.setdefault(key >> 3, []).append(value)
+
+
+def test_version_2_says_the_same_in_both_forms() -> None:
+    told = answer("/openapi/v2")
+    found = openapi.document(KINDS, "/openapi/v2", PROTOBUF)
+    assert found is not None
+    document = read(found.body)
+    assert document[1] == [b"2.0"]
+    paths = [read(each) for each in read(document[8][0])[2]]
+    assert [each[1][0].decode() for each in paths] == list(told["paths"])
+    definitions = {read(each)[1][0].decode(): read(read(each)[2][0]) for each in read(document[9][0])[1]}
+    assert definitions.keys() == told["definitions"].keys()
+    for name, each in definitions.items():
+        fields = (
+            {read(field)[1][0].decode(): read(read(field)[2][0]) for field in read(each[25][0])[1]}
+            if 25 in each
+            else {}
+        )
+        expected = told["definitions"][name].get("properties") or {}
+        assert fields.keys() == expected.keys()
+        for field, schema in fields.items():
+            assert schema.get(1, [b""]) == [expected[field].get("$ref", "").encode()]
+            kind = [read(schema[22][0])[1][0].decode()] if 22 in schema else []
+            assert kind == [expected[field]["type"]] if "type" in expected[field] else not kind
 
 
 @pytest.mark.parametrize("path", ["/openapi/v3/apis/nothing/v1", "/openapi/v4", "/openapi", "/apis"])

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import cache, lru_cache
 from typing import Any
 
-from marie_operator.testing.apiserver import swagger
+from marie_operator.testing.apiserver import swagger, swagger_protobuf
 from marie_operator.testing.apiserver.builtin import (
     GROUP_VERSION_KIND,
     KUBERNETES,
@@ -15,7 +15,8 @@ from marie_operator.testing.apiserver.builtin import (
     find_builtin,
 )
 from marie_operator.testing.apiserver.discovery import Document, Kind, digest, preference, subresources
-from marie_operator.testing.apiserver.errors import Json, Object, Refusal
+from marie_operator.testing.apiserver.errors import Json, Object
+from marie_operator.testing.apiserver.negotiation import clauses, not_acceptable
 
 _META = "io.k8s.apimachinery.pkg.apis.meta.v1."
 _COMMON = tuple(_META + name for name in ("DeleteOptions", "ListMeta", "ObjectMeta", "Patch", "Status", "WatchEvent"))
@@ -37,13 +38,11 @@ def document(kinds: Collection[Kind], path: str, accept: str) -> Document | None
         accept: What the client accepts.
 
     Raises:
-        Refusal: 406, the client wants version 2 in another form than JSON.
+        Refusal: 406, the client wants version 2 in another form than JSON and protobuf.
     """
     match path.split("/", 3)[1:]:
         case ["openapi", "v2"]:
-            if accept and "json" not in accept and "*" not in accept:
-                raise Refusal(406, "only the following media types are accepted: application/json")
-            return _version_2(tuple(_by_path(kinds).values()))
+            return _version_2(tuple(_by_path(kinds).values()), _form(accept))
         case ["openapi", "v3"]:
             return _index(_by_path(kinds))
         case ["openapi", "v3", rest]:
@@ -67,9 +66,23 @@ def _document(kinds: tuple[Kind, ...]) -> Document:
     return _encoded(_version_3(kinds))
 
 
+def _form(accept: str) -> str:
+    """The media type of a document of version 2 that a client likes best."""
+    offered = ("application/json", *swagger_protobuf.MEDIA_TYPES)
+    for clause in clauses(accept or "*/*"):
+        for media in offered:
+            if clause.covers(media):
+                return media
+    raise not_acceptable(offered)
+
+
 @lru_cache(maxsize=4)
-def _version_2(groups: tuple[tuple[Kind, ...], ...]) -> Document:
-    return _encoded(swagger.converted(map(_version_3, groups)))
+def _version_2(groups: tuple[tuple[Kind, ...], ...], media: str) -> Document:
+    content = swagger.converted(map(_version_3, groups))
+    plain = _encoded(content)
+    if media not in swagger_protobuf.MEDIA_TYPES:
+        return plain
+    return Document(swagger_protobuf.encoded(content), swagger_protobuf.MEDIA_TYPES[0], plain.etag)
 
 
 def _encoded(content: Object) -> Document:
