@@ -4,10 +4,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from marie_operator.testing.apiserver import objects, validation
+from marie_operator.testing.apiserver import validation
 from marie_operator.testing.apiserver.errors import Object
 from marie_operator.testing.apiserver.forms import META, form
 from marie_operator.testing.apiserver.kinds import CRD_GROUP, CRDS, Kind, Kinds, ScalePaths
+from marie_operator.testing.apiserver.objects import Objects
 from marie_operator.testing.apiserver.schema import OBJECT_META, Schema
 from marie_operator.testing.apiserver.strategies import Context, Strategy, strategy
 from marie_operator.testing.apiserver.strategies.base import without
@@ -87,11 +88,12 @@ def _scale(scale: Mapping[str, Any] | None) -> ScalePaths | None:
 
 
 def _strategy(schema: Schema, scale: ScalePaths | None, named: Object, *, status: bool) -> Strategy:
+    own = Objects(schema, scale)
     return replace(
         strategy("", "", custom=True, status=status),
-        validate=lambda new: objects.errors(named | new, None, schema, scale),
-        validate_update=lambda new, old: objects.errors(named | new, named | old, schema, scale),
-        validate_status=lambda new, old: objects.status_errors(named | new, named | old, schema, scale),
+        validate=lambda new: own.errors(named | new, None),
+        validate_update=lambda new, old: own.errors(named | new, named | old),
+        validate_status=lambda new, old: own.status_errors(named | new, named | old),
     )
 
 

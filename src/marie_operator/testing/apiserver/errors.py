@@ -86,11 +86,13 @@ class FieldError:
             ``FieldValueTooLong``, ``FieldValueForbidden``, ``FieldValueTypeInvalid`` …
         message: As ``field.Error.ErrorBody`` says it, without the field: ``Invalid value: 7: must be …``.
         field: Path, such as ``spec.groups[0].name``.
+        ratcheted: Whether it was so before, so that it is a warning only.
     """
 
     reason: str
     message: str
     field: str
+    ratcheted: bool = False
 
     @classmethod
     def invalid(cls, field: str, value: Json, why: str) -> "FieldError":
@@ -148,8 +150,16 @@ def _items(count: int) -> str:
     return "1 item" if count == 1 else f"{count} items"
 
 
+class Shown(str):
+    """A value that is shown as it is."""
+
+    __slots__ = ()
+
+
 def shown(value: Json) -> str:
     """A value as ``field.Error`` shows it."""
+    if isinstance(value, Shown):
+        return str(value)
     if isinstance(value, str):
         return quoted(value)
     return number(value) if isinstance(value, float) else compact(value)

@@ -2,11 +2,14 @@
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
-from marie_operator.testing.apiserver import cel, names, validation
+from marie_operator.testing.apiserver import names, validation
 from marie_operator.testing.apiserver.errors import NOWHERE, FieldError, Json, Object
 from marie_operator.testing.apiserver.kinds import ScalePaths
+from marie_operator.testing.apiserver.rules import Rules
 from marie_operator.testing.apiserver.schema import MISSING, Schema
 
 _BLOCKING = frozenset(f"FieldValue{name}" for name in ("NotSupported", "Required", "TooLong", "TooMany", "TypeInvalid"))
@@ -19,42 +22,49 @@ _UNCHECKED = FieldError(
 _MOST_REPLICAS = 2**31 - 1
 
 
-def errors(new: Object, old: Object | None, schema: Schema, scale: ScalePaths | None) -> list[FieldError]:
-    """What is wrong with an object.
+@dataclass(frozen=True)
+class Objects:
+    """The objects of a custom kind.
 
-    Args:
-        new: The object.
-        old: What it replaces; None when it is created.
-        schema: Of its kind.
-        scale: Where its replicas are.
+    Attributes:
+        schema: Of the whole object.
+        scale: Where their replicas are; None where they have none.
     """
-    found = validation.errors(new, schema, old=MISSING if old is None else old)
-    found += [*_spec_replicas(new, scale), *_status_replicas(new, scale)]
-    return found + _beyond(new, old, schema, found)
 
+    schema: Schema
+    scale: ScalePaths | None
 
-def status_errors(new: Object, old: Object, schema: Schema, scale: ScalePaths | None) -> list[FieldError]:
-    """What is wrong with an object's new status; the rest is not looked at."""
-    known, found = schema.fields.get("status"), []
-    if known is not None and "status" in new:
-        found = validation.errors(new["status"], known, "status", old=old.get("status", MISSING))
-    found += _status_replicas(new, scale)
-    return found + _beyond(new, old, schema, found)
+    @cached_property
+    def _rules(self) -> Rules:
+        return Rules(self.schema, whole=True)
 
+    def errors(self, new: Object, old: Object | None) -> list[FieldError]:
+        """What is wrong with an object.
 
-def _beyond(new: Object, old: Object | None, schema: Schema, found: list[FieldError]) -> list[FieldError]:
-    more = embedded_errors(new, schema, "")
-    if old is None or not list_errors(old, schema, ""):
-        more += list_errors(new, schema, "")
-    if cel.has_rules(schema):
-        blocked = any(each.reason in _BLOCKING for each in (*found, *more))
-        more += [_UNCHECKED] if blocked else rule_errors(new, old, schema, "")
-    return more
+        Args:
+            new: The object.
+            old: What it replaces; None when it is created.
+        """
+        found = validation.errors(new, self.schema, old=MISSING if old is None else old)
+        found += [*_spec_replicas(new, self.scale), *_status_replicas(new, self.scale)]
+        return found + self._beyond(new, old, found)
 
+    def status_errors(self, new: Object, old: Object) -> list[FieldError]:
+        """What is wrong with an object's new status; the schema of the rest is not looked at."""
+        known, found = self.schema.fields.get("status"), []
+        if known is not None and "status" in new:
+            found = validation.errors(new["status"], known, "status", old=old.get("status", MISSING))
+        found += _status_replicas(new, self.scale)
+        return found + self._beyond(new, old, found)
 
-def rule_errors(new: Json, old: Json | None, schema: Schema, path: str) -> list[FieldError]:
-    """What the rules of a schema say against a value."""
-    return cel.Rules(schema).errors(new, old, path)
+    def _beyond(self, new: Object, old: Object | None, found: list[FieldError]) -> list[FieldError]:
+        more = embedded_errors(new, self.schema, "")
+        if old is None or not list_errors(old, self.schema, ""):
+            more += list_errors(new, self.schema, "")
+        if self._rules.any:
+            blocked = any(each.reason in _BLOCKING for each in (*found, *more))
+            more += [_UNCHECKED] if blocked else self._rules.errors(new, MISSING if old is None else old)
+        return more
 
 
 # Replicas.

@@ -119,7 +119,7 @@ class Storage:
         new = kind.strategy.admit(new, context)
         born = objectmeta.born(new["metadata"], context, counted=kind.strategy.generation(new, {}))
         new = {**kind.blank, **kind.strategy.prepare_create(new | {"metadata": born}, context)}
-        self._check(kind, objectmeta.problems(kind, new, None), new, None)
+        self._check(write, objectmeta.problems(kind, new, None), new, None)
         new = kind.strategy.allocate(new, None, context)
         key = Key(write.key.namespace, name)
         existing = self.store.get(kind.bucket, key)
@@ -206,7 +206,7 @@ class Storage:
         counted = write.subresource != "status" and kind.strategy.generation(new, old)
         new = new | {"metadata": objectmeta.kept(new["metadata"], old_meta, owners, counted=counted)}
         problems = objectmeta.immutable(meta, old_meta) + objectmeta.problems(kind, new, old)
-        self._check(kind, problems, new, old, write.subresource)
+        self._check(write, problems, new, old)
         if write.subresource != "status":
             new = kind.strategy.allocate(new, old, context)
         if settled(new, old):
@@ -281,12 +281,12 @@ class Storage:
         if found.object["metadata"].get("deletionTimestamp"):
             raise objectmeta.terminating(kind, namespace, name)
 
-    def _check(
-        self, kind: Kind, errors: list[FieldError], new: Object, old: Object | None, subresource: str = ""
-    ) -> None:
-        strategy = kind.strategy
-        validate_update = (subresource == "status" and strategy.validate_status) or strategy.validate_update
+    def _check(self, write: "_Write", errors: list[FieldError], new: Object, old: Object | None) -> None:
+        kind, strategy = write.kind, write.kind.strategy
+        validate_update = (write.subresource == "status" and strategy.validate_status) or strategy.validate_update
         errors = errors + (strategy.validate(new) if old is None else validate_update(new, old))
+        write.intake.warnings.extend(str(each) for each in errors if each.ratcheted)
+        errors = [each for each in errors if not each.ratcheted]
         if errors:
             raise invalid(kind.kind, kind.group, str(new["metadata"].get("name", "")), errors)
 

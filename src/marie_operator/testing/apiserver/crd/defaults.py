@@ -8,6 +8,7 @@ from typing import Any
 
 from marie_operator.testing.apiserver import objects, pruning, validation
 from marie_operator.testing.apiserver.errors import FieldError
+from marie_operator.testing.apiserver.rules import Rules
 from marie_operator.testing.apiserver.schema import Schema
 
 Node = Mapping[str, Any]
@@ -39,4 +40,5 @@ def _default(node: Node, path: str, *, in_meta: bool) -> list[FieldError]:
     if not in_meta and pruning.prune(value, schema, root=schema.embedded) != value:
         found.append(FieldError.invalid(path, value, "must not have unknown fields"))
     wrong = objects.embedded_errors(value, schema, path) or validation.errors(value, schema, path)
-    return found + (wrong or objects.rule_errors(value, value, schema, path))
+    rules = Rules(schema, whole=schema.embedded)
+    return found + (wrong or rules.errors(value, value, path) or rules.errors(value, path=path))

@@ -8,9 +8,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from marie_operator.testing.apiserver import cel
+from marie_operator.testing.apiserver.cel import compilation, declarations
 from marie_operator.testing.apiserver.crd import fieldpath
-from marie_operator.testing.apiserver.errors import FieldError
+from marie_operator.testing.apiserver.errors import FieldError, Shown, compact
+from marie_operator.testing.apiserver.schema import Schema
 
 Node = Mapping[str, Any]
 
@@ -247,5 +248,33 @@ def _rule_path(where: str, node: Node, path: str) -> Iterator[FieldError]:
 
 
 def _compiled(node: Node, place: _Place) -> Iterator[FieldError]:
+    whole = place.root or bool(node.get("x-kubernetes-embedded-resource"))
+    declared = declarations.declared(Schema(node), whole=whole)
+    if declared is None:
+        why = "Internal error: internal error: failed to construct type information for x-kubernetes-validations rules"
+        yield FieldError("InternalError", why, f"{place.path}.{RULES}")
+        return
     for number, rule in enumerate(node[RULES]):
-        yield from cel.problems(rule, f"{place.path}.{RULES}[{number}].rule")
+        yield from _compiled_rule(rule, compilation.compiled(rule, declared), place, f"{place.path}.{RULES}[{number}]")
+
+
+def _compiled_rule(rule: Node, made: compilation.Compiled, place: _Place, path: str) -> Iterator[FieldError]:
+    if made.error:
+        yield FieldError.invalid(f"{path}.rule", _shown(rule), made.error)
+    if made.message_error:
+        yield FieldError.invalid(f"{path}.messageExpression", _shown(rule), made.message_error)
+    if made.uses_old:
+        if place.uncorrelated:
+            why = f"oldSelf cannot be used on the uncorrelatable portion of the schema within {place.uncorrelated}"
+            yield FieldError.invalid(f"{path}.rule", rule["rule"], why)
+    elif rule.get("optionalOldSelf") is not None:
+        why = "may not be set if oldSelf is not used in rule"
+        yield FieldError.invalid(f"{path}.optionalOldSelf", rule["optionalOldSelf"], why)
+
+
+def _shown(rule: Node) -> Shown:
+    """A rule as the server's internal type is printed."""
+    texts = {name: rule.get(name) or "" for name in ("rule", "message", "messageExpression")}
+    rest = {"reason": rule.get("reason"), "fieldPath": rule.get("fieldPath") or ""}
+    told = texts | rest | {"optionalOldSelf": rule.get("optionalOldSelf")}
+    return Shown(compact({f"{name[0].upper()}{name[1:]}": value for name, value in told.items()}, sort=False))
