@@ -31,6 +31,8 @@ def packages(cache: Path, version: str) -> Iterator[tuple[str, Path]]:
     for folder in sorted((cache / f"api@{version}").glob("*/v*")):
         if re.fullmatch(r"v\d+", folder.name):
             yield f"io.k8s.api.{folder.parent.name}.{folder.name}.", folder
+    extensions = cache / f"apiextensions-apiserver@{version}/pkg/apis/apiextensions/v1"
+    yield "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.", extensions
     yield "io.k8s.apimachinery.pkg.apis.meta.v1.", cache / f"apimachinery@{version}/pkg/apis/meta/v1"
 
 

@@ -55,6 +55,7 @@ class Server:
         kubeconfigs: By user.
         binaries: Where kubectl is.
         directory: For kubectl's cache.
+        real: Whether it is a kube-apiserver.
     """
 
     url: str
@@ -64,6 +65,7 @@ class Server:
     binaries: Path
     directory: Path
     robot: str = field(default=OPERATOR_USER)
+    real: bool = False
 
     def client(self, token: str | None) -> Client:
         """Requests of whom a token names, to be entered."""
@@ -90,6 +92,7 @@ async def _real(folder: Path) -> AsyncIterator[Server]:
             kubeconfigs={user: plane.kubeconfig(user) for user in users},
             binaries=binaries,
             directory=folder,
+            real=True,
         )
 
 

@@ -10,7 +10,7 @@ from marie_operator.testing.apiserver.forms import META, form
 from marie_operator.testing.apiserver.kinds import CRD_GROUP, CRDS, Kind, Kinds, ScalePaths
 from marie_operator.testing.apiserver.objects import Objects
 from marie_operator.testing.apiserver.schema import OBJECT_META, Schema
-from marie_operator.testing.apiserver.strategies import Context, Strategy, strategy
+from marie_operator.testing.apiserver.strategies import Context, Strategy, custom
 from marie_operator.testing.apiserver.strategies.base import without
 
 _META = Schema(OBJECT_META)
@@ -90,7 +90,7 @@ def _scale(scale: Mapping[str, Any] | None) -> ScalePaths | None:
 def _strategy(schema: Schema, scale: ScalePaths | None, named: Object, *, status: bool) -> Strategy:
     own = Objects(schema, scale)
     return replace(
-        strategy("", "", custom=True, status=status),
+        custom(status=status),
         validate=lambda new: own.errors(named | new, None),
         validate_update=lambda new, old: own.errors(named | new, named | old),
         validate_status=lambda new, old: own.status_errors(named | new, named | old),

@@ -5,26 +5,23 @@ one way. Objects come in once they are known to have the types that their schema
 """
 
 import base64
-import json
 import re
 from collections.abc import Callable, Mapping
 from functools import cache
-from importlib.resources import files
 from typing import Final, NamedTuple
 
 from marie_operator.testing.apiserver import times
 from marie_operator.testing.apiserver.builtin import definitions
 from marie_operator.testing.apiserver.errors import Json, Object
+from marie_operator.testing.apiserver.marks import marks_of
 from marie_operator.testing.apiserver.strategies import quantity
 
 Take = Callable[[Json], Json]
 
-MARKS: Final = "?~!^"
-"""What may stand before the name of a field, see hack/protobuf_numbers.py."""
-
 META: Final = "io.k8s.apimachinery.pkg.apis.meta.v1."
 _QUANTITY: Final = "io.k8s.apimachinery.pkg.api.resource.Quantity"
 _DROPPED = frozenset("?~")
+_DEEPEST = 2
 _ZEROS: Final[Mapping[str, Json]] = {"string": "", "integer": 0, "number": 0, "boolean": False}
 
 
@@ -34,7 +31,7 @@ class _Field(NamedTuple):
     Attributes:
         dropped: Whether it is absent when it is zero.
         take: Gives a value its form; None where it has it anyway.
-        zero: What it is when it was not set; None for null, and where it is absent then.
+        zero: What it is when it was not set: its zero, null, or the default that its type declares.
         written: Whether it is there when it was not set.
     """
 
@@ -81,28 +78,41 @@ def form(definition: str) -> Take:
 
 def _fields(definition: str) -> dict[str, _Field]:
     properties = definitions()[definition].get("properties") or {}
-    marks = {each.lstrip(MARKS): each[0] for each in _marked(marked().get(definition, {}))}
+    marks = marks_of(definition)
     return {name: _field(marks.get(name, ""), node) for name, node in properties.items()}
 
 
 def _field(mark: str, node: Mapping[str, Json]) -> _Field:
-    zero = _zero(node) if mark == "!" else None
-    return _Field(mark in _DROPPED, _take(node), zero, mark in {"!", "^"})
+    declared = node.get("default")
+    zero = declared if declared not in ({}, None) else _zero(node) if mark == "!" else None
+    return _Field(mark in _DROPPED, _take(node), zero, mark in {"!", "^"} or bool(declared))
 
 
-def _marked(fields: Mapping[str, Json]) -> list[str]:
-    """The names of fields with their marks, those of embedded types among them."""
-    found: list[str] = []
-    for each in fields.values():
-        found += _marked(each) if isinstance(each, Mapping) else [each]
+def nullable(definition: str, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
+    """Where objects have lists and maps that are null when they are empty, as far as no list is on the way."""
+    found = []
+    fields = marks_of(definition)
+    for name, node in (definitions()[definition].get("properties") or {}).items():
+        if fields.get(name) == "^" and "$ref" not in node:
+            found.append((*path, name))
+        elif "$ref" in node and node["$ref"] != definition and len(path) < _DEEPEST:
+            found += nullable(node["$ref"], (*path, name))
     return found
 
 
-@cache
-def marked() -> Mapping[str, Mapping[str, Json]]:
-    """By definition: the fields by number, see hack/protobuf_numbers.py."""
-    found: Mapping[str, Mapping[str, Json]] = json.loads((files(__package__) / "protobuf.json").read_bytes())
-    return found
+def read_back(value: Object, paths: list[tuple[str, ...]]) -> Object:
+    """An object as it comes out of storage, which does not tell what is empty from what is not there."""
+    for path in paths:
+        inner: Json = value
+        for name in path:
+            inner = inner.get(name) if isinstance(inner, dict) else None
+        if inner is not None and not inner:
+            value = _nulled(value, path)
+    return value
+
+
+def _nulled(value: Object, path: tuple[str, ...]) -> Object:
+    return {**value, path[0]: _nulled(value[path[0]], path[1:]) if len(path) > 1 else None}
 
 
 def _zero(node: Mapping[str, Json]) -> Json:

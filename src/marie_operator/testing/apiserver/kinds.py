@@ -60,6 +60,7 @@ class Kind:
         schema: Of its objects.
         strategy: What the server does with its objects beyond the schema.
         form: Gives JSON of its objects the one form that the server writes; raises ValueError for what is none.
+        read_back: Gives an object what it has when it comes out of storage.
         columns: ``additionalPrinterColumns`` of a CRD.
         selectable: Fields of a field selector, beside name and namespace.
         scale: Where replicas are; None without ``/scale``.
@@ -79,6 +80,7 @@ class Kind:
     schema: Schema
     strategy: Strategy
     form: Callable[[Object], Object] = field(default=lambda given: given)
+    read_back: Callable[[Object], Object] = field(default=lambda given: given)
     short_names: tuple[str, ...] = ()
     categories: tuple[str, ...] = ()
     verbs: Collection[str] = ALL_VERBS

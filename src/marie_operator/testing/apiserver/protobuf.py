@@ -9,12 +9,13 @@ from typing import Final
 
 from marie_operator.testing.apiserver.builtin import definition_of, definitions
 from marie_operator.testing.apiserver.errors import Json, Object, Refusal
-from marie_operator.testing.apiserver.forms import MARKS, marked
+from marie_operator.testing.apiserver.marks import MARKS, marked
 
 MEDIA_TYPE: Final = "application/vnd.kubernetes.protobuf"
 
 _MAGIC: Final = b"k8s\x00"
 _META: Final = "io.k8s.apimachinery.pkg.apis.meta.v1."
+_EXTENSIONS: Final = "io.k8s.apiextensions-apiserver."
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 Wire = int | bytes
@@ -35,7 +36,7 @@ def decoded(body: bytes) -> Object:
         api_version, name = kind.get(1, ""), kind.get(2, "")
         group, _, version = api_version.rpartition("/")
         definition = definition_of(group, version, name) or _common(name)
-        if definition not in marked() or definition in _SPECIAL:
+        if definition not in marked() or definition in _SPECIAL or definition.startswith(_EXTENSIONS):
             raise Refusal(
                 415,
                 "the body of the request was in an unknown format - accepted media types include: "

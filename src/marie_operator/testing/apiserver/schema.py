@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any, Final
 
 from marie_operator.testing.apiserver import formats
+from marie_operator.testing.apiserver.marks import marks_of
 
 Json = Any
 _FORMATS: Final[Mapping[str, tuple[str, ...]]] = {"integer": ("int32", "int64"), "number": ("float", "double")}
@@ -28,6 +29,7 @@ class Schema:
 
     def __init__(self, node: Mapping[str, Json], resolve: Resolve | None = None) -> None:
         self._resolve = resolve
+        self._definition = ""
         self.node = self._resolved(node)
         """The OpenAPI object itself, for what is not an attribute here: bounds, patterns, rules."""
 
@@ -36,6 +38,7 @@ class Schema:
         reference = node.get("$ref") or next((part["$ref"] for part in parts if "$ref" in part), None)
         if reference is None or self._resolve is None:
             return node
+        self._definition = reference
         # What stands beside a reference (default, list type, description) is of this field alone.
         beside = {name: value for name, value in node.items() if name not in {"$ref", "allOf"}}
         return {**self._resolve(reference), **beside}
@@ -105,7 +108,8 @@ class Schema:
     @cached_property
     def atomic(self) -> bool:
         """Whether an object is replaced as a whole."""
-        return self.node.get("x-kubernetes-map-type") == "atomic"
+        untyped = self.built_in and self.type == "object" and "properties" not in self.node
+        return self.node.get("x-kubernetes-map-type") == "atomic" or (untyped and self.values is None)
 
     @cached_property
     def preserves(self) -> bool:
@@ -185,9 +189,10 @@ class Schema:
         """What absent fields of a built-in kind are where Go has no way to say that they are absent."""
         if self._resolve is None:
             return {}
-        required = self.node.get("required") or ()
+        marks = marks_of(self._definition)
+        null = [name for name in self.node.get("required") or () if marks.get(name, "^") == "^"]
         found = {name: child.zero for name, child in self.fields.items()}
-        found |= {name: None for name in required if found.get(name) is MISSING}
+        found |= {name: None for name in null if found.get(name) is MISSING}
         return {name: value for name, value in found.items() if value is not MISSING}
 
     @cached_property

@@ -1,14 +1,14 @@
 """The built-in kinds as a server serves them."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from marie_operator.testing.apiserver import definitions
+from marie_operator.testing.apiserver import definitions, forms
 from marie_operator.testing.apiserver.builtin import BuiltinKind, builtin
 from marie_operator.testing.apiserver.crd import specification
-from marie_operator.testing.apiserver.forms import form
+from marie_operator.testing.apiserver.errors import Object
 from marie_operator.testing.apiserver.kinds import CRD_GROUP, CRDS, Conversion, Kind, Kinds, ScalePaths
-from marie_operator.testing.apiserver.strategies import events, strategy
+from marie_operator.testing.apiserver.strategies import autoscaling, events, strategy
 from marie_operator.testing.apiserver.strategies.base import nothing
 
 _SCALES = {
@@ -47,12 +47,18 @@ _SELECTABLE: Mapping[tuple[str, str], tuple[str, ...]] = {
 
 
 _PATHS = {"source": "source.component", "reportingController": "reportingComponent"}
-_CONVERSIONS = {("events.k8s.io", "events"): Conversion(("", "events"), events.stored, events.served)}
+_SCALERS = ("autoscaling", "horizontalpodautoscalers")
+_CONVERSIONS = {
+    ("events.k8s.io", "v1", "events"): Conversion(("", "events"), events.stored, events.served),
+    ("autoscaling", "v1", "horizontalpodautoscalers"): Conversion(_SCALERS, autoscaling.stored, autoscaling.served),
+}
 _MADE_BY_PUT = frozenset(
     [
         ("coordination.k8s.io", "leases"),
         ("", "endpoints"),
         ("", "events"),
+        ("", "limitranges"),
+        ("", "services"),
         ("events.k8s.io", "events"),
         *(
             ("rbac.authorization.k8s.io", f"{scope}{what}")
@@ -70,7 +76,7 @@ def served() -> Kinds:
 
 def _kind(known: BuiltinKind) -> Kind:
     bucket = (known.group, known.plural)
-    own = strategy(known.group, known.kind)
+    own = strategy(known.group, known.version, known.kind)
     if bucket == (CRD_GROUP, CRDS):
         own = replace(
             own,
@@ -91,17 +97,22 @@ def _kind(known: BuiltinKind) -> Kind:
         namespaced=known.namespaced,
         schema=known.schema,
         strategy=own,
-        form=form(known.definition),
+        form=forms.form(known.definition),
+        read_back=_read_back(forms.nullable(known.definition)),
         short_names=tuple(known.short_names),
         categories=tuple(known.categories),
         verbs=frozenset(known.verbs),
         subresources=frozenset(known.subresources),
         selectable={field: _path(field) for field in _SELECTABLE.get(bucket, ())},
         deprecated=known.deprecated,
-        conversion=_CONVERSIONS.get(bucket),
+        conversion=_CONVERSIONS.get((known.group, known.version, known.plural)),
         made_by_put=bucket in _MADE_BY_PUT,
         scale=ScalePaths(selector=_SCALES[bucket]) if bucket in _SCALES else None,
     )
+
+
+def _read_back(paths: list[tuple[str, ...]]) -> Callable[[Object], Object]:
+    return lambda new: forms.read_back(new, paths)
 
 
 def _path(field: str) -> str:

@@ -120,7 +120,7 @@ class Storage:
         born = objectmeta.born(new["metadata"], context, counted=kind.strategy.generation(new, {}))
         new = {**kind.blank, **kind.strategy.prepare_create(new | {"metadata": born}, context)}
         self._check(write, objectmeta.problems(kind, new, None), new, None)
-        new = kind.strategy.allocate(new, None, context)
+        new = kind.read_back(kind.strategy.allocate(new, None, context))
         key = Key(write.key.namespace, name)
         existing = self.store.get(kind.bucket, key)
         if existing is not None:
@@ -144,7 +144,7 @@ class Storage:
         asked, found = new["metadata"].get("uid"), live["metadata"]["uid"]
         if asked and asked != found:
             raise conflict(kind.plural, kind.group, key.name, objectmeta.other_uid(kind, key, asked, found))
-        if not new["metadata"].get("resourceVersion") and kind.custom:
+        if not new["metadata"].get("resourceVersion") and not kind.strategy.unconditional:
             raise invalid(kind.plural, kind.group, key.name, [objectmeta.missing_version()])
         return self._replace(write, live, new)
 
@@ -200,7 +200,7 @@ class Storage:
             new = self._owned(write, old, new)
         owners = new["metadata"].get("managedFields")
         if write.subresource == "status":
-            new = kind.strategy.prepare_status(new, old)
+            new = kind.strategy.prepare_status(new, old, context)
         else:
             new = {**kind.blank, **kind.strategy.prepare_update(new, old, context)}
         counted = write.subresource != "status" and kind.strategy.generation(new, old)
@@ -208,7 +208,7 @@ class Storage:
         problems = objectmeta.immutable(meta, old_meta) + objectmeta.problems(kind, new, old)
         self._check(write, problems, new, old)
         if write.subresource != "status":
-            new = kind.strategy.allocate(new, old, context)
+            new = kind.read_back(kind.strategy.allocate(new, old, context))
         if settled(new, old):
             return Written(kind.stored(old), 200, tuple(write.intake.warnings), self.store.get(kind.bucket, key))
         return self._stored(write, kind.stored(new), kind.stored(old), 200)

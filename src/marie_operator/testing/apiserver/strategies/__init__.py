@@ -2,56 +2,76 @@
 
 from dataclasses import replace
 
-from marie_operator.testing.apiserver.strategies import batch, events, network, pods, rbac, services, small, workloads
+from marie_operator.testing.apiserver.strategies import (
+    autoscaling,
+    batch,
+    events,
+    limits,
+    network,
+    pods,
+    rbac,
+    services,
+    small,
+    volumes,
+    workloads,
+)
 from marie_operator.testing.apiserver.strategies.base import PLAIN, Context, Strategy, without
 
-__all__ = ["Context", "Strategy", "strategy"]
+__all__ = ["Context", "Strategy", "custom", "strategy"]
 
 _KINDS: dict[tuple[str, str], Strategy] = {
-    ("", "Pod"): pods.POD,
-    ("", "Service"): services.SERVICE,
-    ("", "Namespace"): small.NAMESPACE,
-    ("", "Secret"): small.SECRET,
     ("", "ConfigMap"): small.CONFIG_MAP,
-    ("", "PersistentVolumeClaim"): small.CLAIM,
+    ("", "Endpoints"): small.ENDPOINTS,
+    ("", "Event"): events.CORE,
+    ("", "LimitRange"): limits.LIMIT_RANGE,
+    ("", "Namespace"): small.NAMESPACE,
+    ("", "Node"): small.NODE,
+    ("", "PersistentVolume"): volumes.VOLUME,
+    ("", "PersistentVolumeClaim"): volumes.CLAIM,
+    ("", "Pod"): pods.POD,
+    ("", "PodTemplate"): workloads.POD_TEMPLATE,
+    ("", "ReplicationController"): workloads.REPLICATION_CONTROLLER,
+    ("", "ResourceQuota"): limits.QUOTA,
+    ("", "Secret"): small.SECRET,
+    ("", "Service"): services.SERVICE,
+    ("apiextensions.k8s.io", "CustomResourceDefinition"): Strategy(),
+    ("apps", "ControllerRevision"): small.CONTROLLER_REVISION,
+    ("apps", "DaemonSet"): workloads.DAEMON_SET,
     ("apps", "Deployment"): workloads.DEPLOYMENT,
     ("apps", "ReplicaSet"): workloads.REPLICA_SET,
     ("apps", "StatefulSet"): workloads.STATEFUL_SET,
-    ("apps", "DaemonSet"): workloads.DAEMON_SET,
-    ("batch", "Job"): batch.JOB,
     ("batch", "CronJob"): batch.CRON_JOB,
+    ("batch", "Job"): batch.JOB,
+    ("coordination.k8s.io", "Lease"): small.LEASE,
+    ("discovery.k8s.io", "EndpointSlice"): small.ENDPOINT_SLICE,
+    ("events.k8s.io", "Event"): events.EVENT,
+    ("networking.k8s.io", "IPAddress"): PLAIN,
     ("networking.k8s.io", "Ingress"): network.INGRESS,
     ("networking.k8s.io", "IngressClass"): network.INGRESS_CLASS,
     ("networking.k8s.io", "NetworkPolicy"): network.NETWORK_POLICY,
-    ("", "Event"): events.CORE,
-    ("events.k8s.io", "Event"): events.EVENT,
+    ("networking.k8s.io", "ServiceCIDR"): small.SERVICE_CIDR,
+    ("policy", "PodDisruptionBudget"): autoscaling.BUDGET,
     ("scheduling.k8s.io", "PriorityClass"): small.PRIORITY_CLASS,
-    ("coordination.k8s.io", "Lease"): small.LEASE,
-    (rbac.GROUP, "Role"): rbac.ROLE,
+    ("storage.k8s.io", "StorageClass"): volumes.CLASS,
     (rbac.GROUP, "ClusterRole"): rbac.CLUSTER_ROLE,
-    (rbac.GROUP, "RoleBinding"): rbac.BINDING,
     (rbac.GROUP, "ClusterRoleBinding"): rbac.CLUSTER_BINDING,
-    ("policy", "PodDisruptionBudget"): small.BUDGET,
-    ("autoscaling", "HorizontalPodAutoscaler"): small.AUTOSCALER,
+    (rbac.GROUP, "Role"): rbac.ROLE,
+    (rbac.GROUP, "RoleBinding"): rbac.BINDING,
 }
-_SPECIFIED = Strategy()
-_CUSTOM = Strategy(generation=lambda new, old: without(new, "metadata") != without(old, "metadata") or not old)
+_SCALERS = {"v1": autoscaling.FIRST_AUTOSCALER, "v2": autoscaling.AUTOSCALER}
+_CUSTOM = Strategy(
+    generation=lambda new, old: without(new, "metadata") != without(old, "metadata") or not old, unconditional=False
+)
 _WITH_STATUS = replace(_CUSTOM, prepare_create=lambda new, _: new, prepare_update=lambda new, _, __: new)
-_GROUPS = frozenset({"apiextensions.k8s.io", "policy", "autoscaling", "batch", "apps", "networking.k8s.io"})
 
 
-def strategy(group: str, kind: str, *, custom: bool = False, status: bool = True) -> Strategy:
-    """The strategy of a kind.
+def strategy(group: str, version: str, kind: str) -> Strategy:
+    """The strategy of a built-in kind."""
+    if (group, kind) == ("autoscaling", "HorizontalPodAutoscaler"):
+        return _SCALERS[version]
+    return _KINDS.get((group, kind), PLAIN)
 
-    Args:
-        group: Its API group.
-        kind: Its name.
-        custom: Whether it comes from a CRD.
-        status: Whether it has ``/status``.
-    """
-    if custom:
-        return _CUSTOM if status else _WITH_STATUS
-    known = _KINDS.get((group, kind))
-    if known is not None:
-        return known
-    return _SPECIFIED if group in _GROUPS else PLAIN
+
+def custom(*, status: bool) -> Strategy:
+    """The strategy of a kind that a definition defines; ``status`` when it has ``/status``."""
+    return _CUSTOM if status else _WITH_STATUS

@@ -23,7 +23,7 @@ def pod(new: Object, context: Context) -> Object:
     """
     spec = _accounted(new, context)
     spec = _prioritized({**new, "spec": spec}, context)
-    return {**new, "spec": {**spec, "tolerations": _tolerations(spec)}}
+    return {**new, "spec": {**spec, "tolerations": tolerations(spec)}}
 
 
 # The account (``ServiceAccount``).
@@ -125,12 +125,13 @@ def _defaults(context: Context) -> Iterator[Object]:
 # Tolerations (``DefaultTolerationSeconds``).
 
 
-def _tolerations(spec: Object) -> list[Object]:
-    tolerations = list(spec.get("tolerations") or ())
+def tolerations(spec: Object) -> list[Object]:
+    """Tolerations of a pod, with those of nodes that are not there for a while."""
+    found = list(spec.get("tolerations") or ())
     for key in _TOLERATED:
-        if not any(_tolerates(each, key) for each in tolerations):
-            tolerations.append({"key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": _SECONDS})
-    return tolerations
+        if not any(_tolerates(each, key) for each in found):
+            found.append({"key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": _SECONDS})
+    return found
 
 
 def _tolerates(toleration: Object, key: str) -> bool:

@@ -1,5 +1,6 @@
 """The form of a strategy, and what most kinds have."""
 
+import difflib
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -40,7 +41,7 @@ def keep_status(new: Object, old: Object, _: Context) -> Object:
     return kept | {"status": old["status"]} if "status" in old else kept
 
 
-def only_status(new: Object, old: Object) -> Object:
+def only_status(new: Object, old: Object, _: object) -> Object:
     """Only the status is this subresource's."""
     meta = old["metadata"]
     if owners := new["metadata"].get("managedFields"):
@@ -90,25 +91,27 @@ class Strategy:
         allocate: From the new and the old object, or None: gives a valid object what no two may have.
         generation: Whether a change moves ``metadata.generation``; from nothing, whether there is one.
         warnings: What the answer to a write warns of.
+        unconditional: Whether an update may leave out which version it was made from.
     """
 
     default: Callable[[Object], Object] = _same
     admit: Callable[[Object, Context], Object] = _same
     prepare_create: Callable[[Object, Context], Object] = _without_status
     prepare_update: Callable[[Object, Object, Context], Object] = keep_status
-    prepare_status: Callable[[Object, Object], Object] = only_status
+    prepare_status: Callable[[Object, Object, Context], Object] = only_status
     validate: Callable[[Object], list[FieldError]] = nothing
     validate_update: Callable[[Object, Object], list[FieldError]] = nothing
     validate_status: Callable[[Object, Object], list[FieldError]] | None = None
     allocate: Callable[[Object, Object | None, Context], Object] = _same
     generation: Callable[[Object, Object], bool] = spec_changes
     warnings: Callable[[Object], list[str]] = no_warnings
+    unconditional: bool = True
 
 
 PLAIN = Strategy(
     prepare_create=lambda new, _: new,
     prepare_update=lambda new, _, __: new,
-    prepare_status=lambda new, _: new,
+    prepare_status=lambda new, _, __: new,
     generation=never,
 )
 """Of kinds without status and generation."""
@@ -148,3 +151,9 @@ def required(path: str, why: str = "") -> FieldError:
 def forbidden(path: str, why: str) -> FieldError:
     """Something that may not be is there."""
     return FieldError("FieldValueForbidden", f"Forbidden: {why}", path)
+
+
+def difference(old: Json, new: Json) -> str:
+    """The lines that go and the lines that come, with some of those around them."""
+    before, after = (json.dumps(each, indent=1, sort_keys=True).splitlines() for each in (old, new))
+    return "\n".join(list(difflib.unified_diff(before, after, lineterm=""))[2:])

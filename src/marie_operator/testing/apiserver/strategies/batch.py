@@ -25,7 +25,7 @@ _COUNTS: Final = (
 )
 _UID, _NAME = "batch.kubernetes.io/controller-uid", "batch.kubernetes.io/job-name"
 _MODES = ("NonIndexed", "Indexed")
-_FIXED = ("selector", "completionMode", "podFailurePolicy", "backoffLimitPerIndex", "managedBy", "successPolicy")
+_FIXED = ("completionMode", "podFailurePolicy", "backoffLimitPerIndex", "managedBy", "successPolicy")
 _UNLIMITED = 2**31 - 1
 # What of a template may change while its Job is suspended and has not begun.
 _DIRECTIVES = ("nodeSelector", "tolerations", "affinity", "schedulingGates")
@@ -62,7 +62,10 @@ def _templated(spec: Object) -> Object:
 def _failure_rule(rule: Object) -> Object:
     if not rule.get("onPodConditions"):
         return rule
-    return {**rule, "onPodConditions": [filled(each, status="True") for each in rule["onPodConditions"]]}
+    return {
+        **rule,
+        "onPodConditions": [{**each, "status": each.get("status") or "True"} for each in rule["onPodConditions"]],
+    }
 
 
 def _labelled(new: Object) -> Object:
@@ -110,12 +113,11 @@ def _generated_errors(new: Object) -> Iterator[FieldError]:
 
 def _problems(spec: Object) -> Iterator[FieldError]:
     yield from _spec_errors(spec, "spec")
-    selector, labels = spec.get("selector"), spec["template"]["metadata"].get("labels") or {}
+    selector, labels = spec.get("selector"), spec["template"]["metadata"].get("labels")
     if selector is None:
         yield required("spec.selector")
-        return
     yield from selector_errors(selector, "spec.selector")
-    if not matches(selector, labels):
+    if selector is None or not matches(selector, labels or {}):
         yield invalid(labels, "`selector` does not match template `labels`", "spec.template.metadata.labels")
 
 
@@ -173,8 +175,10 @@ def _exit_codes(rule: Object, path: str) -> Iterator[FieldError]:
 
 def _changed(new: Object, old: Object) -> list[FieldError]:
     """What does not change (``ValidateJobSpecUpdate``)."""
-    found = _errors(new)
+    # A change is judged as a whole, and its spec once more.
+    found = [*_errors(new), *_problems(new["spec"])]
     spec, before = new["spec"], old["spec"]
+    found += immutable(new, old, "spec.selector")
     if spec.get("completions") != before.get("completions") and not _elastic(spec):
         found += immutable(new, old, "spec.completions")
     # The templates of Jobs that wait may still be given other places to run.

@@ -147,4 +147,4 @@ def negative(spec: Mapping[str, Any], names: Iterable[str], path: str = "spec") 
     """Complains of numbers below nought in a spec."""
     for name in names:
         if (spec.get(name) or 0) < 0:
-            yield invalid(spec[name], "must be greater than or equal to 0", f"{path}.{name}")
+            yield invalid(spec[name], "must be greater than or equal to 0", f"{path}.{name}".lstrip("."))

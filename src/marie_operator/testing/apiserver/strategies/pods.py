@@ -1,34 +1,32 @@
 """Pods, and the templates of pods."""
 
-import difflib
-import json
 from collections.abc import Iterator
 from typing import Any
 
-from marie_operator.testing.apiserver.errors import FieldError, Object
+from marie_operator.testing.apiserver.errors import FieldError, Json, Object
 from marie_operator.testing.apiserver.strategies import admission
 from marie_operator.testing.apiserver.strategies.base import (
     Context,
     Strategy,
+    difference,
     filled,
     forbidden,
     required,
-    shown,
     spec_changes,
     without,
 )
-from marie_operator.testing.apiserver.strategies.containers import invalid, spec_errors
+from marie_operator.testing.apiserver.strategies.containers import invalid, spec_errors, unsupported
+from marie_operator.testing.apiserver.strategies.mounts import account_errors, field_reference, volume
+from marie_operator.testing.apiserver.strategies.placement import spread
+from marie_operator.testing.apiserver.strategies.selectors import matches, selector_errors
 
 _PROBES = ("livenessProbe", "readinessProbe", "startupProbe")
-_VOLUME_MODES = ("secret", "configMap", "downwardAPI", "projected")
 _MUTABLE = ("activeDeadlineSeconds", "tolerations", "schedulingGates")
 
 
 def template(value: Object) -> Object:
     """A pod template with its defaults."""
-    spec = pod_spec(value.get("spec") or {})
-    meta = value.get("metadata")
-    return {**value, "metadata": {"creationTimestamp": None} | (meta or {}), "spec": spec}
+    return {**value, "metadata": value.get("metadata") or {}, "spec": pod_spec(value.get("spec") or {})}
 
 
 def pod_spec(spec: Object) -> Object:
@@ -49,7 +47,7 @@ def pod_spec(spec: Object) -> Object:
         if spec.get(name):
             spec = {**spec, name: [_container(each) for each in spec[name]]}
     if spec.get("volumes"):
-        spec = {**spec, "volumes": [_volume(each) for each in spec["volumes"]]}
+        spec = {**spec, "volumes": [volume(each) for each in spec["volumes"]]}
     return spec
 
 
@@ -72,57 +70,47 @@ def _container(container: Object) -> Object:
     for name in _PROBES:
         if container.get(name):
             changes[name] = _probe(container[name])
+    if container.get("lifecycle"):
+        changes["lifecycle"] = {name: _handler(each) for name, each in container["lifecycle"].items()}
     return {**container, **changes} if changes else container
 
 
 def _variable(variable: Object) -> Object:
     source = variable.get("valueFrom") or {}
-    if not source.get("fieldRef"):
-        return variable
-    return {**variable, "valueFrom": {**source, "fieldRef": filled(source["fieldRef"], apiVersion="v1")}}
+    return {**variable, "valueFrom": field_reference(source)} if source.get("fieldRef") else variable
 
 
 def _probe(probe: Object) -> Object:
-    probe = filled(probe, timeoutSeconds=1, periodSeconds=10, successThreshold=1, failureThreshold=3)
-    if probe.get("httpGet"):
-        probe = {**probe, "httpGet": filled(probe["httpGet"], path="/", scheme="HTTP")}
-    if probe.get("grpc"):
-        probe = {**probe, "grpc": filled(probe["grpc"], service="")}
-    return probe
+    probe = _handler(filled(probe, timeoutSeconds=1, periodSeconds=10, successThreshold=1, failureThreshold=3))
+    return {**probe, "grpc": filled(probe["grpc"], service="")} if probe.get("grpc") else probe
 
 
-def _volume(volume: Object) -> Object:
-    sources = [name for name in volume if name != "name"]
-    if not sources:
-        return {**volume, "emptyDir": {}}
-    for name in _VOLUME_MODES:
-        if volume.get(name) is not None:
-            volume = {**volume, name: filled(volume[name], defaultMode=420)}
-    if volume.get("hostPath") is not None:
-        volume = {**volume, "hostPath": filled(volume["hostPath"], type="")}
-    return volume
+def _handler(handler: Json) -> Json:
+    if not isinstance(handler, dict) or not handler.get("httpGet"):
+        return handler
+    return {**handler, "httpGet": filled(handler["httpGet"], path="/", scheme="HTTP")}
 
 
-def template_errors(spec: Object, path: str = "spec") -> list[FieldError]:
+def template_errors(spec: Object, whose: str = "deployment") -> list[FieldError]:
     """What is wrong with a workload's selector and template."""
     found = []
     selector, given = spec.get("selector"), spec.get("template") or {}
     labels = (given.get("metadata") or {}).get("labels")
     if selector is None:
-        found.append(required(f"{path}.selector"))
-    elif not selector:
-        why = "Invalid value: {}: empty selector is invalid for deployment"
-        found.append(FieldError("FieldValueInvalid", why, f"{path}.selector"))
-    if selector is None or not (selector.get("matchLabels") or {}).items() <= (labels or {}).items():
-        message = f"Invalid value: {shown(labels)}: `selector` does not match template `labels`"
-        found.append(FieldError("FieldValueInvalid", message, f"{path}.template.metadata.labels"))
-    template_spec = given.get("spec") or {}
-    policy = template_spec.get("restartPolicy", "Always")
-    found += spec_errors({**template_spec, "restartPolicy": "Always"}, f"{path}.template.spec")
-    if policy != "Always":
-        message = f'Unsupported value: "{policy}": supported values: "Always"'
-        found.append(FieldError("FieldValueNotSupported", message, f"{path}.template.spec.restartPolicy"))
-    return found
+        found.append(required("spec.selector"))
+    else:
+        found += selector_errors(selector, "spec.selector")
+    if selector is not None and not selector:
+        found.append(invalid(selector, f"empty selector is invalid for {whose}", "spec.selector"))
+    if selector is None or not matches(selector, labels or {}):
+        found.append(invalid(labels, "`selector` does not match template `labels`", "spec.template.metadata.labels"))
+    return found + running_errors(given.get("spec") or {}, "spec.template.spec")
+
+
+def running_errors(spec: Object, path: str) -> list[FieldError]:
+    """What is wrong with the spec of pods that are to run for good."""
+    found = spec_errors({**spec, "restartPolicy": "Always"}, path)
+    return [*found, *unsupported(spec.get("restartPolicy", "Always"), ("Always",), f"{path}.restartPolicy")]
 
 
 def _default(pod: Object) -> Object:
@@ -158,22 +146,23 @@ def _addressed(status: Object) -> Object:
 
 
 def _create(pod: Object, context: Context) -> Object:
-    spec = pod["spec"]
+    spec = spread(pod["spec"], pod["metadata"].get("labels") or {})
     status: Object = {"phase": "Pending", "qosClass": _quality(spec)}
     if spec.get("schedulingGates"):
         why = "Scheduling is blocked due to non-empty scheduling gates"
         gated = {"type": "PodScheduled", "status": "False", "reason": "SchedulingGated", "message": why}
-        status["conditions"] = [{**gated, "lastProbeTime": None, "lastTransitionTime": None}]
-    return {**pod, "status": status}
+        status["conditions"] = [{**gated, "lastProbeTime": None, "lastTransitionTime": context.now}]
+    return {**pod, "spec": spec, "status": status}
 
 
 def _update(pod: Object, old: Object, _: Context) -> Object:
-    """What admission added stays (``Priority``)."""
+    """What admission added stays, or is added again (``Priority``, ``DefaultTolerationSeconds``)."""
     kept = {name: old["spec"][name] for name in ("priority", "preemptionPolicy") if name in old["spec"]}
-    return {**pod, "spec": filled(pod["spec"], **kept), "status": old["status"]}
+    spec = filled(pod["spec"], **kept)
+    return {**pod, "spec": {**spec, "tolerations": admission.tolerations(spec)}, "status": old["status"]}
 
 
-def _status(pod: Object, old: Object) -> Object:
+def _status(pod: Object, old: Object, _: Context) -> Object:
     meta = {**pod["metadata"], "ownerReferences": old["metadata"].get("ownerReferences")}
     status = filled(pod.get("status") or {}, qosClass=old["status"].get("qosClass"))
     return {**pod, "metadata": meta, "spec": old["spec"], "status": status}
@@ -195,7 +184,7 @@ def _errors_of_change(new: Object, old: Object) -> list[FieldError]:
     for name in ("containers", "initContainers"):
         if len(new["spec"].get(name) or ()) != len(old["spec"].get(name) or ()):
             return [forbidden(f"spec.{name}", "pod updates may not add or remove containers")]
-    return [*spec_errors(new["spec"], "spec"), *_mutations(new["spec"], old["spec"])]
+    return [*spec_errors(new["spec"], "spec"), *account_errors(new["spec"]), *_mutations(new["spec"], old["spec"])]
 
 
 def _mutations(new: Object, old: Object) -> Iterator[FieldError]:
@@ -218,9 +207,7 @@ def _mutations(new: Object, old: Object) -> Iterator[FieldError]:
             )
     one, other = _fixed(new), _fixed(old)
     if one != other:
-        yield forbidden(
-            "spec", f"pod updates may not change fields other than {_MAY_CHANGE}\n{_difference(other, one)}"
-        )
+        yield forbidden("spec", f"pod updates may not change fields other than {_MAY_CHANGE}\n{difference(other, one)}")
 
 
 _MAY_CHANGE = (
@@ -242,12 +229,6 @@ def _fixed(spec: Object) -> Object:
         if spec.get(name):
             spec = {**spec, name: [without(each, "image") for each in spec[name]]}
     return spec
-
-
-def _difference(old: Object, new: Object) -> str:
-    """The lines that go and the lines that come."""
-    before, after = (json.dumps(each, indent=2, sort_keys=True).splitlines() for each in (old, new))
-    return "\n".join(line for line in difflib.ndiff(before, after) if not line.startswith("?"))
 
 
 POD = Strategy(

@@ -45,7 +45,8 @@ def _wide_errors(new: Object) -> list[FieldError]:
 
 
 def _binding(new: Object) -> Object:
-    named = {**new, "roleRef": filled(new.get("roleRef") or {}, apiGroup=GROUP)}
+    role = new.get("roleRef") or {}
+    named = {**new, "roleRef": {**role, "apiGroup": role.get("apiGroup") or GROUP}}
     if new.get("subjects"):
         named["subjects"] = [
             filled(each, apiGroup=GROUP) if each.get("kind") in {"User", "Group"} else each for each in new["subjects"]

@@ -45,7 +45,17 @@ def _default(new: Object) -> Object:
         spec = filled(spec, internalTrafficPolicy="Cluster")
     if spec["type"] == "LoadBalancer":
         spec = filled(spec, allocateLoadBalancerNodePorts=True)
+        new = {**new, "status": _balanced(new.get("status") or {})}
     return {**new, "spec": spec}
+
+
+def _balanced(status: Object) -> Object:
+    """Addresses of load balancers are their own, unless it is told otherwise."""
+    ends = (status.get("loadBalancer") or {}).get("ingress")
+    if not ends:
+        return status
+    told = [filled(each, ipMode="VIP") if each.get("ip") else each for each in ends]
+    return {**status, "loadBalancer": {**status["loadBalancer"], "ingress": told}}
 
 
 def _affinity_seconds(spec: Object) -> Json:

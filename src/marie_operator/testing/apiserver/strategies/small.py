@@ -11,19 +11,30 @@ from marie_operator.testing.apiserver.strategies.base import (
     Context,
     Strategy,
     filled,
+    forbidden,
     immutable,
     keep_status,
     never,
+    only_status,
     required,
     without,
 )
-from marie_operator.testing.apiserver.strategies.containers import invalid
+from marie_operator.testing.apiserver.strategies.containers import invalid, negative, unsupported
+
+_NAME_LABEL = "kubernetes.io/metadata.name"
+
+
+def _named(new: Object) -> Object:
+    """A namespace is selected by its name, once it has one."""
+    meta = new["metadata"]
+    if not meta.get("name"):
+        return new
+    return {**new, "metadata": {**meta, "labels": {**(meta.get("labels") or {}), _NAME_LABEL: meta["name"]}}}
 
 
 def _namespace(new: Object, _: Context) -> Object:
-    labels = {**(new["metadata"].get("labels") or {}), "kubernetes.io/metadata.name": new["metadata"]["name"]}
-    spec = {**(new.get("spec") or {}), "finalizers": ["kubernetes"]}
-    return {**new, "metadata": {**new["metadata"], "labels": labels}, "spec": spec, "status": {"phase": "Active"}}
+    finalizers = list(dict.fromkeys([*((new.get("spec") or {}).get("finalizers") or ()), "kubernetes"]))
+    return {**_named(new), "spec": {"finalizers": finalizers}, "status": {"phase": "Active"}}
 
 
 def _kept(new: Object, old: Object, context: Context) -> Object:
@@ -106,26 +117,6 @@ def _secret_errors(new: Object) -> list[FieldError]:
     return found
 
 
-def _claim(new: Object) -> Object:
-    spec = filled(new.get("spec") or {}, volumeMode="Filesystem")
-    return {**new, "spec": spec}
-
-
-def _claimed(new: Object, _: Context) -> Object:
-    meta = new["metadata"]
-    finalizers = list(dict.fromkeys([*(meta.get("finalizers") or ()), "kubernetes.io/pvc-protection"]))
-    return {**new, "metadata": {**meta, "finalizers": finalizers}, "status": {"phase": "Pending"}}
-
-
-def _claim_errors(new: Object) -> list[FieldError]:
-    spec, found = new["spec"], []
-    if not spec.get("accessModes"):
-        found.append(required("spec.accessModes", "at least 1 access mode is required"))
-    if "storage" not in ((spec.get("resources") or {}).get("requests") or {}):
-        found.append(required("spec.resources[storage]"))
-    return found
-
-
 def _lease_errors(new: Object) -> list[FieldError]:
     seconds = (new.get("spec") or {}).get("leaseDurationSeconds")
     if seconds is not None and seconds <= 0:
@@ -133,20 +124,112 @@ def _lease_errors(new: Object) -> list[FieldError]:
     return []
 
 
-def _budget_errors(new: Object) -> list[FieldError]:
-    spec = new.get("spec") or {}
-    if spec.get("minAvailable") is not None and spec.get("maxUnavailable") is not None:
-        return [invalid(spec, "minAvailable and maxUnavailable cannot be both set", "spec")]
-    return []
+_NOT_READY = {"key": "node.kubernetes.io/not-ready", "effect": "NoSchedule"}
 
 
-def _autoscaler(new: Object) -> Object:
-    usage = {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 80}}
-    metrics = [{"type": "Resource", "resource": usage}]
-    return {**new, "spec": filled(new.get("spec") or {}, minReplicas=1, metrics=metrics)}
+def _node(new: Object) -> Object:
+    spec, status = new.get("spec") or {}, new.get("status") or {}
+    first, ranges = spec.get("podCIDR"), spec.get("podCIDRs") or []
+    if first and ranges[:1] != [first]:
+        spec = {**spec, "podCIDRs": [first]}
+    elif ranges and not first:
+        spec = {**spec, "podCIDR": ranges[0]}
+    if status.get("capacity"):
+        status = filled(status, allocatable=status["capacity"])
+    return {**new, "spec": spec, "status": status}
 
 
-NAMESPACE = Strategy(prepare_create=_namespace, prepare_update=_kept, generation=never)
+def _tainted(new: Object, _: Context) -> Object:
+    """Nothing is put on a new node before it is ready (``TaintNodesByCondition``)."""
+    taints = new["spec"].get("taints") or []
+    if any(each.get("key") == _NOT_READY["key"] and each.get("effect") == _NOT_READY["effect"] for each in taints):
+        return new
+    return {**new, "spec": {**new["spec"], "taints": [*taints, _NOT_READY]}}
+
+
+def _node_changed(new: Object, old: Object) -> list[FieldError]:
+    found = []
+    for name in ("podCIDRs", "providerID"):
+        held = old["spec"].get(name)
+        if held and new["spec"].get(name) != held:
+            why = 'node updates may not change podCIDR except from "" to valid' if name == "podCIDRs" else _PROVIDER
+            found.append(forbidden(f"spec.{name}", why))
+    return found
+
+
+_PROVIDER = 'node updates may not change providerID except from "" to valid'
+
+
+def _endpoints(new: Object) -> Object:
+    if not new.get("subsets"):
+        return new
+    return {**new, "subsets": [_subset(each) for each in new["subsets"]]}
+
+
+def _subset(subset: Object) -> Object:
+    """A subset with its defaults."""
+    return (
+        {**subset, "ports": [filled(each, protocol="TCP") for each in subset["ports"]]}
+        if subset.get("ports")
+        else subset
+    )
+
+
+def _slice(new: Object) -> Object:
+    ports = [filled(each, name="", protocol="TCP") for each in new.get("ports") or ()]
+    return {**new, "ports": ports} if ports else new
+
+
+def _slice_counted(new: Object, old: Object) -> bool:
+    """Ends and labels of a slice count, since it is compared with what was asked for."""
+    if not old:
+        return True
+    labels = [each["metadata"].get("labels") for each in (new, old)]
+    return without(new, "metadata") != without(old, "metadata") or labels[0] != labels[1]
+
+
+def _slice_errors(new: Object) -> list[FieldError]:
+    found = list(unsupported(new.get("addressType", ""), ("FQDN", "IPv4", "IPv6"), "addressType"))
+    for number, end in enumerate(new.get("endpoints") or ()):
+        if not end.get("addresses"):
+            found.append(required(f"endpoints[{number}].addresses", "must contain at least 1 address"))
+    return found
+
+
+def _slice_changed(new: Object, old: Object) -> list[FieldError]:
+    return [*_slice_errors(new), *immutable(new, old, "addressType")]
+
+
+def _revision_errors(new: Object) -> list[FieldError]:
+    found = list(negative(new, ("revision",), ""))
+    return found if isinstance(new.get("data"), dict) else [*found, required("data", "data is mandatory")]
+
+
+def _revision_changed(new: Object, old: Object) -> list[FieldError]:
+    return [*negative(new, ("revision",), ""), *immutable(new, old, "data")]
+
+
+def _priority_errors(new: Object) -> list[FieldError]:
+    found = []
+    if new["metadata"]["name"].startswith("system-"):
+        why = "priority class names with 'system-' prefix are reserved for system use only. error: "
+        name = new["metadata"]["name"]
+        found.append(forbidden("metadata.name", f"{why}{name} is not a known system priority class"))
+    elif new["value"] > _HIGHEST:
+        why = f"maximum allowed value of a user defined priority is {_HIGHEST}"
+        found.append(forbidden("value", why))
+    return [*found, *unsupported(new["preemptionPolicy"], ("Never", "PreemptLowerPriority"), "preemptionPolicy")]
+
+
+_HIGHEST = 1_000_000_000
+
+
+def _priority_changed(new: Object, old: Object) -> list[FieldError]:
+    found = [forbidden("value", "may not be changed in an update.")] if new["value"] != old["value"] else []
+    return [*found, *immutable(new, old, "preemptionPolicy")]
+
+
+NAMESPACE = Strategy(default=_named, prepare_create=_namespace, prepare_update=_kept, generation=never)
 SECRET = replace(
     PLAIN,
     default=_secret,
@@ -158,10 +241,25 @@ CONFIG_MAP = replace(
     validate=_config_errors,
     validate_update=lambda new, old: [*_config_errors(new), *_frozen(new, old)],
 )
-CLAIM = Strategy(default=_claim, prepare_create=_claimed, validate=_claim_errors, generation=never)
-LEASE = replace(PLAIN, validate=_lease_errors, validate_update=lambda new, _: _lease_errors(new))
-PRIORITY_CLASS = Strategy(
-    default=lambda new: filled(new, preemptionPolicy="PreemptLowerPriority"), admit=priority_class
+LEASE = replace(PLAIN, validate=_lease_errors, validate_update=lambda new, _: _lease_errors(new), unconditional=False)
+NODE = replace(
+    PLAIN,
+    default=_node,
+    admit=_tainted,
+    prepare_update=keep_status,
+    prepare_status=only_status,
+    validate_update=_node_changed,
 )
-BUDGET = Strategy(validate=_budget_errors, validate_update=lambda new, _: _budget_errors(new))
-AUTOSCALER = Strategy(default=_autoscaler, generation=never)
+ENDPOINTS = replace(PLAIN, default=_endpoints)
+ENDPOINT_SLICE = replace(
+    PLAIN, default=_slice, validate=_slice_errors, validate_update=_slice_changed, generation=_slice_counted
+)
+CONTROLLER_REVISION = replace(PLAIN, validate=_revision_errors, validate_update=_revision_changed)
+PRIORITY_CLASS = Strategy(
+    default=lambda new: filled(new, preemptionPolicy="PreemptLowerPriority"),
+    admit=priority_class,
+    validate=_priority_errors,
+    validate_update=_priority_changed,
+    generation=lambda _, old: not old,
+)
+SERVICE_CIDR = Strategy(generation=never)

@@ -1,11 +1,25 @@
 """Deployments and what else keeps pods running."""
 
 import re
+from dataclasses import replace
 
 from marie_operator.testing.apiserver.errors import FieldError, Object
 from marie_operator.testing.apiserver.strategies import pods
-from marie_operator.testing.apiserver.strategies.base import Strategy, filled, immutable, shown, spec_changes
-from marie_operator.testing.apiserver.strategies.containers import invalid, negative
+from marie_operator.testing.apiserver.strategies.base import (
+    PLAIN,
+    Context,
+    Strategy,
+    filled,
+    forbidden,
+    immutable,
+    keep_status,
+    required,
+    shown,
+    spec_changes,
+    without,
+)
+from marie_operator.testing.apiserver.strategies.containers import invalid, negative, spec_errors
+from marie_operator.testing.apiserver.strategies.volumes import claim_errors, claim_spec
 
 IS_PERCENT = (
     "a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%',  or '93%', regex used for "
@@ -31,8 +45,8 @@ def _deployment(new: Object) -> Object:
     return {**new, "spec": {**new["spec"], "strategy": strategy}}
 
 
-def _errors(new: Object) -> list[FieldError]:
-    return [*pods.template_errors(new["spec"]), *negative(new["spec"], ("replicas", "minReadySeconds"))]
+def _errors(new: Object, whose: str = "deployment") -> list[FieldError]:
+    return [*pods.template_errors(new["spec"], whose), *negative(new["spec"], ("replicas", "minReadySeconds"))]
 
 
 def _deployment_errors(new: Object) -> list[FieldError]:
@@ -81,8 +95,64 @@ def _stateful(new: Object) -> Object:
     strategy = filled(spec.get("updateStrategy") or {}, type="RollingUpdate")
     if strategy["type"] == "RollingUpdate":
         strategy = {**strategy, "rollingUpdate": filled(strategy.get("rollingUpdate") or {}, partition=0)}
+    claims = [_claim(each) for each in spec.get("volumeClaimTemplates") or ()]
+    if claims:
+        spec = {**spec, "volumeClaimTemplates": claims}
     kept = filled(spec.get("persistentVolumeClaimRetentionPolicy") or {}, whenDeleted="Retain", whenScaled="Retain")
     return {**new, "spec": {**spec, "updateStrategy": strategy, "persistentVolumeClaimRetentionPolicy": kept}}
+
+
+def _claim(template: Object) -> Object:
+    status = filled(template.get("status") or {}, phase="Pending")
+    named = {"kind": "PersistentVolumeClaim", "apiVersion": "v1"}
+    return {**template, **named, "spec": claim_spec(template.get("spec") or {}), "status": status}
+
+
+def _ungated(new: Object) -> Object:
+    """Without what is behind a feature gate (``MaxUnavailableStatefulSet``)."""
+    strategy = new["spec"]["updateStrategy"]
+    if "maxUnavailable" not in (strategy.get("rollingUpdate") or {}):
+        return new
+    strategy = {**strategy, "rollingUpdate": without(strategy["rollingUpdate"], "maxUnavailable")}
+    return {**new, "spec": {**new["spec"], "updateStrategy": strategy}}
+
+
+_MAY_CHANGE = (
+    *("replicas", "ordinals", "template", "updateStrategy", "revisionHistoryLimit"),
+    *("persistentVolumeClaimRetentionPolicy", "minReadySeconds"),
+)
+
+
+def _stateful_errors(new: Object) -> list[FieldError]:
+    found = pods.template_errors({**new["spec"], "template": _mounted(new["spec"])}, whose="statefulset")
+    found += negative(new["spec"], ("replicas", "minReadySeconds"))
+    for number, each in enumerate(new["spec"].get("volumeClaimTemplates") or ()):
+        found += claim_errors(each["spec"], f"spec.volumeClaimTemplates[{number}].spec")
+    return found
+
+
+def _mounted(spec: Object) -> Object:
+    """The template with the volumes that each pod gets a claim for."""
+    claims = [{"name": each["metadata"]["name"]} for each in spec.get("volumeClaimTemplates") or ()]
+    if not claims or not spec.get("template"):
+        return spec.get("template") or {}
+    own = spec["template"]["spec"]
+    left = [each for each in own.get("volumes") or () if each["name"] not in [claim["name"] for claim in claims]]
+    return {**spec["template"], "spec": {**own, "volumes": [*claims, *left]}}
+
+
+def _stateful_changed(new: Object, old: Object) -> list[FieldError]:
+    found = _stateful_errors(new)
+    if without(new["spec"], *_MAY_CHANGE) != without(old["spec"], *_MAY_CHANGE):
+        why = (
+            "updates to statefulset spec for fields other than 'replicas', 'ordinals', 'template', 'updateStrategy', "
+            "'revisionHistoryLimit', 'persistentVolumeClaimRetentionPolicy' and 'minReadySeconds' are forbidden"
+        )
+        found.append(forbidden("spec", why))
+    return found
+
+
+_TEMPLATES = "deprecated.daemonset.template.generation"
 
 
 def _daemon(new: Object) -> Object:
@@ -91,7 +161,55 @@ def _daemon(new: Object) -> Object:
     if strategy["type"] == "RollingUpdate":
         rolling = filled(strategy.get("rollingUpdate") or {}, maxUnavailable=1, maxSurge=0)
         strategy = {**strategy, "rollingUpdate": rolling}
-    return {**new, "spec": {**new["spec"], "updateStrategy": strategy}}
+    meta = new["metadata"]
+    notes = {_TEMPLATES: "0", **(meta.get("annotations") or {})}
+    return {**new, "metadata": {**meta, "annotations": notes}, "spec": {**new["spec"], "updateStrategy": strategy}}
+
+
+def _first_template(new: Object, _: Context) -> Object:
+    return _with_templates(new, 1)
+
+
+def _next_template(new: Object, old: Object, context: Context) -> Object:
+    """The templates that a DaemonSet has had are counted in an annotation."""
+    count = int((old["metadata"].get("annotations") or {}).get(_TEMPLATES, "1"))
+    changed = new["spec"]["template"] != old["spec"]["template"]
+    return _with_templates(keep_status(new, old, context), count + changed)
+
+
+def _with_templates(new: Object, count: int) -> Object:
+    meta = new["metadata"]
+    notes = {**(meta.get("annotations") or {}), _TEMPLATES: str(count)}
+    return {**new, "metadata": {**meta, "annotations": notes}}
+
+
+def _controller(new: Object) -> Object:
+    """Labels of its pods are what a ReplicationController has and selects, when it was told neither."""
+    new = _templated(new, replicas=1)
+    spec, meta = new["spec"], new["metadata"]
+    labels = ((spec.get("template") or {}).get("metadata") or {}).get("labels")
+    if labels:
+        spec = spec if spec.get("selector") else {**spec, "selector": labels}
+        meta = meta if meta.get("labels") else {**meta, "labels": labels}
+    return {**new, "metadata": meta, "spec": spec}
+
+
+def _controller_errors(new: Object) -> list[FieldError]:
+    spec = new["spec"]
+    found = [*negative(spec, ("replicas", "minReadySeconds"))]
+    selector, template = spec.get("selector"), spec.get("template")
+    if not selector:
+        found.append(required("spec.selector"))
+    if not template:
+        return [*found, required("spec.template")]
+    labels = template["metadata"].get("labels")
+    if not (selector or {}).items() <= (labels or {}).items():
+        found.append(invalid(labels, "`selector` does not match template `labels`", "spec.template.metadata.labels"))
+    return found + pods.running_errors(template["spec"], "spec.template.spec")
+
+
+def _pod_template(new: Object) -> Object:
+    return {**new, "template": pods.template(new.get("template") or {})}
 
 
 DEPLOYMENT = Strategy(
@@ -105,5 +223,27 @@ REPLICA_SET = Strategy(
     validate=_errors,
     validate_update=_changed,
 )
-STATEFUL_SET = Strategy(default=_stateful, validate=_errors, validate_update=_changed)
-DAEMON_SET = Strategy(default=_daemon, validate=_errors, validate_update=_changed)
+STATEFUL_SET = Strategy(
+    default=_stateful,
+    prepare_create=lambda new, _: without(_ungated(new), "status"),
+    prepare_update=lambda new, old, context: keep_status(_ungated(new), old, context),
+    validate=_stateful_errors,
+    validate_update=_stateful_changed,
+)
+DAEMON_SET = Strategy(
+    default=_daemon,
+    prepare_create=lambda new, context: without(_first_template(new, context), "status"),
+    prepare_update=_next_template,
+    validate=_errors,
+    validate_update=_changed,
+)
+REPLICATION_CONTROLLER = Strategy(
+    default=_controller, validate=_controller_errors, validate_update=lambda new, _: _controller_errors(new)
+)
+POD_TEMPLATE = replace(
+    PLAIN,
+    default=_pod_template,
+    validate=lambda new: spec_errors(new["template"]["spec"], "template.spec"),
+    validate_update=lambda new, _: spec_errors(new["template"]["spec"], "template.spec"),
+    generation=spec_changes,
+)
