@@ -1,11 +1,12 @@
 """The runtime's client on the embedded API server without sockets, so that virtual time holds for both."""
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from urllib.parse import urlencode
 
 from marie_operator.runtime import Client, LoopClock, Unreachable
-from marie_operator.runtime.transport import Reply, Request, Stream
+from marie_operator.runtime.transport import READ_TIMEOUT, Reply, Request, Stream
 from marie_operator.testing.apiserver.answers import Answer
 from marie_operator.testing.apiserver.direct import call_of
 from marie_operator.testing.apiserver.embedded import EmbeddedApiServer
@@ -19,6 +20,7 @@ class DirectTransport:
 
     Attributes:
         down: Whether nobody listens.
+        lag: Seconds that each event of a watch, and each answer to a read, is late.
     """
 
     url = "direct://"
@@ -26,16 +28,27 @@ class DirectTransport:
     def __init__(self, server: EmbeddedApiServer) -> None:
         self._server = server
         self.down = False
+        self.lag = 0.0
 
     async def exchange(self, request: Request) -> Reply:
-        answer = await self._answer(request)
+        try:
+            async with asyncio.timeout(READ_TIMEOUT):
+                answer = await self._answer(request)
+        except TimeoutError as error:
+            raise Unreachable(f"{request}: no answer in time", maybe_sent=True) from error
+        if self.lag and request.method == "GET":
+            await asyncio.sleep(self.lag)
         warnings = tuple(value for name, value in answer.headers if name == "Warning")
         return Reply(answer.code, answer.body, _retry_after(answer), warnings)
 
     @asynccontextmanager
     async def stream(self, request: Request, *, silence: float) -> AsyncIterator[Stream]:
-        answer = await self._answer(request)
-        chunks = _chunks(answer, request)
+        try:
+            async with asyncio.timeout(silence):
+                answer = await self._answer(request)
+        except TimeoutError as error:
+            raise Unreachable(f"{request}: no answer in time", maybe_sent=True) from error
+        chunks = self._chunks(answer, request, silence)
         try:
             yield Stream(answer.code, chunks, _retry_after(answer))
         finally:
@@ -56,15 +69,24 @@ class DirectTransport:
             raise Unreachable(f"{request}: the connection broke", maybe_sent=True)
         return answer
 
-
-async def _chunks(answer: Answer, request: Request) -> AsyncGenerator[bytes, None]:
-    if answer.stream is None:
-        yield answer.body
-        return
-    async for chunk in answer.stream:
-        yield chunk
-    if answer.broken:
-        raise Unreachable(f"{request}: the connection broke", maybe_sent=True)
+    async def _chunks(self, answer: Answer, request: Request, silence: float) -> AsyncGenerator[bytes, None]:
+        if answer.stream is None:
+            yield answer.body
+            return
+        lines = aiter(answer.stream)
+        while True:
+            try:
+                async with asyncio.timeout(silence):
+                    line = await anext(lines)
+            except StopAsyncIteration:
+                break
+            except TimeoutError as error:
+                raise Unreachable(f"{request}: no answer in time", maybe_sent=True) from error
+            if self.lag:
+                await asyncio.sleep(self.lag)
+            yield line
+        if answer.broken:
+            raise Unreachable(f"{request}: the connection broke", maybe_sent=True)
 
 
 def _retry_after(answer: Answer) -> float | None:

@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import os
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -9,10 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 from aiohttp import web
+from kubernetes_asyncio.config import incluster_config
+from multidict import CIMultiDict
 
 from marie_operator.runtime import (
     AlreadyExists,
+    ApiError,
     ApplyConflict,
     Client,
     ConfigError,
@@ -28,14 +34,16 @@ from marie_operator.runtime import (
     ObjectKey,
     PatchKind,
     ServerError,
+    TooManyRequests,
     Unauthorized,
     Unreachable,
+    connection,
     transport,
 )
-from marie_operator.runtime import (
-    client as module,
-)
+from marie_operator.runtime import client as module
 from marie_operator.runtime.resource import DEPLOYMENTS, SERVICES
+from marie_operator.runtime.transport import CALL_CONNECTIONS
+from marie_operator.testing.apiserver import certificates
 
 KEY = ObjectKey("n", "a")
 OBJECT: Object = {"metadata": {"namespace": "n", "name": "a", "resourceVersion": "1"}}
@@ -126,6 +134,7 @@ async def test_errors_are_typed_and_name_the_request(
             await client.get(SERVICES, KEY)
 
 
+@pytest.mark.semantics("K-22")
 async def test_a_conflict_of_fields_names_manager_and_field(tmp_path: Path) -> None:
     cause = {"reason": "FieldManagerConflict", "field": ".spec.replicas", "message": 'conflict with "kubectl" using v1'}
     async with serving(tmp_path, status(409, "Conflict", details={"causes": [cause]})) as (client, server):
@@ -161,6 +170,7 @@ async def test_one_that_does_not_is_not(tmp_path: Path) -> None:
     assert len(server.requests) == 1
 
 
+@pytest.mark.semantics("N-01")
 async def test_a_broken_connection_repeats_what_may_happen_twice_and_nothing_else(tmp_path: Path) -> None:
     async with serving(tmp_path, reset, found(OBJECT), reset, found(OBJECT), reset) as (client, server):
         assert await client.get(SERVICES, KEY) == OBJECT
@@ -202,6 +212,7 @@ async def streamed(request: web.Request, *chunks: bytes) -> web.StreamResponse:
     return response
 
 
+@pytest.mark.semantics("R-20", "W-27")
 async def test_events_of_any_size_in_any_pieces(tmp_path: Path) -> None:
     big = {**OBJECT, "data": "x" * 5_000_000}
     lines = b"".join(json.dumps({"type": "ADDED", "object": obj}).encode() + b"\n" for obj in (OBJECT, big, OBJECT))
@@ -232,7 +243,7 @@ async def test_an_error_event_is_raised_as_its_status(tmp_path: Path) -> None:
             _ = [event async for event in client.watch(SERVICES, resource_version="7", timeout=60)]
 
 
-@pytest.mark.semantics("N-03")
+@pytest.mark.semantics("N-03", "W-13")
 async def test_a_silent_watch_is_taken_for_dead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "WATCH_GRACE", 0.1)
 
@@ -255,6 +266,7 @@ async def test_a_delete_names_the_object_it_means(tmp_path: Path) -> None:
     assert body["propagationPolicy"] == "Background"
 
 
+@pytest.mark.semantics("W-18")
 async def test_writes_behind_a_fence_are_refused_and_reads_are_not(tmp_path: Path) -> None:
     def fence() -> None:
         raise NotLeader("not held")
@@ -331,3 +343,198 @@ async def test_a_kubeconfig_that_cannot_be_used_gets_a_sentence(
         path.write_text(content)
     with pytest.raises(ConfigError, match=sentence):
         await Client.connect(kubeconfig=path, user_agent="test", clock=LoopClock())
+
+
+@pytest.mark.semantics("R-13")
+async def test_an_error_on_the_first_page_is_the_lists(tmp_path: Path) -> None:
+    async with serving(tmp_path, status(410, "Expired")) as (client, server):
+        with pytest.raises(Expired):
+            await client.list(SERVICES, resource_version="5")
+    assert len(server.requests) == 1
+
+
+@pytest.mark.semantics("R-13", "R-65", "W-11")
+async def test_each_object_is_cut_down_before_the_next_page_is_asked_for(tmp_path: Path) -> None:
+    pages = [
+        found({"metadata": {"resourceVersion": "5", "continue": "t"}, "items": [OBJECT, OBJECT]}),
+        found({"metadata": {"resourceVersion": "5", "continue": "u"}, "items": []}),
+        found({"metadata": {"resourceVersion": "5"}, "items": [OBJECT]}),
+    ]
+    asked: list[int] = []
+    async with serving(tmp_path, *pages) as (client, server):
+
+        def cut(obj: Object) -> Object:
+            asked.append(len(server.requests))
+            return {"name": obj["metadata"]["name"]}
+
+        result = await client.list(SERVICES, each=cut)
+    assert result.items == [{"name": "a"}] * 3
+    assert asked == [1, 1, 3]
+    assert [query.get("continue", "") for _, _, query, _, _ in server.requests] == ["", "t", "u"]
+
+
+@pytest.mark.semantics("R-15")
+@pytest.mark.parametrize(
+    ("body", "error", "sentence"),
+    [
+        ({"kind": "Table", "metadata": {}, "rows": []}, ApiError, "answered with a Table instead of a list"),
+        ({"kind": "ServiceList"}, Unreachable, "the answer is no list"),
+        ([], Unreachable, "the answer is no list"),
+    ],
+)
+async def test_an_answer_that_is_no_list_is_refused(
+    tmp_path: Path, body: Any, error: type[Exception], sentence: str
+) -> None:
+    async with serving(tmp_path, found(body)) as (client, _):
+        with pytest.raises(error, match=sentence):
+            await client.list(SERVICES)
+
+
+@pytest.mark.semantics("R-41")
+async def test_a_streamed_list_asks_for_what_is_there_not_older_than_what_is_known(tmp_path: Path) -> None:
+    async def answer(request: web.Request) -> web.StreamResponse:
+        return await streamed(request)
+
+    async with serving(tmp_path, answer) as (client, server):
+        watch = client.watch(SERVICES, "n", resource_version="7", timeout=300, send_initial_events=True)
+        assert [event async for event in watch] == []
+    _, path, query, _, _ = server.requests[0]
+    assert path == "/api/v1/namespaces/n/services"
+    assert query == {
+        "watch": "true",
+        "allowWatchBookmarks": "true",
+        "sendInitialEvents": "true",
+        "resourceVersionMatch": "NotOlderThan",
+        "resourceVersion": "7",
+        "timeoutSeconds": "300",
+    }
+
+
+@pytest.mark.semantics("R-29")
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"<html>bad gateway</html>",
+        b'{"type":"ADDED"}',
+        b'{"type":"ADDED","object":{}}',
+        b'{"type":"MODIFIED","object":{"metadata":{"name":"a"}}}',
+        b"[]",
+        b"7",
+        b'{"type":"ERROR","object":"no"}',
+    ],
+)
+async def test_a_line_that_is_no_event_ends_the_watch_and_not_the_process(tmp_path: Path, line: bytes) -> None:
+    async def answer(request: web.Request) -> web.StreamResponse:
+        return await streamed(request, line + b"\n")
+
+    async with serving(tmp_path, answer) as (client, _):
+        with pytest.raises(Unreachable, match="is no event of a watch"):
+            _ = [event async for event in client.watch(SERVICES, resource_version="7", timeout=60)]
+
+
+@pytest.mark.semantics("N-02")
+async def test_a_stop_while_it_waits_for_a_busy_server_ends_it_at_once(tmp_path: Path) -> None:
+    async with serving(tmp_path, status(429, headers={"Retry-After": "3600"})) as (client, server):
+        call = asyncio.create_task(client.get(SERVICES, KEY))
+        while not server.requests:
+            await asyncio.sleep(0.01)
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.wait_for(call, 5)
+
+
+@pytest.mark.semantics("N-01")
+async def test_a_server_that_is_always_busy_is_not_asked_for_ever(tmp_path: Path) -> None:
+    busy = status(429, "TooManyRequests", headers={"Retry-After": "0"})
+    async with serving(tmp_path, *[busy] * 20) as (client, server):
+        with pytest.raises(TooManyRequests):
+            await client.get(SERVICES, KEY)
+    assert len(server.requests) == 11
+
+
+@pytest.mark.semantics("N-03", "W-13")
+async def test_connections_ask_whether_the_other_side_is_there(tmp_path: Path) -> None:
+    seen: list[socket.socket] = []
+    make = connection._socket
+
+    def made(address: Any) -> socket.socket:
+        seen.append(make(address))
+        return seen[-1]
+
+    async with serving(tmp_path, found(OBJECT)) as (client, _):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(client._transport._calls.connector, "_socket_factory", made)  # type: ignore[attr-defined]
+            await client.get(SERVICES, KEY)
+            options = [
+                seen[0].getsockopt(level, option)
+                for level, option in (
+                    (socket.SOL_SOCKET, socket.SO_KEEPALIVE),
+                    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE),
+                    (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL),
+                    (socket.IPPROTO_TCP, socket.TCP_KEEPCNT),
+                    (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT),
+                )
+            ]
+    assert options == [1, 30, 10, 3, 60_000]
+
+
+@pytest.mark.semantics("N-04")
+async def test_what_the_server_warns_of_is_told_once(tmp_path: Path) -> None:
+    async def answer(_: web.Request) -> web.StreamResponse:
+        warnings = [("Warning", '299 - "v1 is old; say \\"v2\\""'), ("Warning", '299 - "unknown field \\"spec.x\\""')]
+        return web.json_response(OBJECT, headers=CIMultiDict(warnings))
+
+    with structlog.testing.capture_logs() as logs:
+        async with serving(tmp_path, answer, answer) as (client, _):
+            await client.get(SERVICES, KEY)
+            await client.fenced(lambda: None).get(SERVICES, KEY)
+    assert [log["warning"] for log in logs] == ['v1 is old; say "v2"', 'unknown field "spec.x"']
+
+
+@pytest.mark.semantics("N-05")
+async def test_a_token_that_was_refused_is_asked_for_again_and_once(tmp_path: Path) -> None:
+    async with serving(tmp_path, status(401), found(OBJECT), status(401), status(401)) as (client, server):
+        assert await client.get(SERVICES, KEY) == OBJECT
+        with pytest.raises(Unauthorized):
+            await client.get(SERVICES, KEY)
+    assert len(server.requests) == 4
+
+
+@pytest.mark.semantics("N-05")
+async def test_a_rotated_token_of_the_service_account_is_used_from_the_next_request_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token = tmp_path / "token"
+    token.write_text("old\n")
+    _, authority = certificates.make(tmp_path)
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "127.0.0.1")
+    monkeypatch.setenv("KUBERNETES_SERVICE_PORT", "1")
+    monkeypatch.delenv("KUBECONFIG", raising=False)
+    monkeypatch.setattr(incluster_config, "SERVICE_TOKEN_FILENAME", str(token))
+    monkeypatch.setattr(incluster_config, "SERVICE_CERT_FILENAME", str(authority))
+    here = await connection.load()
+    assert await here.authorization() == "Bearer old"
+    token.write_text("new\n")
+    os.utime(token, ns=(1, 1))
+    assert await here.authorization() == "Bearer new"
+    token.unlink()
+    assert await here.authorization() == "Bearer new"
+
+
+@pytest.mark.semantics("N-06", "K-21", "W-23")
+async def test_many_calls_at_once_are_bounded_and_not_slowed_down_and_ask_for_json(tmp_path: Path) -> None:
+    now, most, accepted = 0, 0, set()
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        nonlocal now, most
+        accepted.add(request.headers["Accept"])
+        now += 1
+        most = max(most, now)
+        await asyncio.sleep(0.01)
+        now -= 1
+        return web.json_response(OBJECT)
+
+    async with serving(tmp_path, *[answer] * 300) as (client, _):
+        await asyncio.wait_for(asyncio.gather(*(client.get(SERVICES, KEY) for _ in range(300))), 30)
+    assert most == CALL_CONNECTIONS
+    assert accepted == {"application/json"}

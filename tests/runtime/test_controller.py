@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Self
 
 import pytest
+import structlog
 from prometheus_client import CollectorRegistry
 
 from marie_operator.runtime import (
@@ -17,6 +18,7 @@ from marie_operator.runtime import (
     Resource,
     Result,
     TerminalError,
+    WatchEvent,
     asked_for,
     owner,
 )
@@ -58,7 +60,7 @@ class Run:
         return self.registry.get_sample_value(name, {"controller": "test", **labels})
 
 
-@pytest.mark.semantics("C-02", "C-14")
+@pytest.mark.semantics("C-02", "C-03", "C-14", "H-04", "C-16")
 async def test_nothing_runs_before_the_informers_are_synced() -> None:
     ran: list[ObjectKey] = []
 
@@ -80,7 +82,7 @@ async def test_nothing_runs_before_the_informers_are_synced() -> None:
     assert run.count("controller_runtime_reconcile_total", result="error") == 0
 
 
-@pytest.mark.semantics("C-07", "C-10")
+@pytest.mark.semantics("C-07", "C-10", "W-08")
 @pytest.mark.parametrize("error", [Conflict(409, "Conflict", "changed"), ValueError("a defect")])
 async def test_an_error_is_tried_again_with_a_growing_delay(error: Exception) -> None:
     loop, times = asyncio.get_running_loop(), []
@@ -100,7 +102,7 @@ async def test_an_error_is_tried_again_with_a_growing_delay(error: Exception) ->
     assert run.count("controller_runtime_reconcile_errors_total") == 7
 
 
-@pytest.mark.semantics("C-08")
+@pytest.mark.semantics("C-08", "W-08")
 async def test_a_terminal_error_waits_for_the_next_event() -> None:
     ran = 0
 
@@ -119,7 +121,7 @@ async def test_a_terminal_error_waits_for_the_next_event() -> None:
     assert run.count("controller_runtime_terminal_reconcile_errors_total") == 2
 
 
-@pytest.mark.semantics("C-09")
+@pytest.mark.semantics("C-09", "W-08")
 async def test_a_result_may_ask_to_run_again_later() -> None:
     loop, times = asyncio.get_running_loop(), []
 
@@ -134,7 +136,7 @@ async def test_a_result_may_ask_to_run_again_later() -> None:
     assert run.count("controller_runtime_reconcile_total", result="requeue_after") == 4
 
 
-@pytest.mark.semantics("C-12")
+@pytest.mark.semantics("C-12", "W-08b")
 async def test_one_that_hangs_is_cancelled_counted_and_tried_again() -> None:
     ran = 0
 
@@ -154,7 +156,7 @@ async def test_one_that_hangs_is_cancelled_counted_and_tried_again() -> None:
     assert run.count("controller_runtime_reconcile_timeouts_total") == 1
 
 
-@pytest.mark.semantics("C-15")
+@pytest.mark.semantics("C-15", "Q-03")
 async def test_a_stop_lets_what_is_begun_finish_and_begins_nothing() -> None:
     finished: list[str] = []
 
@@ -170,7 +172,7 @@ async def test_a_stop_lets_what_is_begun_finish_and_begins_nothing() -> None:
     assert finished == ["a"]
 
 
-@pytest.mark.semantics("H-06")
+@pytest.mark.semantics("H-06", "H-07")
 async def test_owners_before_and_after_are_told_whatever_their_version() -> None:
     def child(version: int, name: str, **reference: Any) -> Object:
         owned = {"apiVersion": "example.com/v9", "kind": "Thing", "name": name, "uid": "x", "controller": True}
@@ -183,7 +185,7 @@ async def test_owners_before_and_after_are_told_whatever_their_version() -> None
     assert not set(owners(Event("added", child(1, "x", controller=False))))
 
 
-@pytest.mark.semantics("H-10")
+@pytest.mark.semantics("H-10", "W-25")
 @pytest.mark.parametrize(
     ("change", "counts"),
     [
@@ -191,6 +193,8 @@ async def test_owners_before_and_after_are_told_whatever_their_version() -> None
         ({"labels": {"a": "b"}}, True),
         ({"deletionTimestamp": "now"}, True),
         ({"finalizers": ["x"]}, True),
+        ({"annotations": {"a": "b"}}, True),
+        ({"uid": "another"}, True),
         ({"resourceVersion": "9"}, False),
     ],
 )
@@ -201,6 +205,7 @@ async def test_a_change_of_status_alone_is_asked_for_by_nobody(change: dict[str,
     assert asked_for(Event("deleted", new))
 
 
+@pytest.mark.semantics("H-05")
 async def test_an_event_of_an_informer_runs_its_key() -> None:
     ran: list[ObjectKey] = []
 
@@ -213,3 +218,256 @@ async def test_an_event_of_an_informer_runs_its_key() -> None:
     async with run:
         await asyncio.sleep(1)
     assert ran == [KEY]
+
+
+async def done(_: ObjectKey) -> Result:
+    return Result()
+
+
+@pytest.mark.semantics("H-06")
+async def test_an_owner_without_namespace_is_in_none() -> None:
+    reference = {"apiVersion": "example.com/v1", "kind": "Planet", "name": "earth", "uid": "x", "controller": True}
+    strange = {"apiVersion": "///", "kind": "Planet", "name": "mars", "uid": "y", "controller": True}
+    owners = owner("Planet", "example.com", namespaced=False)
+    assert list(owners(Event("added", thing(ownerReferences=[strange, reference])))) == [ObjectKey("", "earth")]
+
+
+@pytest.mark.semantics("H-07", "Q-01")
+async def test_a_key_that_the_object_yields_before_and_after_runs_once() -> None:
+    ran: list[ObjectKey] = []
+
+    async def reconcile(key: ObjectKey) -> Result:
+        ran.append(key)
+        return Result()
+
+    def both(event: Event) -> list[ObjectKey]:
+        return [ObjectKey.of(obj) for obj in (event.old, event.object) if obj is not None]
+
+    things = informer(thing())
+    run = Run(reconcile)
+    run.controller.watch(things, map=both)
+    async with run:
+        await asyncio.sleep(1)
+        ran.clear()
+        things.event("", WatchEvent("MODIFIED", thing(2)))
+        await asyncio.sleep(1)
+    assert ran == [KEY]
+
+
+@pytest.mark.semantics("H-02")
+async def test_what_a_predicate_refuses_is_mapped_by_nobody() -> None:
+    mapped: list[Event] = []
+
+    def mapper(event: Event) -> list[ObjectKey]:
+        mapped.append(event)
+        return []
+
+    Run(done).controller.watch(informer(thing()), map=mapper, when=lambda _: False)
+    assert mapped == []
+
+
+@pytest.mark.semantics("C-01")
+@pytest.mark.parametrize("wrong", [{"concurrency": 0}, {"timeout": 0.0}, {"timeout": -1.0}])
+async def test_a_controller_that_could_not_work_is_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="controller test: concurrency and timeout must be positive"):
+        Run(done, **wrong)
+
+
+@pytest.mark.semantics("C-02")
+async def test_a_controller_runs_once() -> None:
+    async with Run(done) as run:
+        await asyncio.sleep(1)
+        with pytest.raises(RuntimeError, match="controller test runs only once"):
+            await run.controller.run(asyncio.Event())
+
+
+@pytest.mark.semantics("C-04")
+async def test_a_watch_that_is_added_to_a_running_controller_is_heard() -> None:
+    ran: list[ObjectKey] = []
+
+    async def reconcile(key: ObjectKey) -> Result:
+        ran.append(key)
+        return Result()
+
+    async with Run(reconcile) as run:
+        await asyncio.sleep(1)
+        things = informer(thing())
+        run.controller.watch(things)
+        things.event("", WatchEvent("ADDED", {"metadata": {**thing(2)["metadata"], "name": "b", "uid": "b"}}))
+        await asyncio.sleep(1)
+    assert sorted(ran) == [KEY, ObjectKey("n", "b")]
+
+
+@pytest.mark.semantics("C-06", "Q-02")
+async def test_what_comes_while_a_key_runs_runs_it_once_more_and_never_twice_at_once() -> None:
+    running, most, ran = 0, 0, 0
+
+    async def reconcile(_: ObjectKey) -> Result:
+        nonlocal running, most, ran
+        running, ran = running + 1, ran + 1
+        most = max(most, running)
+        await asyncio.sleep(10)
+        running -= 1
+        return Result()
+
+    async with Run(reconcile, concurrency=4) as run:
+        run.controller.enqueue(KEY)
+        await asyncio.sleep(1)
+        for _ in range(5):
+            run.controller.enqueue(KEY)
+        await asyncio.sleep(60)
+    assert (ran, most) == (2, 1)
+
+
+async def test_no_more_keys_run_at_once_than_there_are_workers() -> None:
+    running, most = 0, 0
+
+    async def reconcile(_: ObjectKey) -> Result:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        await asyncio.sleep(10)
+        running -= 1
+        return Result()
+
+    async with Run(reconcile, concurrency=3) as run:
+        for number in range(10):
+            run.controller.enqueue(ObjectKey("n", str(number)))
+        await asyncio.sleep(60)
+        assert run.count("controller_runtime_active_workers") == 0
+    assert most == 3
+
+
+@pytest.mark.semantics("C-11")
+async def test_a_defect_is_counted_and_told_with_its_traceback_and_harms_no_other() -> None:
+    ran: list[str] = []
+
+    async def reconcile(key: ObjectKey) -> Result:
+        ran.append(key.name)
+        if key == KEY and len(ran) < 3:
+            raise ZeroDivisionError("a defect")
+        return Result()
+
+    with structlog.testing.capture_logs() as logs:
+        async with Run(reconcile) as run:
+            run.controller.enqueue(KEY)
+            run.controller.enqueue(ObjectKey("n", "b"))
+            await asyncio.sleep(1)
+    assert ran == ["a", "b", "a"]
+    assert run.count("controller_runtime_reconcile_panics_total") == 1
+    told = [log for log in logs if log["log_level"] == "error"]
+    assert [(log["event"], log["name"], log["exc_info"]) for log in told] == [
+        ("failed unexpectedly; will try again", "a", True)
+    ]
+
+
+@pytest.mark.semantics("C-12")
+async def test_a_timeout_of_the_reconcile_itself_is_a_failure_and_not_counted_as_ours() -> None:
+    ran = 0
+
+    async def reconcile(_: ObjectKey) -> Result:
+        nonlocal ran
+        ran += 1
+        if ran == 1:
+            raise TimeoutError("the database did not answer")
+        return Result()
+
+    async with Run(reconcile) as run:
+        run.controller.enqueue(KEY)
+        await asyncio.sleep(1)
+    assert ran == 2
+    assert run.count("controller_runtime_reconcile_timeouts_total") == 0
+    assert run.count("controller_runtime_reconcile_errors_total") == 1
+
+
+@pytest.mark.semantics("C-12")
+async def test_a_cancellation_from_outside_is_not_swallowed() -> None:
+    async def reconcile(_: ObjectKey) -> Result:
+        await asyncio.Event().wait()
+        raise AssertionError("nobody ends the wait")
+
+    run = Run(reconcile)
+    task = asyncio.create_task(run.controller.run(asyncio.Event()))
+    run.controller.enqueue(KEY)
+    await asyncio.sleep(1)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert run.count("controller_runtime_reconcile_errors_total") == 0
+    assert len(asyncio.all_tasks()) == 1
+
+
+@pytest.mark.semantics("C-13")
+async def test_each_run_has_an_id_in_whatever_it_logs() -> None:
+    ids: list[str] = []
+
+    async def reconcile(_: ObjectKey) -> Result:
+        await asyncio.sleep(0.1)
+        ids.append(structlog.contextvars.get_contextvars()["reconcile"])
+        return Result(requeue_after=1)
+
+    async with Run(reconcile, concurrency=2) as run:
+        run.controller.enqueue(KEY)
+        run.controller.enqueue(ObjectKey("n", "b"))
+        await asyncio.sleep(3)
+    assert len(ids) == len(set(ids)) == 6
+    assert "reconcile" not in structlog.contextvars.get_contextvars()
+
+
+@pytest.mark.semantics("C-17")
+async def test_an_empty_result_is_the_end_and_a_time_that_is_past_means_at_once() -> None:
+    ran = 0
+
+    async def reconcile(_: ObjectKey) -> Result:
+        nonlocal ran
+        ran += 1
+        return Result(requeue_after=-5) if ran < 3 else Result()
+
+    assert Result() == Result(requeue_after=None, changes=())
+    async with Run(reconcile) as run:
+        run.controller.enqueue(KEY)
+        await asyncio.sleep(3600)
+    assert ran == 3
+
+
+@pytest.mark.semantics("Q-29", "Q-30", "C-05")
+async def test_what_was_there_waits_behind_what_happens_also_after_it_failed() -> None:
+    ran: list[str] = []
+
+    async def reconcile(key: ObjectKey) -> Result:
+        ran.append(key.name)
+        await asyncio.sleep(0.1)
+        if ran == ["a"]:
+            raise Conflict(409, "Conflict", "changed")
+        return Result()
+
+    things = informer(thing())
+    run = Run(reconcile)
+    run.controller.watch(things)
+    async with run:
+        await asyncio.sleep(0.05)
+        for name in "bcd":
+            things.event("", WatchEvent("ADDED", {"metadata": {**thing(2)["metadata"], "name": name, "uid": name}}))
+        await asyncio.sleep(10)
+    # The first was alone; when it is due again, those that came meanwhile are before it.
+    assert ran == ["a", "b", "c", "d", "a"]
+
+
+@pytest.mark.semantics("W-06", "Q-20")
+async def test_ten_thousand_keys_wait_for_nothing_but_their_workers() -> None:
+    loop = asyncio.get_running_loop()
+    left = 10_000
+
+    async def reconcile(_: ObjectKey) -> Result:
+        nonlocal left
+        left -= 1
+        if not left:
+            finished.set_result(loop.time())
+        return Result()
+
+    finished = loop.create_future()
+    began = loop.time()
+    async with Run(reconcile) as run:
+        for number in range(left):
+            run.controller.enqueue(ObjectKey("n", str(number)))
+        assert await finished - began < 1

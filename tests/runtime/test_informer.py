@@ -169,6 +169,21 @@ def test_an_object_that_this_process_takes_out_of_the_selector_is_gone_at_once_a
     assert told(events) == ["added a", "deleted a", "added a"]
 
 
+@pytest.mark.semantics("R-64", "W-01")
+def test_what_this_process_took_out_or_deleted_before_the_first_list_is_not_in_it() -> None:
+    copy = informer(label_selector="app=marie")
+    mine = {"labels": {"app": "marie"}}
+    copy.written(thing("a", 5))
+    copy.removed(ObjectKey("n", "b"), "ub")
+    copy.replace("", [thing("a", 1, metadata=mine), thing("b", 2, metadata=mine)], "3")
+    assert copy.list() == []
+    copy.event("", WatchEvent("DELETED", thing("a", 5, metadata=mine)))
+    copy.event("", WatchEvent("DELETED", thing("b", 6, metadata=mine)))
+    assert copy._gone == {}
+    copy.event("", WatchEvent("ADDED", thing("a", 9, metadata=mine)))
+    assert len(copy) == 1
+
+
 @pytest.mark.semantics("S-13", "W-01")
 def test_what_this_process_deleted_is_not_brought_back_by_a_list_from_before_it_was_made() -> None:
     copy = informer()

@@ -2,6 +2,7 @@ import asyncio
 from typing import Any
 
 import pytest
+import structlog
 from prometheus_client import CollectorRegistry
 
 from marie_operator.runtime import Controller, LeadershipLost, LoopClock, Manager, Metrics, ObjectKey, Result
@@ -72,7 +73,7 @@ async def stopped_after(seconds: float) -> asyncio.Event:
     return stop
 
 
-@pytest.mark.semantics("M-01", "M-05", "M-06")
+@pytest.mark.semantics("M-01", "M-05", "M-06", "M-16")
 async def test_order_of_start_and_stop() -> None:
     log: list[str] = []
     await manager(log, work=5.0, elector=Lease(log)).run(await stopped_after(1))
@@ -80,7 +81,7 @@ async def test_order_of_start_and_stop() -> None:
     assert len(asyncio.all_tasks()) == 1
 
 
-@pytest.mark.semantics("M-06")
+@pytest.mark.semantics("M-06", "W-19")
 async def test_a_standby_that_stops_never_leads() -> None:
     log: list[str] = []
 
@@ -92,13 +93,14 @@ async def test_a_standby_that_stops_never_leads() -> None:
     assert log == ["serving", "closed"]
 
 
+@pytest.mark.semantics("W-20")
 async def test_a_stop_before_the_caches_are_synced_ends() -> None:
     log: list[str] = []
     await manager(log, cache=Caches(1e6)).run(await stopped_after(1))
     assert log == ["serving", "closed"]
 
 
-@pytest.mark.semantics("M-08")
+@pytest.mark.semantics("M-08", "M-16", "W-18", "L-09")
 async def test_losing_the_lease_ends_everything_and_is_an_error() -> None:
     log: list[str] = []
     with pytest.raises(LeadershipLost):
@@ -137,3 +139,69 @@ async def test_a_reconcile_that_does_not_end_is_not_waited_for_without_end() -> 
     await manager(log, work=1e6, shutdown_timeout=30.0).run(await stopped_after(1))
     assert loop.time() - began == pytest.approx(31, abs=0.5)
     assert log == ["serving", "begun", "closed"]
+
+
+@pytest.mark.semantics("M-10")
+async def test_without_a_lease_it_leads_at_once() -> None:
+    log: list[str] = []
+    await manager(log).run(await stopped_after(1))
+    assert log == ["serving", "begun", "done", "closed"]
+
+
+@pytest.mark.semantics("M-02", "C-05")
+async def test_a_standby_does_what_every_process_does_and_leads_when_it_may() -> None:
+    log: list[str] = []
+
+    async def standing() -> None:
+        log.append("standing")
+        await asyncio.Event().wait()
+
+    async def leading() -> None:
+        log.append("leading")
+        await asyncio.Event().wait()
+
+    class Waits(Lease):
+        async def acquire(self) -> None:
+            await asyncio.sleep(100)
+            self.log.append("acquired")
+
+    parts: dict[str, Any] = {"standing": [standing], "leading": [leading], "elector": Waits(log)}
+    running = asyncio.create_task(manager(log, **parts).run(await stopped_after(200)))
+    await asyncio.sleep(50)
+    assert log == ["serving", "standing"]
+    await running
+    assert log == ["serving", "standing", "acquired", "leading", "begun", "done", "released", "closed"]
+
+
+@pytest.mark.semantics("M-09")
+async def test_a_clean_stop_tells_of_no_loss() -> None:
+    with structlog.testing.capture_logs() as logs:
+        await manager([], elector=Lease([])).run(await stopped_after(1))
+    assert [log["event"] for log in logs] == ["caches are synced", "stopping"]
+    assert {log["log_level"] for log in logs} == {"info"}
+
+
+@pytest.mark.semantics("C-01")
+async def test_two_controllers_of_one_name_are_refused() -> None:
+    async def reconcile(_: ObjectKey) -> Result:
+        return Result()
+
+    metrics = Metrics(CollectorRegistry())
+    two = [Controller("same", reconcile, clock=LoopClock(), metrics=metrics) for _ in range(2)]
+    with pytest.raises(ValueError, match="controllers need names of their own; given twice: same"):
+        manager([], controllers=two)
+
+
+@pytest.mark.semantics("W-20", "M-16")
+async def test_a_start_that_is_cancelled_ends_at_once_and_leaves_nothing() -> None:
+    log: list[str] = []
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    running = asyncio.create_task(manager(log, cache=Caches(1e6)).run(asyncio.Event()))
+    await asyncio.sleep(1)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert loop.time() - began == pytest.approx(1, abs=0.01)
+    assert log == ["serving", "closed"]
+    assert len(asyncio.all_tasks()) == 1

@@ -363,7 +363,7 @@ async def test_streams_that_stop_short_of_the_end_are_not_tried_for_ever() -> No
 
 @pytest.mark.semantics("R-46")
 async def test_a_stream_that_is_refused_for_reasons_of_the_day_is_tried_again_another_day() -> None:
-    script = Script([refusal(500), [1, refusal(410)], [bookmark(12, end=True), HANG]], lists=[[thing("a", 1)]])
+    script = Script([refusal(500), [2, refusal(410)], [bookmark(12, end=True), HANG]], lists=[[thing("a", 1)]])
     await played(script, 3)
     assert script.asked == ["stream", "list", "watch 10", "stream 10"]
 

@@ -346,7 +346,7 @@ class Client:
             try:
                 return await self._attempt(request)
             except Unauthorized:
-                # A rotated token is on disk before the old one expires; the loader only looks once a minute.
+                # A token may have been replaced between reading it and the server's looking at it.
                 if renewed:
                     raise
                 renewed = True

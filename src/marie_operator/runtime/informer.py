@@ -221,7 +221,7 @@ class Informer:
     def written(self, obj: Object) -> None:
         """A write returned ``obj``: know it at once, unless the copy is past it already."""
         key = ObjectKey.of(obj)
-        namespace = next((name for name in ("", key.namespace) if name in self._namespaces), None)
+        namespace = self._kept_in(key)
         if namespace is None or self._narrow:
             return
         if not _matches(self._selector, obj):
@@ -235,10 +235,20 @@ class Informer:
         self._withdraw(key, uid, until=math.inf)
 
     def _withdraw(self, key: ObjectKey, uid: str, *, until: float) -> None:
-        known = self._objects.get(key)
-        if known is not None and known["metadata"]["uid"] == uid and self._version(known) < until:
+        known, namespace = self._objects.get(key), self._kept_in(key)
+        if namespace is None:
+            return
+        if known is None or known["metadata"]["uid"] != uid:
+            # It may be on its way here, in a list that was made before.
+            if self._versions.get(namespace, 0) < until:
+                self._gone[uid] = _Gone(key, 0, until)
+        elif self._version(known) < until:
             self._gone[uid] = _Gone(key, self._version(known), until)
             self._notify(self._remove(key))
+
+    def _kept_in(self, key: ObjectKey) -> str | None:
+        """The namespace, or all of them, under whose version a key is kept; None if it is not."""
+        return next((name for name in ("", key.namespace) if name in self._namespaces), None)
 
     def _offer(self, obj: Object, *, initial: bool = False) -> Event | None:
         """Store ``obj`` if it is newer than what is known under its key; what then happened."""
@@ -284,7 +294,14 @@ class Informer:
                 entries[value].add(key)
 
     def _advance(self, namespace: str, version: int) -> None:
-        self._versions[namespace] = max(version, self._versions.get(namespace, 0))
+        reached = self._versions[namespace] = max(version, self._versions.get(namespace, 0))
+        if self._gone:
+            # What is older than this has come; nothing is left to be kept out.
+            self._gone = {
+                uid: gone
+                for uid, gone in self._gone.items()
+                if gone.until > reached or not _within(namespace, gone.key)
+            }
 
     def _told(self, event: Event | None) -> None:
         if event is not None:

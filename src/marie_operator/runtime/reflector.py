@@ -187,7 +187,9 @@ class Reflector:
                 self._state = anew
             case Expired():
                 # The watch begins before what the server keeps: read again, at least as new as what is known.
+                # If that has only just been read, it is a cache that has nothing newer: ask past it.
                 at_once = self._clock.monotonic() - self._read_at > SHORT_WATCH
+                self._quorum = not at_once
                 self._state = anew
             case TooManyRequests() | Unreachable():
                 # The copy is still good: go on from the same version.
