@@ -6,6 +6,8 @@ The servers live on the session's event loop, so everything here and every case 
 import asyncio
 import itertools
 import json
+import re
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -18,6 +20,7 @@ import pytest_asyncio
 from marie_operator.testing.apiserver.authorization import User
 from marie_operator.testing.apiserver.embedded import EmbeddedApiServer
 from marie_operator.testing.controlplane import ADMIN, OPERATOR, OPERATOR_USER, ControlPlane, locate_binaries
+from tests.conformance.differences import DIFFERENCES
 from tests.conformance.samples import WIDGETS, established
 from tests.conformance.wire import Client, Namespace
 
@@ -28,10 +31,6 @@ ROOT = Path(__file__).parents[2]
 _numbers = itertools.count(1)
 
 
-PENDING = frozenset((Path(__file__).parent / "pending.txt").read_text(encoding="utf-8").split("\n"))
-"""Cases that the embedded server does not meet yet. One that is met after all fails until its line is deleted."""
-
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     here = Path(__file__).parent
     for item in items:
@@ -40,8 +39,26 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         embedded = isinstance(item, pytest.Function) and item.callspec.params.get("server") == "embedded"
         item.add_marker(pytest.mark.embedded if embedded else pytest.mark.controlplane)
         item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
-        if embedded and item.nodeid.removeprefix("tests/conformance/") in PENDING:
-            item.add_marker(pytest.mark.xfail(reason="pending", strict=True))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Tell how many cases of each group hold on each server, and what is known to differ."""
+    held: Counter[tuple[str, str]] = Counter()
+    for report in terminalreporter.stats.get("passed", ()):
+        found = re.match(r"tests/conformance/test_(\w+)\.py::.*\[(real|embedded)\b", report.nodeid)
+        if found is not None and report.when == "call":
+            held[found[1], found[2]] += 1
+    if not held:
+        return
+    terminalreporter.section("conformance")
+    for group in sorted({group for group, _ in held}):
+        terminalreporter.line(f"{group:12}" + "".join(f"{held[group, each]:6} {each}" for each in SERVERS))
+    total = {each: sum(count for (_, server), count in held.items() if server == each) for each in SERVERS}
+    terminalreporter.line(f"{'all':12}" + "".join(f"{total[each]:6} {each}" for each in SERVERS))
+    terminalreporter.line("")
+    terminalreporter.line(f"{len(DIFFERENCES)} known differences of the embedded server:")
+    for each in DIFFERENCES:
+        terminalreporter.line(f"  {each.id}: {each.what}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +81,8 @@ class Server:
     kubeconfigs: dict[str, Path]
     binaries: Path
     directory: Path
+    real: bool
     robot: str = field(default=OPERATOR_USER)
-    real: bool = False
 
     def client(self, token: str | None) -> Client:
         """Requests of whom a token names, to be entered."""
@@ -112,6 +129,7 @@ async def _embedded(folder: Path) -> AsyncIterator[Server]:
             kubeconfigs=kubeconfigs,
             binaries=binaries,
             directory=folder,
+            real=False,
         )
 
 

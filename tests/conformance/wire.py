@@ -196,6 +196,13 @@ class Client:
             warnings = tuple(response.headers.getall("Warning", []))
             return Reply(response.status, dict(response.headers), warnings, content.decode())
 
+    @asynccontextmanager
+    async def raw(self, method: str, path: str, *, headers: Mapping[str, str]) -> AsyncIterator[aiohttp.ClientResponse]:
+        """A reply that is no text."""
+        assert self._session is not None
+        async with self._session.request(method, path, headers=headers) as response:
+            yield response
+
     async def get(self, path: str, *, accept: str | None = None, **query: Any) -> Reply:
         return await self.request("GET", path, headers={"Accept": accept} if accept else None, query=query)
 

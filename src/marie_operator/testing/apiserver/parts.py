@@ -9,14 +9,15 @@ from marie_operator.testing.apiserver.answers import Answer
 from marie_operator.testing.apiserver.authorization import Authorizer, User
 from marie_operator.testing.apiserver.decoding import go_type
 from marie_operator.testing.apiserver.deletion import DeleteOptions
-from marie_operator.testing.apiserver.errors import Object, Refusal
+from marie_operator.testing.apiserver.errors import Object, Refusal, not_found
 from marie_operator.testing.apiserver.kinds import Kind
 from marie_operator.testing.apiserver.requests import Call, Target, delete_options, document, options
 from marie_operator.testing.apiserver.routing import no_method
 from marie_operator.testing.apiserver.storage import Storage
-from marie_operator.testing.apiserver.store import Entry, Key, encode
+from marie_operator.testing.apiserver.store import Bucket, Entry, Key, encode
 
 SUCCESS: Object = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}
+_NODES: Bucket = ("", "nodes")
 _CONNECTIONS = frozenset({"attach", "exec", "log", "portforward", "proxy"})
 
 
@@ -40,15 +41,15 @@ class Parts:
         Raises:
             Refusal: The object does not exist, or its part does not take this.
         """
-        key = Key(about.namespace, about.name)
-        entry = self._storage.get(kind, key)
+        entry = self._storage.get(kind, Key(about.namespace, about.name))
         if about.subresource.partition("/")[0] in _CONNECTIONS:
-            raise self._unconnected(kind, entry)
+            return self._connected(kind, entry, about)
+        if about.subresource == "scale":
+            return self._scaled(call, kind, entry)
+        return self._acted(call, kind, about, entry.key)
+
+    def _acted(self, call: Call, kind: Kind, about: Target, key: Key) -> Answer:
         match about.subresource, call.method:
-            case "scale", "GET" | "HEAD":
-                return Answer(200, encode(subresources.read_scale(kind, entry.object)))
-            case "scale", "PUT" | "PATCH":
-                return self._scaled(call, kind, entry)
             case "binding", "POST":
                 return self.bind(call, kind, key, _object(call, "Binding"))
             case "eviction", "POST":
@@ -74,6 +75,8 @@ class Parts:
         return Answer(201, encode(SUCCESS))
 
     def _scaled(self, call: Call, kind: Kind, entry: Entry) -> Answer:
+        if call.method not in {"PUT", "PATCH"}:
+            return Answer(200, encode(subresources.read_scale(kind, entry.object)))
         wanted = self._scale(call, kind, entry)
         changed = kind.shown(subresources.scaled(kind, entry.object, wanted))
         how = replace(options(call), field_validation="Ignore")
@@ -104,13 +107,20 @@ class Parts:
         self._authorizer.tokens[token] = User.service_account(account.namespace, account.name)
         return Answer(201, encode(body | {"status": {"token": token, "expirationTimestamp": "2100-01-01T00:00:00Z"}}))
 
-    def _unconnected(self, kind: Kind, entry: Entry) -> Refusal:
-        """Why nothing answers behind an object: there is no kubelet, and no network."""
+    def _connected(self, kind: Kind, entry: Entry, about: Target) -> Answer:
+        """What is behind an object: nothing, for there are no kubelets, and there is no network."""
         name = entry.key.name
-        if kind.kind == "Pod" and not entry.object["spec"].get("nodeName"):
-            return Refusal(400, f"pod {name} does not have a host assigned")
+        if kind.kind == "Pod":
+            node = entry.object["spec"].get("nodeName")
+            if not node and about.subresource == "log":
+                return Answer(204)
+            if not node:
+                raise Refusal(400, f"pod {name} does not have a host assigned")
+            if self._storage.store.get(_NODES, Key("", node)) is None:
+                # A real server says "pods" here, too.
+                raise not_found("pods", "", node)
         why = "the embedded API server has no nodes to connect to: it has no logs, and runs no commands"
-        return Refusal(503, f"{kind.qualified} {name!r} cannot be reached: {why}".replace("'", '"'))
+        raise Refusal(503, f'{kind.qualified} "{name}" cannot be reached: {why}')
 
 
 def _object(call: Call, kind: str) -> Object:
