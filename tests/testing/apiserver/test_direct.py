@@ -85,3 +85,25 @@ def test_faults_reach_who_has_no_connection() -> None:
         return asyncio.get_running_loop().time()
 
     assert simulated(main) >= 120
+
+
+def test_a_server_like_another_begins_with_its_state_and_goes_its_own_way() -> None:
+    clusters = "/apis/marie.ai/v1alpha1/namespaces/default/marieclusters"
+    cluster = {"apiVersion": "marie.ai/v1alpha1", "kind": "MarieCluster", "metadata": {"name": "c"}, "spec": {}}
+
+    async def main(server: EmbeddedApiServer, now: Callable[[], datetime]) -> None:
+        async with server.direct() as api:
+            await manifests.apply(api, manifests.read(CRDS))
+            await api.create(DEPLOYMENTS, deployment(3))
+            copy = EmbeddedApiServer(seed=2, now=now, like=server)
+            async with copy.direct() as other:
+                assert await other.get(DEPLOYMENTS) == await api.get(DEPLOYMENTS)
+                with pytest.raises(ApiStatus, match="serverSpec: Required value"):
+                    await other.create(clusters, cluster)
+                await other.patch(f"{DEPLOYMENTS}/web", {"spec": {"replicas": 1}})
+                await other.create(DEPLOYMENTS, deployment(1, "other"))
+            assert (await api.get(f"{DEPLOYMENTS}/web"))["spec"]["replicas"] == 3
+            with pytest.raises(ApiStatus, match="not found"):
+                await api.get(f"{DEPLOYMENTS}/other")
+
+    simulated(main)

@@ -37,6 +37,8 @@ class EmbeddedApiServer:
         seed: Of names and uids; two servers with one seed make the same.
         now: The time.
         history: Changes that are kept for each kind; an older watch is answered with 410.
+        like: A server whose objects and definitions it begins with, as they are then: for many tests that start from
+            one state, which costs much to reach. Give the two different seeds.
 
     Attributes:
         server: What answers.
@@ -53,6 +55,7 @@ class EmbeddedApiServer:
         seed: int | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         history: int = 4096,
+        like: "EmbeddedApiServer | None" = None,
     ) -> None:
         self._directory = directory
         self._random = random.Random(seed)  # noqa: S311 - names, not secrets
@@ -74,7 +77,11 @@ class EmbeddedApiServer:
 
             context, self._authority = certificates.make(self._folder)
         self._listener = Listener(self.server, tls=context)
-        self._furnish()
+        if like is None:
+            self._furnish()
+        else:
+            self.server.kinds.begin_with(like.server.kinds)
+            self.server.store.begin_with(like.server.store)
 
     @property
     def url(self) -> str:

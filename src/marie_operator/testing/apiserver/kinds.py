@@ -169,6 +169,11 @@ class Kinds:
         self._kinds[kind.group, kind.version, kind.plural] = kind
         self.generation += 1
 
+    def begin_with(self, other: "Kinds") -> None:
+        """Serve what another serves at this moment."""
+        self._kinds = dict(other._kinds)
+        self.generation += 1
+
     def remove(self, group: str, plural: str, version: str = "") -> None:
         """Serve it no longer, in one version or all."""
         for key in [key for key in self._kinds if key[0] == group and key[2] == plural and version in {"", key[1]}]:

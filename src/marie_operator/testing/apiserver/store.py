@@ -213,6 +213,14 @@ class Store:
         for shelf in self._shelves.values():
             shelf.history.clear()
 
+    def begin_with(self, other: "Store") -> None:
+        """Take over what another has stored at this moment, and none of its past."""
+        self.revision = other.revision
+        for bucket, shelf in other._shelves.items():
+            own = self._shelf(bucket)
+            own.entries, own.keys = dict(shelf.entries), list(shelf.keys)
+        self.compact()
+
     def _shelf(self, bucket: Bucket) -> _Shelf:
         return self._shelves.setdefault(bucket, _Shelf())
 
