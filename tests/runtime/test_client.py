@@ -4,6 +4,8 @@ import asyncio
 import json
 import os
 import socket
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -13,7 +15,6 @@ from typing import Any
 import pytest
 import structlog
 from aiohttp import web
-from kubernetes_asyncio.config import incluster_config
 from multidict import CIMultiDict
 
 from marie_operator.runtime import (
@@ -38,6 +39,7 @@ from marie_operator.runtime import (
     Unauthorized,
     Unreachable,
     connection,
+    loaders,
     transport,
 )
 from marie_operator.runtime import client as module
@@ -510,8 +512,8 @@ async def test_a_rotated_token_of_the_service_account_is_used_from_the_next_requ
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "127.0.0.1")
     monkeypatch.setenv("KUBERNETES_SERVICE_PORT", "1")
     monkeypatch.delenv("KUBECONFIG", raising=False)
-    monkeypatch.setattr(incluster_config, "SERVICE_TOKEN_FILENAME", str(token))
-    monkeypatch.setattr(incluster_config, "SERVICE_CERT_FILENAME", str(authority))
+    monkeypatch.setattr(loaders.incluster_config, "SERVICE_TOKEN_FILENAME", str(token))
+    monkeypatch.setattr(loaders.incluster_config, "SERVICE_CERT_FILENAME", str(authority))
     here = await connection.load()
     assert await here.authorization() == "Bearer old"
     token.write_text("new\n")
@@ -519,6 +521,19 @@ async def test_a_rotated_token_of_the_service_account_is_used_from_the_next_requ
     assert await here.authorization() == "Bearer new"
     token.unlink()
     assert await here.authorization() == "Bearer new"
+
+
+def test_the_models_of_kubernetes_asyncio_are_not_loaded_and_whoever_imports_it_has_all_of_it() -> None:
+    program = """
+import sys
+import marie_operator.runtime
+assert not [name for name in sys.modules if name.startswith("kubernetes_asyncio")]
+import kubernetes_asyncio.client
+import marie_operator.runtime.loaders as loaders
+assert kubernetes_asyncio.client.Configuration is not loaders.Configuration
+assert kubernetes_asyncio.config.load_kube_config and kubernetes_asyncio.client.CoreV1Api
+"""
+    subprocess.run([sys.executable, "-c", program], check=True)
 
 
 @pytest.mark.semantics("N-06", "K-21", "W-23")

@@ -11,11 +11,9 @@ from typing import Any
 
 import aiohttp
 import yaml
-from kubernetes_asyncio import config as loaders
-from kubernetes_asyncio.client.configuration import Configuration
-from kubernetes_asyncio.config import incluster_config
 
 from marie_operator.runtime.errors import ConfigError
+from marie_operator.runtime.loaders import ConfigException, Configuration, incluster_config, kube_config
 
 _KEEPALIVE = ((socket.TCP_KEEPIDLE, 30), (socket.TCP_KEEPINTVL, 10), (socket.TCP_KEEPCNT, 3))
 
@@ -93,10 +91,10 @@ async def _load_file(name: str, context: str | None, configuration: Any) -> None
     if missing:
         raise ConfigError(f"kubeconfig {missing[0]} does not exist; correct --kubeconfig or KUBECONFIG")
     try:
-        await loaders.load_kube_config(
+        await kube_config.load_kube_config(
             config_file=name, context=context, client_configuration=configuration, persist_config=False
         )
-    except loaders.ConfigException as error:
+    except ConfigException as error:
         raise ConfigError(f"kubeconfig {name} cannot be used: {error}") from error
     except (yaml.YAMLError, OSError, ValueError, TypeError, AttributeError, KeyError) as error:
         # The loader trusts the file's shape: anything else than YAML of the right form ends here.
@@ -105,8 +103,8 @@ async def _load_file(name: str, context: str | None, configuration: Any) -> None
 
 def _load_service_account(configuration: Any) -> None:
     try:
-        loaders.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
-    except loaders.ConfigException as error:
+        incluster_config.load_incluster_config(client_configuration=configuration)
+    except ConfigException as error:
         raise ConfigError(
             f"the pod's service account cannot be used: {error} Set automountServiceAccountToken, or KUBECONFIG."
         ) from error
