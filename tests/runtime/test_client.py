@@ -16,6 +16,7 @@ import pytest
 import structlog
 from aiohttp import web
 from multidict import CIMultiDict
+from prometheus_client import CollectorRegistry
 
 from marie_operator.runtime import (
     AlreadyExists,
@@ -29,6 +30,7 @@ from marie_operator.runtime import (
     Forbidden,
     Invalid,
     LoopClock,
+    Metrics,
     NotFound,
     NotLeader,
     Object,
@@ -86,7 +88,9 @@ class Server:
 
 
 @asynccontextmanager
-async def serving(tmp_path: Path, *script: Answer) -> AsyncIterator[tuple[Client, Server]]:
+async def serving(
+    tmp_path: Path, *script: Answer, metrics: Metrics | None = None
+) -> AsyncIterator[tuple[Client, Server]]:
     server = Server(list(script))
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", server.handle)
@@ -95,7 +99,10 @@ async def serving(tmp_path: Path, *script: Answer) -> AsyncIterator[tuple[Client
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     port = runner.addresses[0][1]
     async with await Client.connect(
-        kubeconfig=kubeconfig(tmp_path, f"http://127.0.0.1:{port}"), user_agent="test", clock=LoopClock()
+        kubeconfig=kubeconfig(tmp_path, f"http://127.0.0.1:{port}"),
+        user_agent="test",
+        clock=LoopClock(),
+        metrics=metrics,
     ) as client:
         yield client, server
     await runner.cleanup()
@@ -181,6 +188,34 @@ async def test_a_broken_connection_repeats_what_may_happen_twice_and_nothing_els
             await client.create(SERVICES, OBJECT)
     assert caught.value.maybe_sent
     assert [method for method, *_ in server.requests] == ["GET", "GET", "PATCH", "PATCH", "POST"]
+
+
+async def test_requests_and_repeats_are_counted_and_watches_are_not_timed(tmp_path: Path) -> None:
+    registry = CollectorRegistry()
+    busy = status(429, headers={"Retry-After": "0"})
+    script = (busy, found(OBJECT), reset, found(OBJECT), status(401), found(OBJECT), status(410))
+    async with serving(tmp_path, *script, metrics=Metrics(registry)) as (client, _):
+        for _ in range(3):
+            await client.get(SERVICES, KEY)
+        with pytest.raises(Expired):
+            await anext(client.watch(SERVICES, resource_version="1", timeout=60))
+    counted = {
+        (sample.name, *(sample.labels.get(label, "") for label in ("code", "verb"))): sample.value
+        for family in registry.collect()
+        for sample in family.samples
+        if family.name.startswith("rest_client") and not sample.name.endswith(("_bucket", "_sum"))
+    }
+    assert counted == {
+        ("rest_client_requests_total", "429", ""): 1,
+        ("rest_client_requests_total", "200", ""): 3,
+        ("rest_client_requests_total", "<error>", ""): 1,
+        ("rest_client_requests_total", "401", ""): 1,
+        ("rest_client_requests_total", "410", ""): 1,
+        ("rest_client_request_retries_total", "429", "GET"): 1,
+        ("rest_client_request_retries_total", "<error>", "GET"): 1,
+        ("rest_client_request_retries_total", "401", "GET"): 1,
+        ("rest_client_request_duration_seconds_count", "", "GET"): 6,
+    }
 
 
 async def test_a_refused_connection_was_surely_not_sent(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
 from marie_operator.runtime import LoopClock, Metrics, ObjectKey, ShutDown, WorkQueue
-from marie_operator.runtime.queue import LOW_PRIORITY, NORMAL_PRIORITY, SECONDS_PER_PRIORITY
+from marie_operator.runtime.queue import LOW_PRIORITY, MOST_PRIORITIES, NORMAL_PRIORITY, SECONDS_PER_PRIORITY
 
 A, B, C = (ObjectKey("n", name) for name in "abc")
 
@@ -183,3 +183,17 @@ def test_against_a_model(steps: list[tuple[str, ObjectKey, int]]) -> None:
 
     with asyncio.Runner(loop_factory=looptime.new_event_loop) as runner:
         runner.run(run())
+
+
+@pytest.mark.looptime
+async def test_many_priorities_share_a_label_and_each_depth_comes_back_to_zero() -> None:
+    registry = CollectorRegistry()
+    work = WorkQueue("test", clock=LoopClock(), metrics=Metrics(registry))
+    keys = [ObjectKey("n", str(number)) for number in range(100)]
+    for priority, key in enumerate(keys):
+        work.add(key, priority=priority)
+    while len(work):
+        await taken(work)
+    depths = [sample for family in registry.collect() if family.name == "workqueue_depth" for sample in family.samples]
+    assert len(depths) == MOST_PRIORITIES + 1
+    assert {sample.value for sample in depths} == {0.0}

@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 import structlog
+from prometheus_client import CollectorRegistry
 
-from marie_operator.runtime import LoopClock, Object, ObjectList, Resource, Unreachable, WatchEvent
+from marie_operator.runtime import LoopClock, Metrics, Object, ObjectList, Resource, Unreachable, WatchEvent
 from marie_operator.runtime.errors import from_status
+from marie_operator.runtime.metrics import CollectionMetrics
 from marie_operator.runtime.reflector import Reflector
 
 pytestmark = pytest.mark.looptime
@@ -424,3 +426,27 @@ async def test_the_time_until_a_watch_answers_counts_as_its_life() -> None:
     script = Script([[bookmark(5, end=True), 1], [1.5], [HANG]])
     await played(script, 2.6)
     assert script.asked == ["stream", "watch 5", "watch 5"]
+
+
+async def test_lists_and_ends_of_watches_are_counted_by_their_reason_and_silence_grows_old() -> None:
+    registry = CollectorRegistry()
+    counted = CollectionMetrics(Metrics(registry), str(THINGS))
+    script = Script(
+        [
+            [bookmark(2, end=True), 60.0],  # the stream of the list, closed in good order
+            [refusal(410)],
+            [bookmark(9, end=True), added("a", 10), Unreachable("broken", maybe_sent=True)],
+            [100.0, bookmark(11), 25.0, HANG],
+        ]
+    )
+    reflector, _ = await played(script, 200.0, metrics=counted)
+    ended = {
+        reason: registry.get_sample_value(
+            "operator_watches_ended_total", {"resource": "things.example.com", "reason": reason}
+        )
+        for reason in ("Closed", "Expired", "Unreachable")
+    }
+    assert ended == {"Closed": 1, "Expired": 1, "Unreachable": 1}
+    assert registry.get_sample_value("operator_cache_lists_total", {"resource": "things.example.com"}) == 2
+    # 60 s of the first watch, 0.8 s of back-off, 100 s of silence in the last one, and then the bookmark.
+    assert reflector.age == pytest.approx(200 - 160 - 0.8, abs=2.0)

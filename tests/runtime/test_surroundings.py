@@ -147,9 +147,27 @@ async def test_probes_say_which_check_fails_and_why() -> None:
             500,
             "[-]caches failed: services is being read\n[+]other ok\nreadyz check failed\n",
         )
-        assert (await fetched(server.port, "/readyz/other"))[0] == 200
-        assert (await fetched(server.port, "/readyz/caches"))[0] == 500
+        assert await fetched(server.port, "/readyz/other") == (200, "ok")
+        assert await fetched(server.port, "/readyz/caches") == (
+            500,
+            "internal server error: services is being read\n",
+        )
         assert (await fetched(server.port, "/readyz/none"))[0] == 404
+
+
+@pytest.mark.semantics("M-12")
+async def test_probes_are_asked_as_the_api_servers_are() -> None:
+    trouble = "services is being read"
+    app = probes(live={}, ready={"caches": lambda: trouble, "other": lambda: ""})
+    async with Server("127.0.0.1:0", setting="X", app=app) as server:
+        assert await fetched(server.port, "/healthz?verbose") == (200, "[+]ping ok\nhealthz check passed\n")
+        assert await fetched(server.port, "/readyz?exclude=caches") == (200, "ok")
+        assert await fetched(server.port, "/readyz?exclude=caches&exclude=etcd&verbose") == (
+            200,
+            "[+]caches excluded: ok\n[+]other ok\n"
+            'warn: some health checks cannot be excluded: no matches for "etcd"\nreadyz check passed\n',
+        )
+        assert (await fetched(server.port, "/readyz?exclude=other"))[0] == 500
 
 
 @pytest.mark.semantics("M-13")
@@ -165,12 +183,31 @@ async def test_addresses_that_cannot_be_listened_on_get_a_sentence() -> None:
             await Server(f"127.0.0.1:{taken.port}", setting="METRICS", app=probes(live={}, ready={})).__aenter__()
 
 
-async def test_metrics_are_served() -> None:
+@pytest.mark.parametrize(
+    ("accept", "content_type", "count", "end"),
+    [
+        ("", "text/plain; version=0.0.4; charset=utf-8", " counter\nrest_client_requests_total{", "\n"),
+        (
+            "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5",
+            "application/openmetrics-text; version=1.0.0; charset=utf-8; escaping=underscores",
+            "# TYPE rest_client_requests counter\nrest_client_requests_total{",
+            "# EOF\n",
+        ),
+    ],
+)
+async def test_metrics_are_served_as_they_are_asked_for(accept: str, content_type: str, count: str, end: str) -> None:
     metrics = Metrics(CollectorRegistry())
     metrics.request(code="200", method="GET", host="h", seconds=0.1)
     measured: list[bool] = []
-    async with Server("127.0.0.1:0", setting="X", app=metrics_page(metrics, lambda: measured.append(True))) as server:
-        _, text = await fetched(server.port, "/metrics")
+    async with (
+        Server("127.0.0.1:0", setting="X", app=metrics_page(metrics, lambda: measured.append(True))) as server,
+        aiohttp.ClientSession() as session,
+        session.get(f"http://127.0.0.1:{server.port}/metrics", headers={"Accept": accept}) as response,
+    ):
+        text = await response.text()
+    assert response.headers["Content-Type"] == content_type
+    assert count in text
+    assert text.endswith(end)
     assert 'rest_client_requests_total{code="200",host="h",method="GET"} 1.0' in text
     assert measured == [True]
 

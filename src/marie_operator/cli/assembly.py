@@ -64,7 +64,7 @@ class Operator:
         random: Callable[[int], bytes] = secrets.token_bytes,
     ) -> None:
         self._elector = elector
-        self.cache = cache = Cache(client, namespaces=namespaces, clock=clock)
+        self.cache = cache = Cache(client, namespaces=namespaces, clock=clock, metrics=metrics)
         cache.add(kinds.MARIE_CLUSTERS, indexes={mariecluster.STORE_INDEX: mariecluster.stores})
         cache.add(kinds.MARIE_JOBS, indexes={mariejob.CLUSTER_INDEX: mariejob.by_cluster})
         mariecluster.add_informers(cache)
@@ -117,6 +117,12 @@ class Operator:
     def controllers(self) -> Sequence[Controller]:
         """Of clusters, then of jobs."""
         return self._clusters, self._jobs
+
+    def measure(self) -> None:
+        """Bring what depends on the moment of a scrape up to date."""
+        for controller in self.controllers:
+            controller.measure()
+        self.cache.measure()
 
     def manager(
         self,

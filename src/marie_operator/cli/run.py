@@ -143,10 +143,6 @@ def _servers(
         waiting = [informer for informer in operator.cache.informers() if not informer.synced]
         return "; ".join(informer.last_error or f"{informer.resource} is being read" for informer in waiting)
 
-    def measure() -> None:
-        for controller in operator.controllers:
-            controller.measure()
-
     live = {"event-loop": lag.problem} | ({} if elector is None else {"leader-election": elector.problem})
     return [
         Server(
@@ -154,7 +150,9 @@ def _servers(
             setting="HEALTH_PROBE_BIND_ADDRESS",
             app=probes(live=live, ready={"caches": synced}),
         ),
-        Server(settings.metrics_bind_address, setting="METRICS_BIND_ADDRESS", app=metrics_page(metrics, measure)),
+        Server(
+            settings.metrics_bind_address, setting="METRICS_BIND_ADDRESS", app=metrics_page(metrics, operator.measure)
+        ),
     ]
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from marie_operator.runtime.client import Client
 from marie_operator.runtime.clock import Clock
 from marie_operator.runtime.informer import IndexFunction, Informer, NotCached, Transform
+from marie_operator.runtime.metrics import CollectionMetrics, Metrics
 from marie_operator.runtime.reflector import Reflector
 from marie_operator.runtime.resource import Resource
 
@@ -17,12 +18,17 @@ class Cache:
         client: Lists and watches.
         namespaces: What to look at; empty for all namespaces.
         clock: For the reflectors.
+        metrics: The operator_cache_* families; None for none.
     """
 
-    def __init__(self, client: Client, *, namespaces: Sequence[str] = (), clock: Clock) -> None:
+    def __init__(
+        self, client: Client, *, namespaces: Sequence[str] = (), clock: Clock, metrics: Metrics | None = None
+    ) -> None:
         self._client = client
         self._namespaces = tuple(dict.fromkeys(namespaces)) or ("",)
         self._clock = clock
+        self._metrics = metrics
+        self._counted: dict[Resource, CollectionMetrics] = {}
         self._informers: dict[Resource, Informer] = {}
         self._running = False
 
@@ -61,6 +67,8 @@ class Cache:
             indexes=indexes or {},
             transform=transform,
         )
+        if self._metrics is not None:
+            self._counted[resource] = CollectionMetrics(self._metrics, str(resource))
         informer.reflectors = [
             Reflector(
                 self._client,
@@ -70,6 +78,7 @@ class Cache:
                 clock=self._clock,
                 label_selector=label_selector,
                 field_selector=field_selector,
+                metrics=self._counted.get(resource),
             )
             for namespace in namespaces
         ]
@@ -85,6 +94,12 @@ class Cache:
     def informers(self) -> Iterable[Informer]:
         """Every informer, in the order they were added."""
         return self._informers.values()
+
+    def measure(self) -> None:
+        """Bring the gauges of every copy up to date."""
+        for resource, counted in self._counted.items():
+            informer = self._informers[resource]
+            counted.state(objects=len(informer), synced=informer.synced, age=informer.age)
 
     async def run(self) -> None:
         """Keep all copies until cancelled."""

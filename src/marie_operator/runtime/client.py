@@ -17,6 +17,7 @@ from marie_operator.runtime import connection as connections
 from marie_operator.runtime.clock import Clock
 from marie_operator.runtime.decoding import ObjectList, WatchEvent, lines, page_of, refusal, watch_event
 from marie_operator.runtime.errors import ApiError, Expired, Unauthorized, Unreachable
+from marie_operator.runtime.metrics import NO_ANSWER
 from marie_operator.runtime.resource import Object, ObjectKey, Resource
 from marie_operator.runtime.transport import HttpTransport, Reply, Request, Transport
 
@@ -42,8 +43,12 @@ class PatchKind(StrEnum):
 class RequestMetrics(Protocol):
     """Where a client counts its requests."""
 
-    def request(self, *, code: str, method: str, host: str, seconds: float) -> None:
-        """One attempt was answered; ``code`` is ``<error>`` when none came."""
+    def request(self, *, code: str, method: str, host: str, seconds: float | None) -> None:
+        """One attempt was answered; ``code`` is ``NO_ANSWER`` when none came, ``seconds`` None for a watch."""
+        ...
+
+    def retry(self, *, code: str, method: str, host: str) -> None:
+        """A request is about to be sent again; ``code`` is what the last attempt came to."""
         ...
 
 
@@ -69,6 +74,7 @@ class Client:
         self._clock = clock
         self._metrics = metrics
         self._jitter = jitter
+        self._host = transport.url.partition("://")[2]
         self._check: Callable[[], None] | None = None
         self._warned: set[str] = set()
 
@@ -220,9 +226,8 @@ class Client:
             resourceVersionMatch="NotOlderThan" if send_initial_events else "",
         )
         request = Request("GET", resource.path(namespace), query)
-        started = self._clock.monotonic()
         async with self._transport.stream(request, silence=timeout + WATCH_GRACE) as stream:
-            self._count("GET", str(stream.status), started)
+            self._count("GET", str(stream.status))
             if stream.status != 200:
                 content = b"".join([chunk async for chunk in stream.chunks])
                 reply = Reply(stream.status, content, stream.retry_after)
@@ -350,16 +355,19 @@ class Client:
                 if renewed:
                     raise
                 renewed = True
+                self._count_retry(method, "401")
             except ApiError as error:
                 if error.retry_after is None or retries >= MAX_RETRIES or error.code not in {429, 500, 502, 503, 504}:
                     raise
                 retries += 1
+                self._count_retry(method, str(error.code))
                 await asyncio.sleep(error.retry_after * (1 + 0.1 * self._jitter()))
             except Unreachable as error:
                 safe = repeatable or method in _IDEMPOTENT or not error.maybe_sent
                 if not safe or broken >= CONNECTION_RETRIES:
                     raise
                 broken += 1
+                self._count_retry(method, NO_ANSWER)
                 await asyncio.sleep(0.1 * 2**broken * (1 + self._jitter()))
 
     async def _attempt(self, request: Request) -> Object:
@@ -367,9 +375,9 @@ class Client:
         try:
             reply = await self._transport.exchange(request)
         except Unreachable:
-            self._count(request.method, "<error>", started)
+            self._count(request.method, NO_ANSWER, self._clock.monotonic() - started)
             raise
-        self._count(request.method, str(reply.status), started)
+        self._count(request.method, str(reply.status), self._clock.monotonic() - started)
         self._pass_on(reply.warnings)
         if reply.status >= 300:
             raise refusal(reply, str(request))
@@ -387,10 +395,13 @@ class Client:
                 self._warned.add(told)
                 log.warning("the API server warns", warning=told)
 
-    def _count(self, method: str, code: str, started: float) -> None:
+    def _count(self, method: str, code: str, seconds: float | None = None) -> None:
         if self._metrics is not None:
-            host = self._transport.url.partition("://")[2]
-            self._metrics.request(code=code, method=method, host=host, seconds=self._clock.monotonic() - started)
+            self._metrics.request(code=code, method=method, host=self._host, seconds=seconds)
+
+    def _count_retry(self, method: str, code: str) -> None:
+        if self._metrics is not None:
+            self._metrics.retry(code=code, method=method, host=self._host)
 
 
 def _query(**parameters: str) -> dict[str, str]:

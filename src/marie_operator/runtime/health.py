@@ -1,7 +1,7 @@
 """The process's own endpoints: /healthz, /readyz and /metrics."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from types import TracebackType
 from typing import Self, TypeAlias
 
@@ -12,6 +12,8 @@ from marie_operator.runtime.metrics import Metrics
 
 Check: TypeAlias = Callable[[], str]
 """Why something is not well, as a sentence; empty while it is."""
+
+Handler: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 OFF = "0"
 
@@ -70,41 +72,63 @@ class Server:
 
 
 def probes(*, live: Mapping[str, Check], ready: Mapping[str, Check]) -> web.Application:
-    """/healthz and /readyz, each with ``?verbose`` and a sub-path for each check (M-12)."""
+    """/healthz and /readyz, asked and answered as the API server's own (M-12).
+
+    ``?verbose`` lists the checks, which a failure does anyway; ``?exclude=name`` leaves one out, and may be repeated;
+    ``/readyz/name`` is one alone. A failed check also says why: who may ask is for the network to say.
+    """
     app = web.Application()
-    for path, checks in (("/healthz", live), ("/readyz", ready)):
+    for path, given in (("/healthz", live), ("/readyz", ready)):
+        checks = given or {"ping": lambda: ""}
         app.router.add_get(path, _all_of(path.lstrip("/"), checks))
         for name, check in checks.items():
-            app.router.add_get(f"{path}/{name}", _all_of(name, {name: check}))
+            app.router.add_get(f"{path}/{name}", _one(check))
     return app
 
 
 def metrics_page(metrics: Metrics, before: Callable[[], None]) -> web.Application:
     """/metrics; ``before`` brings gauges up to date that depend on the time of the scrape."""
 
-    async def answer(_request: web.Request) -> web.Response:
+    async def answer(request: web.Request) -> web.Response:
         before()
-        return web.Response(
-            body=await metrics.exposition(),
-            headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"},
-        )
+        body, content_type = await metrics.exposition(request.headers.get("Accept", ""))
+        return web.Response(body=body, headers={"Content-Type": content_type})
 
     app = web.Application()
     app.router.add_get("/metrics", answer)
     return app
 
 
-def _all_of(name: str, checks: Mapping[str, Check]) -> Callable[[web.Request], "asyncio.Future[web.Response]"]:
+def _all_of(name: str, checks: Mapping[str, Check]) -> Handler:
     async def answer(request: web.Request) -> web.Response:
-        found = {each: check() for each, check in checks.items()}
+        left_out = set(request.query.getall("exclude", ()))
+        found = {each: check() for each, check in checks.items() if each not in left_out}
         failed = any(found.values())
         if not failed and "verbose" not in request.query:
-            return web.Response(text="ok")
-        lines = [f"[-]{each} failed: {why}" if why else f"[+]{each} ok" for each, why in found.items()]
+            return _text("ok", 200)
+        lines = [f"[+]{each} excluded: ok" if each in left_out else _line(each, found[each]) for each in checks]
+        if unknown := ", ".join(f'"{each}"' for each in sorted(left_out - checks.keys())):
+            lines.append(f"warn: some health checks cannot be excluded: no matches for {unknown}")
         lines.append(f"{name} check {'failed' if failed else 'passed'}")
-        return web.Response(text="\n".join(lines) + "\n", status=500 if failed else 200)
+        return _text("\n".join(lines) + "\n", 500 if failed else 200)
 
-    return answer  # type: ignore[return-value]
+    return answer
+
+
+def _one(check: Check) -> Handler:
+    async def answer(_request: web.Request) -> web.Response:
+        problem = check()
+        return _text(f"internal server error: {problem}\n", 500) if problem else _text("ok", 200)
+
+    return answer
+
+
+def _line(name: str, problem: str) -> str:
+    return f"[-]{name} failed: {problem}" if problem else f"[+]{name} ok"
+
+
+def _text(text: str, status: int) -> web.Response:
+    return web.Response(text=text, status=status, headers={"X-Content-Type-Options": "nosniff"})
 
 
 class LoopLag:
@@ -112,7 +136,7 @@ class LoopLag:
 
     Args:
         clock: The loop's.
-        metrics: marie_operator_event_loop_lag_seconds.
+        metrics: operator_event_loop_lag_seconds.
     """
 
     PERIOD = 1.0
@@ -120,7 +144,7 @@ class LoopLag:
 
     def __init__(self, *, clock: Clock, metrics: Metrics) -> None:
         self._clock = clock
-        self._gauge = metrics.loop_lag
+        self._histogram = metrics.loop_lag
         self._lag = 0.0
 
     async def run(self) -> None:
@@ -129,7 +153,7 @@ class LoopLag:
             began = self._clock.monotonic()
             await asyncio.sleep(self.PERIOD)
             self._lag = max(self._clock.monotonic() - began - self.PERIOD, 0.0)
-            self._gauge.set(self._lag)
+            self._histogram.observe(self._lag)
 
     def problem(self) -> str:
         """For liveness: why the loop is not well; empty while it is."""

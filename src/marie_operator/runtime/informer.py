@@ -107,6 +107,11 @@ class Informer:
         """Why the copy is not up to date, as a sentence; empty while it is."""
         return next((reflector.last_error for reflector in self.reflectors if reflector.last_error), "")
 
+    @property
+    def age(self) -> float:
+        """Seconds since the API server last said anything, in the namespace where that is longest ago."""
+        return max((reflector.age for reflector in self.reflectors), default=0.0)
+
     async def wait_synced(self) -> None:
         """Return once ``synced``."""
         await self._synced.wait()

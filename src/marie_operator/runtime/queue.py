@@ -21,6 +21,8 @@ SUPERSEDED = 64
 """Entries that heaps may hold beyond twice the keys in the queue."""
 FIRST_BACKOFF = 0.005
 MAX_BACKOFF = 1000.0
+MOST_PRIORITIES = 25
+"""Priorities that workqueue_depth tells apart, as many as controller-runtime's does."""
 
 
 class ShutDown(Exception):  # noqa: N818
@@ -224,11 +226,16 @@ class _QueueMetrics:
         self.unfinished = metrics.queue_unfinished.labels(name, name)
         self.longest = metrics.queue_longest.labels(name, name)
         self.retries = metrics.queue_retries.labels(name, name)
-        self._depths = {priority: self._child(priority) for priority in (NORMAL_PRIORITY, LOW_PRIORITY)}
-
-    def _child(self, priority: int) -> Gauge:
-        return self._depth.labels(self._name, self._name, str(priority))
+        self._depths: dict[int, Gauge] = {}
+        for priority in (NORMAL_PRIORITY, LOW_PRIORITY):
+            self.depth(priority)
 
     def depth(self, priority: int) -> Gauge:
+        """The gauge of a priority; beyond MOST_PRIORITIES they share one, so that labels stay few."""
         known = self._depths.get(priority)
-        return self._child(priority) if known is None else known
+        if known is None:
+            label = str(priority) if len(self._depths) < MOST_PRIORITIES else "exceeded_cardinality_limit"
+            known = self._depth.labels(self._name, self._name, label)
+            if len(self._depths) < MOST_PRIORITIES:
+                self._depths[priority] = known
+        return known

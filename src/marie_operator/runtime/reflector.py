@@ -23,6 +23,7 @@ from marie_operator.runtime.errors import (
     Unauthorized,
     Unreachable,
 )
+from marie_operator.runtime.metrics import CollectionMetrics
 from marie_operator.runtime.resource import Object, ObjectKey, Resource
 
 WATCH_TIMEOUT = 300.0
@@ -124,10 +125,10 @@ class Reflector:
         label_selector: Narrows list and watch on the server.
         field_selector: Narrows list and watch on the server.
         jitter: Yields numbers in [0, 1).
+        metrics: Counts lists and watches; None for nowhere.
 
     Attributes:
         last_error: Why the copy is not up to date, as a sentence; empty while it is.
-        relists: How often the collection was read as a whole.
     """
 
     def __init__(
@@ -141,6 +142,7 @@ class Reflector:
         label_selector: str = "",
         field_selector: str = "",
         jitter: Callable[[], float] = random.random,
+        metrics: CollectionMetrics | None = None,
     ) -> None:
         self._client = client
         self._resource = resource
@@ -156,11 +158,18 @@ class Reflector:
         self._version = ""
         self._quorum = False
         self._read_at = -BACKOFF_RESET
+        self._metrics = metrics
+        self._heard_at: float | None = None
         self.last_error = ""
-        self.relists = 0
+
+    @property
+    def age(self) -> float:
+        """Seconds since the server last said anything about the collection, be it that nothing has changed."""
+        return 0.0 if self._heard_at is None else self._clock.monotonic() - self._heard_at
 
     async def run(self) -> None:
         """Keep the copy until cancelled; never returns otherwise (R-01, R-05)."""
+        self._heard()
         while True:
             try:
                 await self._step()
@@ -179,6 +188,8 @@ class Reflector:
     async def _recover(self, error: ApiError | Unreachable) -> None:
         """What the next step is after a failure, and when."""
         watched, at_once = self._state is _State.WATCH, False
+        if watched:
+            self._ended(type(error).__name__)
         anew = _State.STREAM if self._streams else _State.LIST
         match error:
             case ApiError() if _too_large(error) or (isinstance(error, Expired) and not watched):
@@ -228,6 +239,7 @@ class Reflector:
             self._give_up_streams()
             return
         if initial.version:
+            self._ended(CollectionMetrics.CLOSED)
             return
         self._unended += 1
         if self._unended >= UNENDED_STREAMS:
@@ -266,6 +278,7 @@ class Reflector:
             # A server that ends watches at once would be asked thousands of times a second (R-26).
             self._state = _State.STREAM if self._streams else _State.LIST
             raise Unreachable("the watch ended at once", maybe_sent=True)
+        self._ended(CollectionMetrics.CLOSED)
 
     def _events(self, version: str, *, initial: bool) -> AsyncIterator[WatchEvent]:
         return self._client.watch(
@@ -290,7 +303,9 @@ class Reflector:
         self._unended = 0
         self._read_at = self._clock.monotonic()
         self.last_error = ""
-        self.relists += 1
+        self._heard()
+        if self._metrics is not None:
+            self._metrics.listed()
 
     def _take(self, event: WatchEvent) -> None:
         if event.type == "BOOKMARK":
@@ -302,6 +317,17 @@ class Reflector:
             return
         self._version = event.object["metadata"]["resourceVersion"]
         self.last_error = ""
+        self._heard()
+
+    def _heard(self) -> None:
+        self._heard_at = self._clock.monotonic()
+
+    def _ended(self, reason: str) -> None:
+        """A watch has ended; in good order it has also said that there is nothing more to tell."""
+        if reason == CollectionMetrics.CLOSED:
+            self._heard()
+        if self._metrics is not None:
+            self._metrics.ended(reason)
 
 
 def _older(version: str, known: str) -> bool:
