@@ -1,5 +1,6 @@
 """The operator, put together from what it is given: a process gives it sockets, a simulation gives it itself."""
 
+import random
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -42,7 +43,8 @@ class Operator:
         instance: Names this process in events.
         clock: For every wait and age.
         metrics: Where it counts.
-        random: That many bytes that nobody can guess, for keys and passwords.
+        entropy: That many bytes that nobody can guess, for keys and passwords.
+        jitter: Yields numbers in [0, 1); spreads what many processes would do together.
 
     Attributes:
         cache: Its informers.
@@ -61,18 +63,23 @@ class Operator:
         instance: str,
         clock: Clock,
         metrics: Metrics,
-        random: Callable[[int], bytes] = secrets.token_bytes,
+        entropy: Callable[[int], bytes] = secrets.token_bytes,
+        jitter: Callable[[], float] = random.random,
     ) -> None:
         self._elector = elector
-        self.cache = cache = Cache(client, namespaces=namespaces, clock=clock, metrics=metrics)
+        self.cache = cache = Cache(client, namespaces=namespaces, clock=clock, metrics=metrics, jitter=jitter)
         cache.add(kinds.MARIE_CLUSTERS, indexes={mariecluster.STORE_INDEX: mariecluster.stores})
         cache.add(kinds.MARIE_JOBS, indexes={mariejob.CLUSTER_INDEX: mariejob.by_cluster})
         mariecluster.add_informers(cache)
         fence = _unfenced if elector is None else elector.check
         fenced = client.fenced(fence)
         writer = Writer(fenced, cache)
-        self._events = EventRecorder(fenced, controller=CONTROLLER, instance=instance, clock=clock, metrics=metrics)
-        self._gateways = Gateways(transport, clock=clock, on_cluster=self._on_cluster, on_job=self._on_job, fence=fence)
+        self._events = EventRecorder(
+            fenced, controller=CONTROLLER, instance=instance, clock=clock, metrics=metrics, random=entropy
+        )
+        self._gateways = Gateways(
+            transport, clock=clock, on_cluster=self._on_cluster, on_job=self._on_job, fence=fence, jitter=jitter
+        )
         self._listings = mariejob.Listings(lister, on_change=self._on_job)
         named = NamedObjects(client, clock=clock)
         clusters = Typed(cache[kinds.MARIE_CLUSTERS], MarieCluster.model_validate)
@@ -82,7 +89,7 @@ class Operator:
                 cache=cache,
                 client=writer,
                 named=named,
-                supplies=mariecluster.Supplies(named, writer, random=random),
+                supplies=mariecluster.Supplies(named, writer, random=entropy),
                 gateways=self._gateways,
                 gateway_url=gateway_url,
                 events=self._events,

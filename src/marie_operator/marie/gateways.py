@@ -2,6 +2,7 @@
 
 import asyncio
 import contextvars
+import random
 from collections.abc import Callable, Mapping, Sequence
 
 import structlog
@@ -30,6 +31,7 @@ class Gateways:
         on_cluster: Called with a cluster when the view of its gateway has changed, or began anew.
         on_job: Called with a job when one of its documents has moved.
         fence: Called before each submission; raises NotLeader when another process may be about to make it.
+        jitter: Yields numbers in [0, 1); spreads what is asked of a gateway.
     """
 
     def __init__(
@@ -40,12 +42,14 @@ class Gateways:
         on_cluster: Callable[[ObjectKey], None],
         on_job: Callable[[ObjectKey], None],
         fence: Callable[[], None] = lambda: None,
+        jitter: Callable[[], float] = random.random,
     ) -> None:
         self._transport = transport
         self._clock = clock
         self._on_cluster = on_cluster
         self._on_job = on_job
         self._fence = fence
+        self._jitter = jitter
         self._monitors: dict[ObjectKey, Monitor] = {}
         self._tasks: dict[ObjectKey, asyncio.Task[None]] = {}
         self._ending: set[asyncio.Task[None]] = set()
@@ -63,6 +67,7 @@ class Gateways:
             on_gateway=lambda: self._on_cluster(cluster),
             on_job=self._on_job,
             fence=self._fence,
+            jitter=self._jitter,
         )
         self._start(cluster)
         # A new monitor knows no documents until its jobs say again which are theirs.
@@ -85,7 +90,8 @@ class Gateways:
                 self._start(cluster)
 
         # Not a child of the reconcile that happened to start it: its log lines are its own.
-        context = contextvars.Context()
+        context = contextvars.copy_context()
+        context.run(structlog.contextvars.clear_contextvars)
         task = asyncio.create_task(monitor.run(), name=f"monitor {cluster}", context=context)
         task.add_done_callback(ended)
         self._tasks[cluster] = task

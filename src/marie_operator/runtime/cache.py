@@ -1,7 +1,8 @@
 """The informers of a process."""
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+import random
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from marie_operator.runtime.client import Client
 from marie_operator.runtime.clock import Clock
@@ -19,16 +20,24 @@ class Cache:
         namespaces: What to look at; empty for all namespaces.
         clock: For the reflectors.
         metrics: The operator_cache_* families; None for none.
+        jitter: Yields numbers in [0, 1); spreads what many processes would do together.
     """
 
     def __init__(
-        self, client: Client, *, namespaces: Sequence[str] = (), clock: Clock, metrics: Metrics | None = None
+        self,
+        client: Client,
+        *,
+        namespaces: Sequence[str] = (),
+        clock: Clock,
+        metrics: Metrics | None = None,
+        jitter: Callable[[], float] = random.random,
     ) -> None:
         self._client = client
         self._namespaces = tuple(dict.fromkeys(namespaces)) or ("",)
         self._clock = clock
         self._metrics = metrics
         self._counted: dict[Resource, CollectionMetrics] = {}
+        self._jitter = jitter
         self._informers: dict[Resource, Informer] = {}
         self._running = False
 
@@ -79,6 +88,7 @@ class Cache:
                 label_selector=label_selector,
                 field_selector=field_selector,
                 metrics=self._counted.get(resource),
+                jitter=self._jitter,
             )
             for namespace in namespaces
         ]

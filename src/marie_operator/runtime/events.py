@@ -1,8 +1,9 @@
 """Events: what happened to an object, for ``kubectl describe``; recording never makes anyone wait."""
 
 import asyncio
-import uuid
+import secrets
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -68,13 +69,24 @@ class EventRecorder:
         instance: ``reportingInstance``, the process.
         clock: For times and ages.
         metrics: Counts what is dropped.
+        random: That many bytes, for names that no other process gives.
     """
 
-    def __init__(self, client: Client, *, controller: str, instance: str, clock: Clock, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        client: Client,
+        *,
+        controller: str,
+        instance: str,
+        clock: Clock,
+        metrics: Metrics,
+        random: Callable[[int], bytes] = secrets.token_bytes,
+    ) -> None:
         self._client = client
         self._controller = controller
         self._instance = instance[:128]
         self._clock = clock
+        self._random = random
         self._dropped = metrics.events_dropped
         self._backlog: asyncio.Queue[tuple[_Occurrence, datetime]] = asyncio.Queue(BACKLOG)
         self._series: OrderedDict[_Occurrence, _Series] = OrderedDict()
@@ -158,7 +170,7 @@ class EventRecorder:
             "kind": EVENTS.kind,
             "metadata": {
                 "namespace": regarding.namespace or "default",
-                "name": f"{regarding.name[:200]}.{uuid.uuid4().hex[:16]}",
+                "name": f"{regarding.name[:200]}.{self._random(8).hex()}",
             },
             "eventTime": _micro_time(moment),
             "reportingController": self._controller,

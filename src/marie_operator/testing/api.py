@@ -207,7 +207,7 @@ class Api:
             try:
                 listed = await self.get(f"{path}?{query}")
                 present = {item["metadata"]["uid"]: item for item in listed["items"]}
-                for uid in known.keys() - present.keys():
+                for uid in [uid for uid in known if uid not in present]:
                     yield "DELETED", known.pop(uid)
                 for uid, item in present.items():
                     kind = "MODIFIED" if uid in known else "ADDED"

@@ -237,7 +237,7 @@ class FakeKubelet:
     async def _renew(self) -> None:
         """Node leases, which keep the controller manager from declaring the nodes dead."""
         while True:
-            await asyncio.gather(*(self._renew_lease(name) for name in self._nodes.keys() - self._dead))
+            await asyncio.gather(*(self._renew_lease(name) for name in self._nodes if name not in self._dead))
             await asyncio.sleep(self._lease_period)
 
     async def _renew_lease(self, name: str) -> None:

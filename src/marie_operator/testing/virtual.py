@@ -1,7 +1,10 @@
 """An event loop whose time is virtual: whoever waits has waited, and nothing outside of the process takes part."""
 
 import asyncio
+import contextvars
+import heapq
 import itertools
+from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar, cast
 
@@ -29,6 +32,10 @@ class _Task(asyncio.Task[T]):
     def __init__(self, coroutine: Coroutine[Any, Any, T], *, loop: "VirtualLoop", **options: Any) -> None:
         self._number = loop.next_number()
         super().__init__(coroutine, loop=loop, **options)
+        context: contextvars.Context | None = options.get("context")
+        process = _PROCESS.get() if context is None else context.get(_PROCESS)
+        if process is not None:
+            process.adopt(self)
 
     def __hash__(self) -> int:
         return self._number
@@ -36,6 +43,79 @@ class _Task(asyncio.Task[T]):
 
 def _task(loop: asyncio.AbstractEventLoop, coroutine: Any, **options: Any) -> asyncio.Task[Any]:
     return _Task(coroutine, loop=cast("VirtualLoop", loop), **options)
+
+
+class Process:
+    """A part of a simulation that can be stopped, continued and killed: tasks, and all that they start.
+
+    What tasks and timers belong to goes with their context; one that starts in an empty context belongs to nobody.
+    """
+
+    def __init__(self) -> None:
+        self._tasks: dict[asyncio.Task[Any], None] = {}
+        self._held: list[asyncio.Handle] | None = None
+        self._dead = False
+
+    @property
+    def dead(self) -> bool:
+        """Whether it was killed. What it does from then on, in cleaning up, must not be seen outside of it."""
+        return self._dead
+
+    @property
+    def tasks(self) -> list[asyncio.Task[Any]]:
+        """Its tasks that have not ended."""
+        return list(self._tasks)
+
+    def start(self, coroutine: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        """Run a coroutine as a part of it."""
+        context = contextvars.copy_context()
+        context.run(_PROCESS.set, self)
+        return asyncio.get_running_loop().create_task(coroutine, context=context)
+
+    def stop(self) -> None:
+        """Let nothing of it run, as SIGSTOP does; time goes on, and its timers lapse."""
+        if self._held is None:
+            self._held = []
+
+    def resume(self) -> None:
+        """Let it go on, with all that was due meanwhile."""
+        held, self._held = self._held or [], None
+        loop = cast("VirtualLoop", asyncio.get_running_loop())
+        loop.catch_up(held)
+
+    async def kill(self) -> None:
+        """End it at once, as SIGKILL does: every task is cancelled until none is left.
+
+        Raises:
+            RuntimeError: a task does not end.
+        """
+        self._dead = True
+        self.resume()
+        for _ in range(1000):
+            if not self._tasks:
+                return
+            for task in self.tasks:
+                task.cancel()
+            await asyncio.sleep(0)
+        raise RuntimeError(f"tasks that cannot be cancelled: {self.tasks}")
+
+    def adopt(self, task: asyncio.Task[Any]) -> None:
+        """Take in a task that was started in it."""
+        self._tasks[task] = None
+        task.add_done_callback(self._ended, context=contextvars.Context())
+
+    def holds(self, handle: asyncio.Handle) -> bool:
+        """Whether a turn must wait because it is stopped; it is taken then."""
+        if self._held is None:
+            return False
+        self._held.append(handle)
+        return True
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.pop(task, None)
+
+
+_PROCESS: contextvars.ContextVar[Process | None] = contextvars.ContextVar("process", default=None)
 
 
 class VirtualLoop(asyncio.BaseEventLoop):
@@ -48,12 +128,15 @@ class VirtualLoop(asyncio.BaseEventLoop):
         start: Where its clock begins, in seconds.
     """
 
+    _ready: deque[asyncio.Handle]
+    _scheduled: list[asyncio.TimerHandle]
+    _stopping: bool
+
     def __init__(self, start: float = 0.0) -> None:
         super().__init__()
         self._now = start
         # Two timers that differ by less are due together; far below what anybody sleeps, far above rounding.
         self._clock_resolution = 1e-6
-        self._selector = self
         self._numbers = itertools.count()
         self.set_task_factory(_task)
 
@@ -69,20 +152,33 @@ class VirtualLoop(asyncio.BaseEventLoop):
         """The virtual time, in seconds."""
         return self._now
 
-    def select(self, timeout: float | None) -> list[Any]:
-        """Let time pass until the next timer; asked by the loop instead of a selector of files.
+    def catch_up(self, handles: list[asyncio.Handle]) -> None:
+        """Run what was held back, in its order."""
+        self._ready.extend(handles)
+
+    def _run_once(self) -> None:
+        """Run what is due; when nothing is, let time pass until the next timer first.
 
         Raises:
             NothingLeft: there is none.
         """
-        if timeout is None:
-            raise NothingLeft("every task waits, and no timer is set")
-        if timeout > 0:
-            self._now += timeout
-        return []
-
-    def _process_events(self, event_list: list[Any]) -> None:
-        pass
+        ready, timers = self._ready, self._scheduled
+        while timers and timers[0].cancelled():
+            heapq.heappop(timers)
+        if not ready and not self._stopping:
+            if not timers:
+                raise NothingLeft("every task waits, and no timer is set")
+            self._now = max(self._now, timers[0].when())
+        end = self._now + self._clock_resolution
+        while timers and timers[0].when() < end:
+            ready.append(heapq.heappop(timers))
+        for _ in range(len(ready)):
+            handle = ready.popleft()
+            if handle.cancelled():
+                continue
+            process = handle._context.get(_PROCESS)  # type: ignore[attr-defined] # there is no other way to tell
+            if process is None or not process.holds(handle):
+                handle._run()
 
     def _write_to_self(self) -> None:
         pass

@@ -45,7 +45,7 @@ class Listings:
         self._on_change = on_change
         self._slots = asyncio.Semaphore(concurrency)
         self._listings: dict[ObjectKey, _Listing] = {}
-        self._unstarted: set[ObjectKey] = set()
+        self._unstarted: dict[ObjectKey, None] = {}
         self._wake = asyncio.Event()
 
     def want(self, job: ObjectKey, request: ListRequest | None) -> None:
@@ -62,7 +62,7 @@ class Listings:
             del self._listings[job]
         if request is not None:
             self._listings[job] = _Listing(request)
-            self._unstarted.add(job)
+            self._unstarted[job] = None
             self._wake.set()
 
     def outcome(self, job: ObjectKey) -> Page | ListingFailure | None:

@@ -80,7 +80,7 @@ class ApiServer:
         self.faults: list[Fault] = []
         self.audited: Callable[[Audited], None] = lambda _: None
         self._now = sources.now
-        self._watches: set[Watch] = set()
+        self._watches: dict[Watch, None] = {}
         self._documents = Documents(kinds)
         self._parts = Parts(self.storage, self.authorizer, sources.now)
 
@@ -198,14 +198,14 @@ class ApiServer:
             if refusal.code != 410:
                 raise
             return Answer(200, stream=told(refusal))
-        self._watches.add(watch)
+        self._watches[watch] = None
 
         async def lines() -> AsyncIterator[bytes]:
             try:
                 async for line in watch.events():
                     yield line
             finally:
-                self._watches.discard(watch)
+                self._watches.pop(watch, None)
 
         return Answer(200, stream=lines())
 

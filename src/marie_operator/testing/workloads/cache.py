@@ -34,8 +34,8 @@ class Cache:
         self.synced = asyncio.Event()
         self._objects: dict[str, Object] = {}
         self._places: dict[Key, str] = {}
-        self._namespaces: defaultdict[str, set[str]] = defaultdict(set)
-        self._owned: defaultdict[str, set[str]] = defaultdict(set)
+        self._namespaces: defaultdict[str, dict[str, None]] = defaultdict(dict)
+        self._owned: defaultdict[str, dict[str, None]] = defaultdict(dict)
         self._ended: set[str] = set()
         self._listeners: list[Listener] = []
 
@@ -78,9 +78,9 @@ class Cache:
             self._drop(old)
         self._objects[uid] = found
         self._places[key_of(found)] = uid
-        self._namespaces[key_of(found).namespace].add(uid)
+        self._namespaces[key_of(found).namespace][uid] = None
         for owner in owners_of(found):
-            self._owned[owner["uid"]].add(uid)
+            self._owned[owner["uid"]][uid] = None
         self._tell(found, old)
 
     def remove(self, found: Object, *, told: bool = True) -> None:
@@ -264,9 +264,9 @@ def difference(old: Object, new: Object) -> Object:
     return change
 
 
-def _discard(index: dict[str, set[str]], name: str, uid: str) -> None:
+def _discard(index: dict[str, dict[str, None]], name: str, uid: str) -> None:
     members = index.get(name)
     if members is not None:
-        members.discard(uid)
+        members.pop(uid, None)
         if not members:
             del index[name]

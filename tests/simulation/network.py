@@ -1,0 +1,135 @@
+"""What lies between the processes of a simulation: how long messages take, and what becomes of them."""
+
+import asyncio
+import contextvars
+import random
+from collections.abc import Coroutine
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from typing import Any
+
+SILENCE = 30.0
+"""Seconds after which a client gives a request up that nobody answers."""
+
+
+class Fate(Enum):
+    """What becomes of a request."""
+
+    ANSWERED = auto()
+    REFUSED = auto()
+    """Nobody listens; it was not sent."""
+    LOST = auto()
+    """It does not arrive, and the connection breaks."""
+    UNANSWERED = auto()
+    """It is carried out, and the connection breaks before the reply."""
+    SILENT = auto()
+    """It is carried out or not, and nothing comes."""
+    FAILED = auto()
+    """Somebody answers with an error, and it is not carried out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Weather:
+    """How bad it is: each a probability for one message, unless another unit is named.
+
+    Attributes:
+        fates: Of requests; what is missing to 1 is answered.
+        slow: That a message takes up to ``slowest``.
+        slowest: Seconds.
+        cut: That a stream breaks off, after up to ``longest`` seconds.
+        mute: That a stream falls silent, likewise, and nobody is told.
+        lag: That a stream's events are late, each by up to ``latest`` seconds.
+        longest: Seconds.
+        latest: Seconds.
+    """
+
+    fates: dict[Fate, float] = field(default_factory=dict)
+    slow: float = 0.0
+    slowest: float = 0.0
+    cut: float = 0.0
+    mute: float = 0.0
+    lag: float = 0.0
+    longest: float = 60.0
+    latest: float = 0.0
+
+
+CALM = Weather()
+
+
+@dataclass(slots=True)
+class Stream:
+    """How one stream behaves.
+
+    Attributes:
+        lag: Seconds that an event may be late.
+        cut: When it breaks off.
+        mute: When it falls silent.
+    """
+
+    lag: float
+    cut: float | None
+    mute: float | None
+
+
+class Network:
+    """Carries messages.
+
+    Args:
+        source: Decides.
+        usual: Seconds that a message takes, at least and at most; without one, none.
+
+    Attributes:
+        weather: May be changed.
+        down: Names of servers that nobody reaches.
+    """
+
+    def __init__(self, source: random.Random, usual: tuple[float, float] | None = None) -> None:
+        self.source = source
+        self.weather = CALM
+        self.down: set[str] = set()
+        self._usual = usual
+        # What is under way belongs to no process: it arrives although its sender has been killed.
+        self._context = contextvars.copy_context()
+        self._under_way: set[asyncio.Task[None]] = set()
+
+    @property
+    def instant(self) -> bool:
+        """Whether messages take no time and nothing can become of them."""
+        return self._usual is None and self.weather is CALM
+
+    def fate(self, server: str) -> Fate:
+        """What becomes of the next request to a server."""
+        if server in self.down:
+            return Fate.REFUSED
+        if not self.weather.fates:
+            return Fate.ANSWERED
+        drawn = self.source.random()
+        for fate, probability in self.weather.fates.items():
+            drawn -= probability
+            if drawn < 0:
+                return fate
+        return Fate.ANSWERED
+
+    def delay(self) -> float:
+        """Seconds that the next message takes."""
+        if self.weather.slow and self.source.random() < self.weather.slow:
+            return self.source.uniform(0, self.weather.slowest)
+        return self.source.uniform(*self._usual) if self._usual else 0.0
+
+    def stream(self) -> Stream:
+        """How the next stream behaves."""
+        weather, now = self.weather, asyncio.get_running_loop().time()
+        if weather is CALM:
+            return Stream(0.0, None, None)
+
+        def moment(probability: float) -> float | None:
+            return now + self.source.uniform(0, weather.longest) if self.source.random() < probability else None
+
+        lag = self.source.uniform(0, weather.latest) if self.source.random() < weather.lag else 0.0
+        return Stream(lag, moment(weather.cut), moment(weather.mute))
+
+    def send(self, delivery: Coroutine[Any, Any, None]) -> None:
+        """Have something delivered, whatever becomes of who sent it."""
+        task = asyncio.get_running_loop().create_task(delivery, context=self._context)
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)

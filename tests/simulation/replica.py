@@ -1,0 +1,157 @@
+"""One replica of the operator as a process: it starts, is stopped, continued, killed, and starts again."""
+
+import asyncio
+import random
+from collections.abc import Callable
+from typing import Protocol
+
+from prometheus_client import CollectorRegistry
+
+from marie_operator.cli.assembly import Operator
+from marie_operator.runtime import Client, Clock, Elector, LeadershipLost, Metrics
+from marie_operator.testing.apiserver.embedded import EmbeddedApiServer
+from marie_operator.testing.gateway import SimulatedGateways
+from marie_operator.testing.virtual import Process
+from tests.simulation.network import Network
+from tests.simulation.trace import Trace
+from tests.simulation.wires import ApiWire, BucketWire, GatewayWire
+
+NAMESPACE, LEASE = "marie-system", "marie-operator"
+
+
+class Surroundings(Protocol):
+    """What a replica runs in."""
+
+    server: EmbeddedApiServer
+    gateways: SimulatedGateways
+    network: Network
+    trace: Trace
+    clock: Clock
+    source: random.Random
+    keys: list[str]
+
+
+class Watchdog:
+    """Kills a process that is not heard from in time, whether or not it runs.
+
+    Args:
+        kill: Ends the process.
+    """
+
+    def __init__(self, kill: Callable[[], None]) -> None:
+        self._kill = kill
+        self._timer: asyncio.TimerHandle | None = None
+
+    def arm(self, seconds: float) -> None:
+        """Kill in so many seconds, and no longer when it was told before."""
+        self.disarm()
+        self._timer = asyncio.get_running_loop().call_later(max(seconds, 0.001), self._kill)
+
+    def disarm(self) -> None:
+        """Let the process be."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+
+class Replica:
+    """A replica.
+
+    Args:
+        around: What it runs in.
+        name: Of the replica; each of its lives has a name of its own.
+        elected: Whether it competes for the lease; else it leads as soon as it runs.
+
+    Attributes:
+        life: How often it was started.
+        ended: Called with how a life ended by itself; None for a clean stop.
+        operator: The present life's.
+    """
+
+    def __init__(self, around: Surroundings, name: str, *, elected: bool = True) -> None:
+        self._around = around
+        self._name = name
+        self._elected = elected
+        self.life = 0
+        self.ended: Callable[[Replica, BaseException | None], None] = _unexpected
+        self.process = Process()
+        self.operator: Operator | None = None
+        self._stop = asyncio.Event()
+        self._main: asyncio.Task[None] | None = None
+
+    @property
+    def identity(self) -> str:
+        """The present life's name."""
+        return f"{self._name}.{self.life}"
+
+    @property
+    def running(self) -> bool:
+        """Whether it lives."""
+        return self._main is not None and not self._main.done()
+
+    def start(self) -> None:
+        """Begin a new life, which knows nothing of the ones before."""
+        self.life += 1
+        self.process, self._stop = Process(), asyncio.Event()
+        self._around.trace.note(self.identity, "starts")
+        self._main = self.process.start(self._run())
+        self._main.add_done_callback(self._done)
+
+    async def stop(self) -> None:
+        """End cleanly, as SIGTERM asks for."""
+        self._stop.set()
+        if self._main is not None:
+            await asyncio.wait([self._main])
+
+    async def crash(self) -> None:
+        """End at once, as SIGKILL does; what it has sent is on its way."""
+        self._around.trace.note(self.identity, "is killed")
+        await self.process.kill()
+
+    async def _run(self) -> None:
+        around, process, name = self._around, self.process, self.identity
+        metrics, jitter = Metrics(CollectorRegistry()), around.source.random
+
+        def client() -> Client:
+            token = around.server.token("operator")
+            wire = ApiWire(around.server.server, token, around.network, process, name, around.trace)
+            return Client(wire, clock=around.clock, jitter=jitter)
+
+        elector = None
+        if self._elected:
+            elector = Elector(
+                client(),
+                namespace=NAMESPACE,
+                name=LEASE,
+                identity=name,
+                clock=around.clock,
+                metrics=metrics,
+                jitter=jitter,
+                watchdog=Watchdog(lambda: self._around.network.send(self.crash())),
+            )
+        self.operator = Operator(
+            client(),
+            elector=elector,
+            transport=GatewayWire(around.gateways, around.network, process, name, around.trace),
+            lister=BucketWire(around.keys, around.network, process, name, around.trace),
+            gateway_url=lambda key, _: f"{key.namespace}/{key.name}",
+            namespaces=(),
+            concurrency=4,
+            instance=name,
+            clock=around.clock,
+            metrics=metrics,
+            entropy=around.source.randbytes,
+            jitter=jitter,
+        )
+        await self.operator.manager().run(self._stop)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        if task.cancelled():
+            return
+        error = task.exception()
+        self._around.trace.note(self.identity, f"ended: {error}" if error is not None else "ended")
+        self.ended(self, error)
+
+
+def _unexpected(replica: Replica, error: BaseException | None) -> None:
+    if error is not None and not isinstance(error, LeadershipLost):
+        raise RuntimeError(f"{replica.identity} ended") from error

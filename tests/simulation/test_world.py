@@ -1,0 +1,100 @@
+"""The simulated world by itself: the same seed is the same run, and processes die, stand still and start again."""
+
+import asyncio
+import os
+import random
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from marie_operator.testing import manifests, virtual
+from tests.simulation.network import Fate, Weather
+from tests.simulation.world import World, installed
+
+pytestmark = pytest.mark.embedded
+
+ROUGH = Weather(
+    fates={Fate.REFUSED: 0.02, Fate.LOST: 0.02, Fate.UNANSWERED: 0.02, Fate.SILENT: 0.005, Fate.FAILED: 0.02},
+    slow=0.05,
+    slowest=2.0,
+    cut=0.3,
+    mute=0.02,
+    lag=0.2,
+    latest=1.0,
+)
+TEMPLATE = {"spec": {"containers": [{"name": "marie", "image": "marieai/marie:4.0.0"}]}}
+
+
+def objects() -> list[dict[str, Any]]:
+    group = {"groupName": "extract", "executorType": "extract", "template": TEMPLATE}
+    uri = {"uri": "s3://bucket/documents/"}
+    return [
+        {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {"name": "c-api-key"},
+            "stringData": {"apiKey": "mas_none"},
+        },
+        {
+            "apiVersion": "marie.ai/v1alpha1",
+            "kind": "MarieCluster",
+            "metadata": {"name": "c"},
+            "spec": {"serverSpec": {"template": TEMPLATE}, "executorGroupSpecs": [group]},
+        },
+        {
+            "apiVersion": "marie.ai/v1alpha1",
+            "kind": "MarieJob",
+            "metadata": {"name": "j"},
+            "spec": {"clusterRef": "c", "jobType": "extract", "input": uri},
+        },
+    ]
+
+
+def story(seed: int) -> str:
+    """The digest of a run in bad weather, with a crash, a pause and a clean stop."""
+    origin = installed()
+    keys = [f"documents/{number}.pdf" for number in range(5)]
+
+    async def main() -> str:
+        source = random.Random(seed)
+        async with World(origin, source, usual=(0.0005, 0.005), replicas=2, elected=True, keys=keys) as world:
+            await manifests.apply(world.api, objects())
+            world.network.weather = ROUGH
+            first, second = world.replicas
+            first.start()
+            second.start()
+            await asyncio.sleep(20)
+            await first.crash()
+            assert not first.process.tasks
+            await asyncio.sleep(15)
+            first.start()
+            second.process.stop()
+            await asyncio.sleep(30)
+            second.process.resume()
+            await asyncio.sleep(30)
+            return world.trace.digest
+
+    return virtual.run(main)
+
+
+def test_a_seed_is_one_run() -> None:
+    assert story(1) == story(1)
+    assert story(1) != story(2)
+
+
+@pytest.mark.timeout(300)
+def test_a_seed_is_one_run_in_every_process() -> None:
+    program = "from tests.simulation.test_world import story; print(story(3))"
+    digests = {
+        subprocess.run(
+            [sys.executable, "-c", program],
+            env=os.environ | {"PYTHONHASHSEED": seed},
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout.splitlines()[-1]
+        for seed in ("1", "2")
+    }
+    assert len(digests) == 1

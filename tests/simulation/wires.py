@@ -1,0 +1,296 @@
+"""The operator's ways to the servers of a simulation."""
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncGenerator, AsyncIterator
+from urllib.parse import urlencode
+
+from marie_operator.controllers.mariejob.store import ListingError, ListRequest, Page
+from marie_operator.marie import transport as marie
+from marie_operator.runtime import NotLeader, Unreachable
+from marie_operator.runtime import transport as api
+from marie_operator.testing.apiserver.answers import Answer
+from marie_operator.testing.apiserver.direct import call_of
+from marie_operator.testing.apiserver.faults import refuse
+from marie_operator.testing.apiserver.requests import Call
+from marie_operator.testing.apiserver.server import ApiServer
+from marie_operator.testing.gateway import Reply, SimulatedGateways
+from marie_operator.testing.gateway import Request as Asked
+from marie_operator.testing.virtual import Process
+from tests.simulation.network import SILENCE, Fate, Network, Stream
+from tests.simulation.trace import Trace
+
+API_ERRORS = ((429, 1), (429, None), (500, None), (503, None), (504, None))
+"""Codes and ``Retry-After`` of an API server that does not carry out a request."""
+PAGE_SIZE = 3
+"""Keys on a page of an object store."""
+
+
+class ApiWire:
+    """Carries a process's requests to the API server.
+
+    Args:
+        server: The API server.
+        token: Who asks.
+        network: On the way.
+        process: Who sends; nothing leaves it once it is dead.
+        name: Of the process, for the trace.
+        trace: What happened.
+    """
+
+    url = "sim://apiserver"
+
+    def __init__(
+        self, server: ApiServer, token: str, network: Network, process: Process, name: str, trace: Trace
+    ) -> None:
+        self._server = server
+        self._token = token
+        self._network = network
+        self._process = process
+        self._name = name
+        self._trace = trace
+
+    async def exchange(self, request: api.Request) -> api.Reply:
+        """Send a request and read the whole answer."""
+        fate = self._leave(request)
+        if fate is None:
+            return _reply(await self._served(request, Fate.ANSWERED))
+        reply: asyncio.Future[api.Reply] = asyncio.get_running_loop().create_future()
+        self._network.send(self._deliver(request, fate, reply))
+        return await reply
+
+    @contextlib.asynccontextmanager
+    async def stream(self, request: api.Request, *, silence: float) -> AsyncIterator[api.Stream]:
+        """Send a request and read the answer as it comes."""
+        fate = self._leave(request)
+        if fate is not None:
+            await asyncio.sleep(self._network.delay())
+        if fate in {Fate.LOST, Fate.UNANSWERED}:
+            raise _broken(request)
+        if fate is Fate.SILENT:
+            await asyncio.sleep(silence)
+            raise _broken(request)
+        answer = await self._served(request, fate or Fate.ANSWERED)
+        chunks = self._chunks(request, answer, silence)
+        try:
+            yield api.Stream(answer.code, chunks, _retry_after(answer))
+        finally:
+            await chunks.aclose()
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+    def _leave(self, request: api.Request) -> Fate | None:
+        """What becomes of a request that is about to leave; None where nothing can."""
+        if self._process.dead:
+            raise Unreachable(f"{request}: the process is dead", maybe_sent=False)
+        if request.check is not None:
+            request.check()
+        if self._network.instant:
+            return None
+        fate = self._network.fate("apiserver")
+        if fate is Fate.REFUSED:
+            self._trace.note(self._name, f"{request}: connection refused")
+            raise Unreachable(f"{request}: connection refused", maybe_sent=False)
+        return fate
+
+    async def _deliver(self, request: api.Request, fate: Fate, reply: "asyncio.Future[api.Reply]") -> None:
+        await asyncio.sleep(self._network.delay())
+        if fate is Fate.LOST:
+            self._trace.note(self._name, f"{request}: lost")
+        if fate is Fate.LOST or (fate is Fate.SILENT and self._network.source.random() < 0.5):
+            answer = None
+        else:
+            answer = await self._served(request, fate)
+        await asyncio.sleep(SILENCE if fate is Fate.SILENT else self._network.delay())
+        if reply.done():
+            return
+        if answer is None or fate in {Fate.UNANSWERED, Fate.SILENT}:
+            reply.set_exception(_broken(request))
+        else:
+            reply.set_result(_reply(answer))
+
+    async def _served(self, request: api.Request, fate: Fate) -> Answer:
+        call = self._call(request)
+        if fate is Fate.FAILED:
+            code, after = self._network.source.choice(API_ERRORS)
+            answer = await refuse(code, retry_after=after)(call, self._server.handle)
+        else:
+            answer = await self._server.handle(call)
+        self._trace.note(self._name, f"{request} -> {answer.code} {fate.name}", call.body, answer.body)
+        return answer
+
+    def _call(self, request: api.Request) -> Call:
+        target = f"{request.path}?{urlencode(request.query)}"
+        return call_of(request.method, target, request.body, content_type=request.content_type, token=self._token)
+
+    async def _chunks(self, request: api.Request, answer: Answer, silence: float) -> AsyncGenerator[bytes, None]:
+        if answer.stream is None:
+            yield answer.body
+            return
+        line = self._network.stream()
+        limit = min((each for each in (line.cut, line.mute) if each is not None), default=None)
+        try:
+            async with asyncio.timeout_at(limit):
+                async for chunk in answer.stream:
+                    await self._late(line)
+                    self._trace.note(self._name, f"{request} ...", chunk)
+                    yield chunk
+        except TimeoutError:
+            if limit == line.mute:
+                await asyncio.sleep(silence)
+            self._trace.note(self._name, f"{request}: the stream broke")
+            raise _broken(request) from None
+        if "apiserver" in self._network.down:
+            raise _broken(request)
+
+    async def _late(self, line: Stream) -> None:
+        """Let an event be on its way."""
+        if line.lag:
+            await asyncio.sleep(self._network.source.uniform(0, line.lag))
+        elif delay := self._network.delay():
+            await asyncio.sleep(delay)
+
+
+class GatewayWire:
+    """Carries a process's requests to gateways, whose addresses are ``namespace/name``.
+
+    Args:
+        gateways: The gateways.
+        network: On the way.
+        process: Who sends; nothing leaves it once it is dead.
+        name: Of the process, for the trace.
+        trace: What happened.
+    """
+
+    def __init__(
+        self, gateways: SimulatedGateways, network: Network, process: Process, name: str, trace: Trace
+    ) -> None:
+        self._gateways = gateways
+        self._network = network
+        self._process = process
+        self._name = name
+        self._trace = trace
+
+    @contextlib.asynccontextmanager
+    async def exchange(self, request: marie.Request) -> AsyncIterator[marie.Response]:
+        """Send a request; leaving the block ends it."""
+        if self._process.dead:
+            raise marie.Unanswered(f"{request.base}: the process is dead", maybe_sent=False)
+        self._check(request)
+        if self._network.instant:
+            reply = await self._served(request, Fate.ANSWERED)
+        else:
+            carried: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+            self._network.send(self._deliver(request, self._network.fate(request.base), carried))
+            reply = await carried
+        yield marie.Response(reply.status, _once(reply.body))
+
+    def _check(self, request: marie.Request) -> None:
+        if request.check is None:
+            return
+        try:
+            request.check()
+        except NotLeader as error:
+            raise marie.Unanswered(f"{request.base} was not asked: {error}", maybe_sent=False) from error
+
+    async def _deliver(self, request: marie.Request, fate: Fate, reply: "asyncio.Future[Reply]") -> None:
+        await asyncio.sleep(self._network.delay())
+        try:
+            answer = await self._served(request, fate)
+        except marie.Unanswered as error:
+            if not reply.done():
+                reply.set_exception(error)
+            return
+        await asyncio.sleep(request.timeout if fate is Fate.SILENT else self._network.delay())
+        if reply.done():
+            return
+        if fate in {Fate.UNANSWERED, Fate.SILENT}:
+            reply.set_exception(marie.Unanswered(f"{request.base} broke off", maybe_sent=True))
+        else:
+            reply.set_result(answer)
+
+    async def _served(self, request: marie.Request, fate: Fate) -> Reply:
+        """What the gateway makes of a request.
+
+        Raises:
+            Unanswered: it does not get there.
+        """
+        namespace, _, name = request.base.partition("/")
+        gateway = self._gateways.cluster(namespace, name)
+        if not gateway.serving or fate is Fate.REFUSED:
+            raise marie.Unanswered(f"{request.base} cannot be reached", maybe_sent=False)
+        if fate is Fate.LOST:
+            raise marie.Unanswered(f"{request.base} broke off", maybe_sent=True)
+        asked = _asked(request)
+        if fate is Fate.FAILED:
+            if self._network.source.random() < 0.5:
+                await gateway.respond(asked)
+            self._trace.note(self._name, f"{request.method} {request.base}{request.path} -> 500")
+            return Reply(500, b"Internal Server Error")
+        reply = await gateway.respond(asked)
+        assert reply is not None
+        told = f"{request.method} {request.base}{request.path} {asked.ref_id} -> {reply.status} {fate.name}"
+        self._trace.note(self._name, told, reply.body)
+        return reply
+
+
+class BucketWire:
+    """Lists a bucket's keys for a process.
+
+    Args:
+        keys: What is in the bucket; any bucket.
+        network: On the way.
+        process: Who asks.
+        name: Of the process, for the trace.
+        trace: What happened.
+    """
+
+    def __init__(self, keys: list[str], network: Network, process: Process, name: str, trace: Trace) -> None:
+        self._keys = sorted(keys)
+        self._network = network
+        self._process = process
+        self._name = name
+        self._trace = trace
+
+    async def page(self, request: ListRequest) -> Page:
+        """Read one page."""
+        if self._process.dead:
+            raise ListingError("the process is dead", answered=False)
+        fate = Fate.ANSWERED if self._network.instant else self._network.fate("bucket")
+        if delay := self._network.delay():
+            await asyncio.sleep(delay)
+        if fate is Fate.SILENT:
+            await asyncio.sleep(SILENCE)
+        self._trace.note(self._name, f"LIST {request.source.uri} after {request.after!r} {fate.name}")
+        if fate is not Fate.ANSWERED:
+            raise ListingError(f"{request.source.uri} cannot be listed: {fate.name}.", answered=fate is Fate.FAILED)
+        ahead = [key for key in self._keys if key > request.after and key.startswith(request.source.prefix)]
+        keys = tuple(ahead[:PAGE_SIZE])
+        return Page(request, keys, keys[-1] if keys else request.after, last=len(ahead) <= PAGE_SIZE)
+
+
+def _asked(request: marie.Request) -> Asked:
+    body = b"" if request.body is None else json.dumps(request.body).encode()
+    path, _, query = request.path.partition("?")
+    pairs = dict(pair.split("=", 1) for pair in query.split("&") if pair)
+    return Asked(request.method, path, pairs, f"Bearer {request.key}" if request.key else "", body)
+
+
+def _reply(answer: Answer) -> api.Reply:
+    warnings = tuple(value for name, value in answer.headers if name == "Warning")
+    return api.Reply(answer.code, answer.body, _retry_after(answer), warnings)
+
+
+def _retry_after(answer: Answer) -> float | None:
+    value = dict(answer.headers).get("Retry-After", "")
+    return float(value) if value.isdigit() else None
+
+
+def _broken(request: api.Request) -> Unreachable:
+    return Unreachable(f"{request}: the connection broke", maybe_sent=True)
+
+
+async def _once(body: bytes) -> AsyncIterator[bytes]:
+    yield body

@@ -1,0 +1,145 @@
+"""The operator and everything around it, in one process and in virtual time.
+
+The API server is the embedded one, with what a controller manager, a scheduler and a kubelet do; gateways are
+simulated, and so is the object store. Replicas of the operator reach all of them over a network that may do its worst.
+"""
+
+import asyncio
+import random
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from marie_operator.builders import association
+from marie_operator.runtime import Clock
+from marie_operator.testing import manifests, virtual
+from marie_operator.testing.apiserver.authorization import User
+from marie_operator.testing.apiserver.embedded import EmbeddedApiServer
+from marie_operator.testing.gateway import OutcomePolicy, Outcomes, SimulatedGateways
+from marie_operator.testing.kubelet import LEASE_PERIOD, Behaviour, FakeKubelet, NodeSpec
+from marie_operator.testing.pods import MariePods
+from marie_operator.testing.workloads import Workloads
+from tests.simulation.network import Network
+from tests.simulation.replica import NAMESPACE, Replica
+from tests.simulation.trace import Trace
+
+CONFIG = Path(__file__).parents[2] / "config"
+BEGINNING = datetime(2026, 1, 1, tzinfo=UTC)
+OPERATOR = User.service_account(NAMESPACE, "marie-operator")
+
+
+class VirtualClock:
+    """The loop's time, from a fixed beginning."""
+
+    def monotonic(self) -> float:
+        """Seconds since the beginning."""
+        return asyncio.get_running_loop().time()
+
+    def now(self) -> datetime:
+        """The time of day."""
+        return BEGINNING + timedelta(seconds=self.monotonic())
+
+
+class World:
+    """Everything, while it is entered.
+
+    Args:
+        origin: An API server with whose objects its own begins; see ``installed``.
+        source: Decides all that is left to chance.
+        usual: Seconds that a message of the operator's takes, at least and at most; without, none.
+        replicas: Of the operator.
+        elected: Whether they compete for a lease; else one leads as soon as it runs.
+        nodes: That pods are placed on.
+        behaviours: Of pods.
+        lease_period: Seconds between the renewals of a node's lease.
+        outcome: What becomes of documents.
+        keys: What is in every bucket.
+        trace: What happened.
+
+    Attributes:
+        server: The API server.
+        api: A client of it that may everything.
+        gateways: Marie.
+        kubelet: Runs the pods.
+        network: Between the operator and the servers.
+        replicas: Of the operator; they run once they are started.
+    """
+
+    def __init__(
+        self,
+        origin: EmbeddedApiServer,
+        source: random.Random,
+        *,
+        usual: tuple[float, float] | None = None,
+        replicas: int = 1,
+        elected: bool = False,
+        nodes: Sequence[NodeSpec] = (NodeSpec("node-1"),),
+        behaviours: Sequence[Behaviour] = (),
+        lease_period: float = LEASE_PERIOD,
+        outcome: OutcomePolicy = Outcomes(),  # noqa: B008 - frozen
+        keys: Sequence[str] = (),
+        trace: Trace | None = None,
+    ) -> None:
+        self.source = source
+        self.clock: Clock = VirtualClock()
+        self.trace = trace or Trace()
+        self.keys = list(keys)
+        self.network = Network(source, usual)
+        self.server = EmbeddedApiServer(
+            seed=source.getrandbits(64), now=self.clock.now, users={"operator": OPERATOR}, like=origin
+        )
+        self.api = self.server.direct()
+        self.gateways = SimulatedGateways(outcome=outcome)
+        pods = MariePods(
+            self.gateways,
+            cluster_label=association.CLUSTER_LABEL,
+            role_label=association.NODE_TYPE_LABEL,
+            executors=lambda _: ["extract_executor"],
+            api_key="mas_none",
+            api=self.api,
+        )
+        self.kubelet = FakeKubelet(
+            self.api,
+            nodes=nodes,
+            behaviours=behaviours,
+            on_ready=pods.ready,
+            on_gone=pods.gone,
+            lease_period=lease_period,
+            now=self.clock.now,
+        )
+        self.replicas = [Replica(self, f"operator-{each + 1}", elected=elected) for each in range(replicas)]
+        self._stack = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(self.api)
+            await stack.enter_async_context(Workloads(self.api, now=self.clock.now))
+            await stack.enter_async_context(self.kubelet)
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        for replica in self.replicas:
+            if replica.running:
+                await replica.stop()
+        await self._stack.aclose()
+
+
+@cache
+def installed() -> EmbeddedApiServer:
+    """An API server on which the operator is installed; to be asked for outside of a loop."""
+
+    async def install() -> EmbeddedApiServer:
+        server = EmbeddedApiServer(seed=1, now=VirtualClock().now)
+        async with server.direct() as api:
+            objects = manifests.read(CONFIG / "default/namespace.yaml", CONFIG / "crd", CONFIG / "rbac")
+            await manifests.apply(api, objects)
+        return server
+
+    return virtual.run(install)
