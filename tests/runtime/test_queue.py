@@ -1,4 +1,5 @@
 import asyncio
+import sys
 
 import looptime
 import pytest
@@ -80,22 +81,101 @@ async def test_live_work_passes_what_nothing_has_happened_to() -> None:
 
 
 @pytest.mark.looptime
-@pytest.mark.semantics("Q-32")
+@pytest.mark.semantics("Q-32", "W-04")
 async def test_and_still_nothing_starves() -> None:
-    """A key of low priority is passed for a bounded time by a stream of live ones that never ends."""
+    """More live work than the worker can do passes what is older by thirty seconds at most, and no more."""
     work, loop = queue(), asyncio.get_running_loop()
-    work.add(A, priority=LOW_PRIORITY)
-    began, number = loop.time(), 0
-    while True:
-        number += 1
-        work.add(ObjectKey("live", str(number)))
-        work.add(ObjectKey("live", str(number + 1)))
+    low, limit = [A, B, C], (NORMAL_PRIORITY - LOW_PRIORITY) * SECONDS_PER_PRIORITY
+    for key in low:
+        work.add(key, priority=LOW_PRIORITY)
+    began, added = loop.time(), dict[ObjectKey, float]()
+    order: list[ObjectKey] = []
+    while len(order) < len(low):
+        for _ in range(2):
+            live = ObjectKey("live", str(len(added)))
+            added[live] = loop.time() - began
+            work.add(live)
         key = await taken(work)
         work.done(key)
-        if key == A:
-            break
+        if key in low:
+            order.append(key)
+        else:
+            assert added[key] <= limit
         await asyncio.sleep(1)
-    assert loop.time() - began <= (NORMAL_PRIORITY - LOW_PRIORITY) * SECONDS_PER_PRIORITY + 2
+    assert order == low
+    # Passed they were, by all that came in that time.
+    assert len([key for key, moment in added.items() if moment < limit]) <= loop.time() - began
+
+
+@pytest.mark.looptime
+@pytest.mark.semantics("Q-08")
+async def test_what_was_worked_on_is_not_held_by_anything() -> None:
+    work = queue()
+    keys = [ObjectKey("n", f"key-{number}") for number in range(500)]
+    held = [sys.getrefcount(key) for key in keys]
+    for round_ in range(20):
+        for number, key in enumerate(keys):
+            work.add(key, after=(number * 7 + round_) % 50)
+            work.add(key, priority=LOW_PRIORITY if number % 2 else NORMAL_PRIORITY, after=(number + round_) % 9)
+    for key in keys:
+        work.add_rate_limited(key)
+        work.forget(key)
+    await asyncio.sleep(60)
+    while len(work):
+        work.done(await taken(work))
+    del key
+    assert [sys.getrefcount(key) for key in keys] == held
+
+
+def sample(registry: CollectorRegistry, name: str, **labels: str) -> float | None:
+    return registry.get_sample_value(name, {"name": "test", "controller": "test", **labels})
+
+
+@pytest.mark.looptime
+@pytest.mark.semantics("Q-09", "Q-26", "Q-28")
+async def test_what_is_measured() -> None:
+    registry = CollectorRegistry()
+    work = WorkQueue("test", clock=LoopClock(), metrics=Metrics(registry))
+
+    def depth(priority: int) -> float | None:
+        return sample(registry, "workqueue_depth", priority=str(priority))
+
+    assert (depth(NORMAL_PRIORITY), sample(registry, "workqueue_adds_total")) == (0, 0)
+    work.add(A, priority=LOW_PRIORITY)
+    work.add(A, priority=LOW_PRIORITY)
+    assert (depth(LOW_PRIORITY), sample(registry, "workqueue_adds_total")) == (1, 1)
+    # More urgent now: it moves, and is no second add.
+    work.add(A)
+    assert (depth(LOW_PRIORITY), depth(NORMAL_PRIORITY)) == (0, 1)
+    assert sample(registry, "workqueue_adds_total") == 1
+    # One with a delay is a retry at once, and an add and a part of the depth when it is ready.
+    work.add(B, after=30)
+    assert sample(registry, "workqueue_retries_total") == 1
+    assert (depth(NORMAL_PRIORITY), sample(registry, "workqueue_adds_total")) == (1, 1)
+    await asyncio.sleep(40)
+    assert (depth(NORMAL_PRIORITY), sample(registry, "workqueue_adds_total")) == (2, 2)
+    assert await taken(work) == A
+    assert depth(NORMAL_PRIORITY) == 1
+    assert sample(registry, "workqueue_queue_duration_seconds_sum") == pytest.approx(40, abs=0.1)
+    await asyncio.sleep(5)
+    assert await taken(work) == B
+    # B has waited since it was ready, not since it was added.
+    assert sample(registry, "workqueue_queue_duration_seconds_sum") == pytest.approx(40 + 15, abs=0.1)
+    await asyncio.sleep(2)
+    work.measure()
+    assert sample(registry, "workqueue_unfinished_work_seconds") == pytest.approx(7 + 2, abs=0.1)
+    assert sample(registry, "workqueue_longest_running_processor_seconds") == pytest.approx(7, abs=0.1)
+    work.done(A)
+    work.done(B)
+    work.measure()
+    assert sample(registry, "workqueue_work_duration_seconds_sum") == pytest.approx(7 + 2, abs=0.1)
+    assert sample(registry, "workqueue_work_duration_seconds_count") == 2
+    assert sample(registry, "workqueue_longest_running_processor_seconds") == 0
+    assert (depth(NORMAL_PRIORITY), depth(LOW_PRIORITY)) == (0, 0)
+    # A back-off is a retry too.
+    work.add_rate_limited(A)
+    assert sample(registry, "workqueue_retries_total") == 2
+    work.shut_down()
 
 
 @pytest.mark.looptime

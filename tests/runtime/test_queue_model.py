@@ -169,27 +169,47 @@ class QueueMachine(RuleBasedStateMachine):
         assert len(self.work._ready) + len(self.work._waiting) <= 2 * (64 + 2 * len(self.wanted))
 
     def teardown(self) -> None:
+        try:
+            self.run(self.ended())
+        finally:
+            self.run(self.left())
+            self.loop.close()
+
+    async def left(self) -> None:
+        self.work.shut_down()
+        for worker in self.workers:
+            worker.cancel()
+        await asyncio.gather(*self.workers, return_exceptions=True)
+
+    async def ended(self) -> None:
         """Whatever was wanted is handed out, once, and then there is nothing left."""
-
-        async def act() -> None:
-            for _ in range(20):
-                while self.busy:
-                    self.work.done(self.busy.pop())
-                if not self.workers:
-                    self.workers.append(asyncio.create_task(self.worker()))
-                await asyncio.sleep(MAX_BACKOFF)
-                self.nobody_waits_while_there_is_work()
-            assert self.wanted == {}, "lost"
-            assert len(self.work) == 0
-            self.work.shut_down()
-            await asyncio.gather(*self.workers, return_exceptions=True)
-
-        self.run(act())
-        self.loop.close()
+        for _ in range(20):
+            while self.busy:
+                self.work.done(self.busy.pop())
+            if not self.workers:
+                self.workers.append(asyncio.create_task(self.worker()))
+            await asyncio.sleep(MAX_BACKOFF)
+            self.nobody_waits_while_there_is_work()
+        assert self.wanted == {}, "lost"
+        assert len(self.work) == 0
 
 
 @pytest.mark.semantics(
-    "Q-01", "Q-02", "Q-05", "Q-06", "Q-07", "Q-20", "Q-21", "Q-22", "Q-23", "Q-24", "Q-25", "Q-26", "W-05", "W-07"
+    "Q-01",
+    "Q-02",
+    "Q-05",
+    "Q-06",
+    "Q-07",
+    "Q-08",
+    "Q-20",
+    "Q-21",
+    "Q-22",
+    "Q-23",
+    "Q-24",
+    "Q-25",
+    "Q-26",
+    "W-05",
+    "W-07",
 )
 def test_any_order_of_adds_delays_retries_workers_and_time() -> None:
     run_state_machine_as_test(QueueMachine, settings=settings(max_examples=60, stateful_step_count=40, deadline=None))

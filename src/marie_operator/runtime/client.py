@@ -258,13 +258,17 @@ class Client:
     ) -> Object:
         """Server-side apply: create the object, or make the fields it names so and drop those named before.
 
+        What the API server gave can be applied as it is: who owns which field is not sent back to it (K-23).
+
         Raises:
             ApplyConflict: another manager owns a field, and ``force`` is not set.
         """
         key = ObjectKey.of(obj)
         query = _query(fieldManager=field_manager, force="true" if force else "", fieldValidation="Strict")
         path = resource.path(key.namespace, key.name, subresource)
-        return await self._write("PATCH", path, body=obj, query=query, content_type=PatchKind.APPLY, repeatable=True)
+        metadata = {name: value for name, value in obj["metadata"].items() if name != "managedFields"}
+        body = {**obj, "metadata": metadata}
+        return await self._write("PATCH", path, body=body, query=query, content_type=PatchKind.APPLY, repeatable=True)
 
     async def patch(
         self,
