@@ -9,7 +9,8 @@ from typing import Any
 import yaml
 
 from marie_operator.api.mariecluster import MarieCluster
-from marie_operator.builders import chain, drift
+from marie_operator.builders import chain
+from marie_operator.runtime import drift
 
 REPEATS = 5
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from marie_operator.api.mariecluster import MarieCluster
 from marie_operator.api.validation import problems
 from marie_operator.builders import association, chain
+from marie_operator.runtime.children import controller_uid
 from marie_operator.runtime.resource import DEPLOYMENTS, SERVICES, Object, Resource
 from tests.builders.clusters import cluster, container, group, template
 from tests.builders.specs import clusters, names, templates
@@ -55,7 +56,7 @@ def test_children_are_in_the_chains_order_each_under_a_name_of_its_own(given: Ma
 def test_every_child_is_found_by_its_labels_and_its_owner(given: MarieCluster) -> None:
     for _, manifest in chain.desired(given):
         metadata = manifest["metadata"]
-        assert association.owner_uid(manifest) == given.metadata.uid
+        assert controller_uid(manifest) == given.metadata.uid
         (owner,) = metadata["ownerReferences"]
         assert (owner["controller"], owner["blockOwnerDeletion"]) == (True, True)
         assert metadata["labels"][association.MANAGED_BY_LABEL] == association.FIELD_MANAGER

@@ -9,7 +9,8 @@ import pytest
 import pytest_asyncio
 
 from marie_operator.api.mariecluster import MarieCluster
-from marie_operator.builders import association, chain, drift, quantity
+from marie_operator.builders import association, chain
+from marie_operator.runtime import drift, quantity
 from marie_operator.runtime.client import Client
 from marie_operator.runtime.clock import LoopClock
 from marie_operator.runtime.resource import DEPLOYMENTS, SERVICES, Object, ObjectKey, Resource

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 
 from marie_operator.api.mariecluster import MarieCluster
-from marie_operator.builders import association, endpoints, quantity, resources, service, totals
+from marie_operator.builders import association, endpoints, resources, service, totals
+from marie_operator.runtime import quantity
 from tests.builders.clusters import cluster, container, group, template
 from tests.builders.specs import clusters
 

@@ -3,13 +3,11 @@
 Nothing else in the operator spells them out.
 """
 
-import hashlib
-import json
 import re
-from typing import Any
 
 from marie_operator.api.mariecluster import ExecutorGroupSpec, MarieCluster
 from marie_operator.api.meta import API_VERSION, GROUP
+from marie_operator.runtime.children import stamped
 from marie_operator.runtime.resource import Object
 
 FIELD_MANAGER = "marie-operator"
@@ -157,12 +155,6 @@ def owner_reference(cluster: MarieCluster) -> Object:
     }
 
 
-def owner_uid(obj: Object) -> str:
-    """UID of the controller that owns an object; empty for none."""
-    references = obj["metadata"].get("ownerReferences") or ()
-    return next((str(reference["uid"]) for reference in references if reference.get("controller")), "")
-
-
 def metadata(cluster: MarieCluster, name: str, node_type: str, group: ExecutorGroupSpec | None = None) -> Object:
     """Metadata of a child."""
     told = {VERSION_LABEL: cluster.spec.marie_version}
@@ -179,12 +171,7 @@ def metadata(cluster: MarieCluster, name: str, node_type: str, group: ExecutorGr
 
 def hashed(manifest: Object) -> Object:
     """The manifest with its own hash in an annotation."""
-    content = json.dumps(manifest, sort_keys=True, separators=(",", ":")).encode()
-    annotations: dict[str, Any] = {
-        **manifest["metadata"].get("annotations", {}),
-        SPEC_HASH: hashlib.sha256(content).hexdigest()[:16],
-    }
-    return {**manifest, "metadata": {**manifest["metadata"], "annotations": annotations}}
+    return stamped(manifest, SPEC_HASH)
 
 
 def spec_hash(live: Object) -> str:

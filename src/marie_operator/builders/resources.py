@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 from marie_operator.api.mariecluster import ExecutorGroupSpec
-from marie_operator.builders import quantity
+from marie_operator.runtime import quantity
 from marie_operator.runtime.resource import Object
 
 # Of every vendor, whole, shared or sliced: nvidia.com/gpu, amd.com/gpu, nvidia.com/gpu.shared, nvidia.com/mig-1g.10gb.

@@ -4,8 +4,9 @@ from typing import Any
 
 from marie_operator.api.backing import Managed
 from marie_operator.api.mariecluster import MarieCluster
-from marie_operator.builders import association, quantity, resources
+from marie_operator.builders import association, resources
 from marie_operator.builders.association import ETCD, POSTGRES
+from marie_operator.runtime import quantity
 from marie_operator.runtime.resource import PERSISTENT_VOLUME_CLAIMS, SERVICES, STATEFUL_SETS, Object
 
 ETCD_IMAGE = "quay.io/coreos/etcd:v3.6.1"

@@ -4,7 +4,8 @@ from decimal import Decimal, localcontext
 from typing import NamedTuple
 
 from marie_operator.api.mariecluster import MarieCluster
-from marie_operator.builders import association, backing, quantity, resources, store
+from marie_operator.builders import association, backing, resources, store
+from marie_operator.runtime import quantity
 from marie_operator.runtime.resource import Object
 
 

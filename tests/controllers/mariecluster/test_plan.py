@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from marie_operator.builders import chain
-from marie_operator.controllers.mariecluster.plan import Change, Create, Remove, steps
-from marie_operator.controllers.status import merge_patch
+from marie_operator.runtime.children import Change, Create, Remove, steps
+from marie_operator.runtime.status import merge_patch
 from tests.controllers.mariecluster.seen import children, cluster
 
 

@@ -1,7 +1,7 @@
 """The MarieCluster reconciler: see, compare, write what differs, say how it is."""
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from marie_operator.api import validation
 from marie_operator.api.conditions import ClusterCondition, ClusterReason, EventReason
@@ -10,11 +10,9 @@ from marie_operator.api.meta import Condition
 from marie_operator.builders import association, backing, chain, endpoints, mounted
 from marie_operator.controllers import kinds
 from marie_operator.controllers.mariecluster import sharing, status
-from marie_operator.controllers.mariecluster.plan import Children, Create, Remove, Step, steps
 from marie_operator.controllers.mariecluster.status import Observation, Refusal
 from marie_operator.controllers.mariecluster.supplies import Problem, Supplies
 from marie_operator.controllers.named import NamedObjects
-from marie_operator.controllers.status import write_status
 from marie_operator.marie.gateways import Gateways
 from marie_operator.runtime import (
     ApplyConflict,
@@ -23,7 +21,6 @@ from marie_operator.runtime import (
     EventRecorder,
     Forbidden,
     Invalid,
-    NotFound,
     ObjectReference,
     Result,
     Typed,
@@ -31,7 +28,9 @@ from marie_operator.runtime import (
     Writer,
     with_condition,
 )
+from marie_operator.runtime.children import Change, Create, LiveChildren, NameTaken, Remove, Step, carry_out, steps
 from marie_operator.runtime.resource import DEPLOYMENTS, PERSISTENT_VOLUME_CLAIMS, PODS, Object, ObjectKey, Resource
+from marie_operator.runtime.status import write_status
 
 RETRY_REFUSED = 15.0
 """Seconds after which a child that was refused is tried again: what stood in the way may be gone without an event."""
@@ -41,16 +40,6 @@ REREAD = 60.0
 
 OWNER_INDEX = "owner"
 CLUSTER_INDEX = "cluster"
-
-
-class NotOursError(Exception):
-    """A child's name is taken by an object that the cluster does not control."""
-
-    def __init__(self, resource: Resource, key: ObjectKey) -> None:
-        super().__init__(
-            f"{resource.kind} {key.name} exists and does not belong to this cluster;"
-            " delete or rename it, or give the cluster another name."
-        )
 
 
 class MarieClusterReconciler:
@@ -128,7 +117,7 @@ class MarieClusterReconciler:
         others = {store: clusters.indexed(sharing.STORE_INDEX, store) for store in sharing.stores(live)}
         return sharing.problems(live, others)
 
-    async def _desired(self, cluster: MarieCluster, children: Children) -> list[tuple[Resource, Object]]:
+    async def _desired(self, cluster: MarieCluster, children: LiveChildren) -> list[tuple[Resource, Object]]:
         """The chain's manifests, with hashes of what the pods are made of."""
         result = []
         for resource, manifest in chain.desired(cluster):
@@ -161,51 +150,26 @@ class MarieClusterReconciler:
         changes: list[str] = []
         refusals: list[Refusal] = []
         children = self._children(cluster)
-        for step in steps(await self._desired(cluster, children), children):
+        for step in steps(await self._desired(cluster, children), children, kept=chain.KEPT):
             if withhold and step.resource == DEPLOYMENTS and not isinstance(step, Remove):
                 continue
             try:
                 changes.append(await self._take(cluster, step))
-            except (Invalid, Forbidden, ApplyConflict, NotOursError) as error:
+            except (Invalid, Forbidden, ApplyConflict, NameTaken) as error:
                 refusals.append(_refusal(step, error))
         return changes, refusals
 
     async def _take(self, cluster: MarieCluster, step: Step) -> str:
         """Carry out one step and tell the user; returns what was done."""
-        kind, name = step.resource.kind, _name(step)
-        if isinstance(step, Remove):
-            with contextlib.suppress(NotFound):
-                await self._client.delete(step.resource, ObjectKey.of(step.live), uid=step.live["metadata"]["uid"])
-            reason, done = EventReason.DELETED, f"Deleted {kind} {name}"
-        elif isinstance(step, Create):
-            await self._refuse_to_adopt(cluster, step.resource, ObjectKey.of(step.desired))
-            await self._client.apply(step.resource, step.desired, field_manager=association.FIELD_MANAGER)
-            reason, done = EventReason.CREATED, f"Created {kind} {name}"
-        else:
-            await self._client.apply(step.resource, step.desired, field_manager=association.FIELD_MANAGER)
-            reason, done = EventReason.CHANGED, f"Changed {kind} {name}: {_listed(step.paths)}"
-        self._record(cluster, reason, done)
+        uid = cluster.metadata.uid
+        done = await carry_out(step, self._client, owner_uid=uid, field_manager=association.FIELD_MANAGER)
+        self._record(cluster, _REASONS[type(step)], done)
         return done
 
     def _record(self, cluster: MarieCluster, reason: EventReason, note: str) -> None:
         self._events.record(_reference(cluster), type="Normal", reason=reason, action="Reconcile", note=note)
 
-    async def _refuse_to_adopt(self, cluster: MarieCluster, resource: Resource, key: ObjectKey) -> None:
-        """Make sure that a child's name is free.
-
-        Server-side apply would quietly merge into an object that someone else made, and the owner
-        reference would have it deleted with the cluster. The informers select by label, so only
-        the API server knows.
-
-        Raises:
-            NotOursError: an object of this name exists that the cluster does not control.
-        """
-        with contextlib.suppress(NotFound):
-            live = await self._client.get(resource, key)
-            if association.owner_uid(live) != cluster.metadata.uid:
-                raise NotOursError(resource, key)
-
-    def _children(self, cluster: MarieCluster) -> Children:
+    def _children(self, cluster: MarieCluster) -> LiveChildren:
         return {
             (link.resource, live["metadata"]["name"]): live
             for link in chain.CHAIN
@@ -287,6 +251,11 @@ class MarieClusterReconciler:
                 )
 
 
+_REASONS: Mapping[type[Step], EventReason] = {
+    Create: EventReason.CREATED,
+    Change: EventReason.CHANGED,
+    Remove: EventReason.DELETED,
+}
 _ALARMING = frozenset(
     {
         ClusterReason.SERVER_FAILING,
@@ -312,11 +281,15 @@ def _reads_by_name(cluster: MarieCluster) -> bool:
     return backing.of(cluster) is not None or any(mounted.references(each["spec"]) for each in templates)
 
 
-def _refusal(step: Step, error: Invalid | Forbidden | ApplyConflict | NotOursError) -> Refusal:
+def _refusal(step: Step, error: Invalid | Forbidden | ApplyConflict | NameTaken) -> Refusal:
     child = f"{step.resource.kind} {_name(step)}"
     match error:
-        case NotOursError():
-            return Refusal(ClusterReason.NAME_TAKEN, str(error))
+        case NameTaken():
+            return Refusal(
+                ClusterReason.NAME_TAKEN,
+                f"{child} exists and does not belong to this cluster;"
+                " delete or rename it, or give the cluster another name.",
+            )
         case ApplyConflict(conflicts=conflicts):
             fields = "; ".join(f"{conflict.field} by {conflict.manager}" for conflict in conflicts)
             return Refusal(
@@ -337,11 +310,6 @@ def _condition(status: MarieClusterStatus, kind: ClusterCondition) -> Condition 
 def _name(step: Step) -> str:
     manifest = step.live if isinstance(step, Remove) else step.desired
     return str(manifest["metadata"]["name"])
-
-
-def _listed(paths: Sequence[str], limit: int = 3) -> str:
-    more = f" and {len(paths) - limit} more" if len(paths) > limit else ""
-    return ", ".join(paths[:limit]) + more
 
 
 def _key(cluster: MarieCluster) -> ObjectKey:

@@ -8,8 +8,8 @@ from marie_operator.api.mariecluster import MarieCluster
 from marie_operator.builders import association, backing, waits
 from marie_operator.builders.backing import Address, Service
 from marie_operator.controllers.mariecluster import trouble
-from marie_operator.controllers.mariecluster.plan import Children
 from marie_operator.controllers.mariecluster.supplies import Problem
+from marie_operator.runtime.children import LiveChildren
 from marie_operator.runtime.resource import STATEFUL_SETS, Object
 
 CONDITIONS: Mapping[Service, ClusterCondition] = {
@@ -37,7 +37,7 @@ class ServiceVerdict(NamedTuple):
 def verdicts(
     cluster: MarieCluster,
     *,
-    children: Children,
+    children: LiveChildren,
     pods: Sequence[Object],
     server_pod: Object,
     problems: Sequence[Problem],
@@ -63,7 +63,7 @@ def verdicts(
         yield CONDITIONS[service], verdict
 
 
-def _managed(cluster: MarieCluster, service: Service, children: Children, pods: Sequence[Object]) -> ServiceVerdict:
+def _managed(cluster: MarieCluster, service: Service, children: LiveChildren, pods: Sequence[Object]) -> ServiceVerdict:
     name = {Service.ETCD: association.etcd_name, Service.POSTGRES: association.postgres_name}[service](
         cluster.metadata.name
     )

@@ -16,9 +16,9 @@ from marie_operator.api.mariecluster import (
 )
 from marie_operator.builders import association, endpoints, totals
 from marie_operator.controllers.mariecluster import services, trouble
-from marie_operator.controllers.mariecluster.plan import Children
 from marie_operator.controllers.mariecluster.supplies import Problem
 from marie_operator.marie.gateways import GatewayView
+from marie_operator.runtime.children import LiveChildren
 from marie_operator.runtime.conditions import is_true, with_condition
 from marie_operator.runtime.resource import DEPLOYMENTS, STATEFUL_SETS, Object
 
@@ -41,7 +41,7 @@ class Observation:
     """Everything the status depends on."""
 
     cluster: MarieCluster
-    children: Children
+    children: LiveChildren
     pods: Sequence[Object]
     gateway: GatewayView | None
     now: datetime

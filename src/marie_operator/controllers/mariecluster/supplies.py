@@ -10,6 +10,7 @@ from marie_operator.builders import association, backing, configuration, pod, qu
 from marie_operator.builders.backing import Service, Wanted
 from marie_operator.controllers.named import NamedObjects
 from marie_operator.runtime import AlreadyExists, Forbidden, PatchKind, Writer
+from marie_operator.runtime.children import controller_uid
 from marie_operator.runtime.resource import SECRETS, Object, ObjectKey
 
 KEY_LENGTH = 58
@@ -180,7 +181,7 @@ def _rotation_due(cluster: MarieCluster, found: Object) -> bool:
 
 
 def _is_ours(cluster: MarieCluster, found: Object) -> bool:
-    return association.owner_uid(found) == cluster.metadata.uid
+    return controller_uid(found) == cluster.metadata.uid
 
 
 def _same(live: Object, wanted: Object) -> bool:
@@ -188,7 +189,7 @@ def _same(live: Object, wanted: Object) -> bool:
     found = live.get("data") or {}
     return (
         all(found.get(key) == value for key, value in wanted["data"].items())
-        and association.owner_uid(live) == association.owner_uid(wanted)
+        and controller_uid(live) == controller_uid(wanted)
         and association.spec_hash(live) == association.spec_hash(wanted)
     )
 

@@ -6,6 +6,7 @@ from marie_operator.builders import association, chain
 from marie_operator.controllers import kinds
 from marie_operator.controllers.mariecluster.reconciler import CLUSTER_INDEX, OWNER_INDEX, MarieClusterReconciler
 from marie_operator.runtime import Cache, Clock, Controller, Event, Metrics, owner
+from marie_operator.runtime.children import controller_uid
 from marie_operator.runtime.resource import PODS, Object, ObjectKey
 
 
@@ -29,7 +30,7 @@ def controller(
 
 
 def _owner_uid(obj: Object) -> Iterable[str]:
-    uid = association.owner_uid(obj)
+    uid = controller_uid(obj)
     return (uid,) if uid else ()
 
 

@@ -15,7 +15,6 @@ from marie_operator.controllers.mariejob.decision import Decision, Occurrence
 from marie_operator.controllers.mariejob.failures import ApiClient, RecordTakenError
 from marie_operator.controllers.mariejob.gather import Sources
 from marie_operator.controllers.mariejob.observation import Observation
-from marie_operator.controllers.status import StatusWriter, write_status
 from marie_operator.runtime import (
     Conflict,
     Forbidden,
@@ -29,6 +28,7 @@ from marie_operator.runtime import (
     with_condition,
 )
 from marie_operator.runtime.resource import Object, ObjectKey, Resource
+from marie_operator.runtime.status import StatusWriter, write_status
 
 
 class Api(ApiClient, StatusWriter, Protocol):

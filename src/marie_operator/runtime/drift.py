@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from marie_operator.builders import quantity
+from marie_operator.runtime import quantity
 from marie_operator.runtime.resource import Object
 
 # The fields by which the API merges lists of objects (x-kubernetes-list-map-keys), by the list's name.

@@ -9,7 +9,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from marie_operator.builders import drift
+from marie_operator.runtime import drift
 from marie_operator.runtime.resource import Object
 from tests.builders.clusters import GOLDENS
 

@@ -1,0 +1,253 @@
+"""What an object owns: written where it differs from what is wanted, removed when it is wanted no longer (W-22)."""
+
+import contextlib
+import hashlib
+import json
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from marie_operator.runtime import drift
+from marie_operator.runtime.cache import Cache
+from marie_operator.runtime.errors import NotFound
+from marie_operator.runtime.informer import Informer
+from marie_operator.runtime.resource import Object, ObjectKey, Resource
+from marie_operator.runtime.writer import Writer
+
+LiveChildren: TypeAlias = Mapping[tuple[Resource, str], Object]
+"""What there is of one owner's children, by kind and name."""
+
+MANAGED_BY = "app.kubernetes.io/managed-by"
+_OWNER_INDEX = "owner"
+
+
+class NameTaken(Exception):  # noqa: N818
+    """A child's name is another's, who would lose it, or have it deleted with this owner.
+
+    Attributes:
+        resource: The child's kind.
+        key: Its name.
+    """
+
+    def __init__(self, resource: Resource, key: ObjectKey) -> None:
+        super().__init__(f"{resource.kind} {key} exists and belongs to another; delete it or rename it.")
+        self.resource = resource
+        self.key = key
+
+
+@dataclass(frozen=True, slots=True)
+class Create:
+    """A child that is missing."""
+
+    resource: Resource
+    desired: Object
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A child that differs from what is wanted, and where."""
+
+    resource: Resource
+    desired: Object
+    paths: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Remove:
+    """A child that is no longer wanted."""
+
+    resource: Resource
+    live: Object
+
+
+Step: TypeAlias = Create | Change | Remove
+
+
+def steps(
+    desired: Iterable[tuple[Resource, Object]], children: LiveChildren, *, kept: Collection[Resource] = ()
+) -> list[Step]:
+    """The writes that make ``children`` what is ``desired``: in the order of ``desired``, removals last.
+
+    A child that is being deleted is left alone: it is created again once it is gone.
+
+    Args:
+        desired: Manifests with their kinds.
+        children: What there is.
+        kept: Kinds that are not removed when they are wanted no longer, such as those that hold data.
+    """
+    wanted: set[tuple[Resource, str]] = set()
+    result: list[Step] = []
+    for resource, manifest in desired:
+        identity = (resource, manifest["metadata"]["name"])
+        wanted.add(identity)
+        live = children.get(identity)
+        if live is None:
+            result.append(Create(resource, manifest))
+        elif "deletionTimestamp" not in live["metadata"] and (paths := drift.differs(manifest, live)):
+            result.append(Change(resource, manifest, paths))
+    result.extend(
+        Remove(resource, live)
+        for (resource, name), live in children.items()
+        if (resource, name) not in wanted and resource not in kept and "deletionTimestamp" not in live["metadata"]
+    )
+    return result
+
+
+async def carry_out(step: Step, writer: Writer, *, owner_uid: str, field_manager: str) -> str:
+    """Do one step; what was done, in words.
+
+    Server-side apply would quietly merge into an object that somebody else made, and the owner reference would have it
+    deleted with its owner. Informers select by label, so only the API server knows whether a name is free.
+
+    Raises:
+        NameTaken: an object of this name exists that the owner does not control.
+        ApiError: the API server refuses.
+        Unreachable: it does not answer.
+    """
+    resource = step.resource
+    if isinstance(step, Remove):
+        with contextlib.suppress(NotFound):
+            await writer.delete(resource, ObjectKey.of(step.live), uid=step.live["metadata"]["uid"])
+        return f"Deleted {resource.kind} {step.live['metadata']['name']}"
+    key = ObjectKey.of(step.desired)
+    if isinstance(step, Create):
+        with contextlib.suppress(NotFound):
+            if controller_uid(await writer.get(resource, key)) != owner_uid:
+                raise NameTaken(resource, key)
+    await writer.apply(resource, step.desired, field_manager=field_manager)
+    if isinstance(step, Create):
+        return f"Created {resource.kind} {key.name}"
+    return f"Changed {resource.kind} {key.name}: {_listed(step.paths)}"
+
+
+def controller_uid(obj: Object) -> str:
+    """The uid of the object that controls this one; empty for none."""
+    references = obj["metadata"].get("ownerReferences") or ()
+    return next((str(reference["uid"]) for reference in references if reference.get("controller")), "")
+
+
+def _owners(obj: Object) -> Iterable[str]:
+    return filter(None, [controller_uid(obj)])
+
+
+def stamped(manifest: Object, annotation: str) -> Object:
+    """The manifest with its own hash in an annotation, so that it differs also where a field is given up."""
+    content = json.dumps(manifest, sort_keys=True, separators=(",", ":")).encode()
+    digest = hashlib.sha256(content).hexdigest()[:16]
+    annotations = {**manifest["metadata"].get("annotations", {}), annotation: digest}
+    return {**manifest, "metadata": {**manifest["metadata"], "annotations": annotations}}
+
+
+class Children:
+    """What the objects of one kind own, kept as their owner wants it.
+
+    It has the cache keep the children, and no others of their kinds: they carry the label
+    ``app.kubernetes.io/managed-by``.
+
+    Args:
+        owner: The owners' kind.
+        kinds: The children's.
+        cache: Keeps them.
+        writer: Writes them.
+        field_manager: Owns the fields that are written; also the value of the label.
+
+    Attributes:
+        owner: The owners' kind.
+        informers: The children, kind by kind.
+    """
+
+    def __init__(
+        self, owner: Resource, kinds: Sequence[Resource], *, cache: Cache, writer: Writer, field_manager: str
+    ) -> None:
+        self.owner = owner
+        selector = f"{MANAGED_BY}={field_manager}"
+        indexes = {_OWNER_INDEX: _owners}
+        self.informers: Sequence[Informer] = [
+            cache.add(kind, label_selector=selector, indexes=indexes) for kind in kinds
+        ]
+        self._kinds = {(kind.api_version, kind.kind): kind for kind in kinds}
+        self._writer = writer
+        self._field_manager = field_manager
+
+    def of(self, owner: Object) -> LiveChildren:
+        """What there is of an owner's children."""
+        uid = owner["metadata"]["uid"]
+        return {
+            (informer.resource, live["metadata"]["name"]): live
+            for informer in self.informers
+            for live in informer.indexed(_OWNER_INDEX, uid)
+        }
+
+    def get(self, resource: Resource, owner: Object, name: str = "") -> Object | None:
+        """A child; None when there is none.
+
+        Args:
+            resource: Its kind.
+            owner: Its owner.
+            name: Its name; empty for its owner's.
+        """
+        return self.of(owner).get((resource, name or owner["metadata"]["name"]))
+
+    async def apply(self, owner: Object, wanted: Iterable[Object]) -> tuple[str, ...]:
+        """Make an owner's children what is wanted; nothing is written where nothing differs.
+
+        Namespace, owner reference and label are filled in. Fields that the API server, or others, have set beside those
+        that are wanted stay as they are; a field that is wanted no longer is given up. What is deleted waits for
+        nothing, and an owner's deletion takes its children with it without being asked to.
+
+        Args:
+            owner: As the cache has it.
+            wanted: Manifests, with apiVersion and kind, in the order in which they are to be written.
+
+        Returns:
+            What was done, in words.
+
+        Raises:
+            ValueError: a manifest is of another kind than was said at first, or in another namespace than its owner.
+            NameTaken: an object of this name belongs to another.
+            ApiError: the API server refuses.
+            Unreachable: it does not answer.
+        """
+        desired = [(self._kind(manifest), self._completed(owner, manifest)) for manifest in wanted]
+        uid = owner["metadata"]["uid"]
+        return tuple(
+            [
+                await carry_out(step, self._writer, owner_uid=uid, field_manager=self._field_manager)
+                for step in steps(desired, self.of(owner))
+            ]
+        )
+
+    def _kind(self, manifest: Object) -> Resource:
+        try:
+            return self._kinds[manifest["apiVersion"], manifest["kind"]]
+        except KeyError:
+            kind = f"{manifest.get('apiVersion', '')} {manifest.get('kind', '')}".strip()
+            raise ValueError(f"{kind or 'an object without a kind'} is none of the children's kinds") from None
+
+    def _completed(self, owner: Object, manifest: Object) -> Object:
+        namespace = owner["metadata"].get("namespace") or manifest["metadata"].get("namespace", "")
+        if manifest["metadata"].get("namespace", namespace) != namespace:
+            # Kubernetes takes an owner in another namespace for one that does not exist, and deletes the child (K-26).
+            raise ValueError(f"{manifest['kind']} {manifest['metadata']['name']} must be in its owner's namespace")
+        metadata = {
+            **manifest["metadata"],
+            **({"namespace": namespace} if namespace else {}),
+            "labels": {**manifest["metadata"].get("labels", {}), MANAGED_BY: self._field_manager},
+            "ownerReferences": [self._reference(owner)],
+        }
+        return stamped({**manifest, "metadata": metadata}, f"{self.owner.group}/spec-hash")
+
+    def _reference(self, owner: Object) -> Object:
+        return {
+            "apiVersion": self.owner.api_version,
+            "kind": self.owner.kind,
+            "name": owner["metadata"]["name"],
+            "uid": owner["metadata"]["uid"],
+            "controller": True,
+            "blockOwnerDeletion": True,
+        }
+
+
+def _listed(paths: Sequence[str], limit: int = 3) -> str:
+    more = f" and {len(paths) - limit} more" if len(paths) > limit else ""
+    return ", ".join(paths[:limit]) + more
