@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from marie_operator import __version__
-from marie_operator.cli import logs
 from marie_operator.cli.settings import Settings
+from marie_operator.runtime import configure_logs
 
 app = typer.Typer(
     name="marie-operator",
@@ -97,7 +97,7 @@ def run(
     """Run the operator against a Kubernetes cluster (the default command)."""
     import marie_operator.cli.run as running  # noqa: PLC0415 - --help answers without loading the operator
 
-    logs.configure(level=log_level, style=log_format)
+    configure_logs(level=log_level, style=log_format)
     settings = Settings(
         kubeconfig=kubeconfig,
         context=context,

@@ -125,12 +125,6 @@ class Operator:
         """Of clusters, then of jobs."""
         return self._clusters, self._jobs
 
-    def measure(self) -> None:
-        """Bring what depends on the moment of a scrape up to date."""
-        for controller in self.controllers:
-            controller.measure()
-        self.cache.measure()
-
     def manager(
         self,
         *,

@@ -1,17 +1,15 @@
 """What the operator can be told when it starts."""
 
-import socket
-import uuid
 from dataclasses import dataclass
 from pathlib import Path
 from string import Formatter
 
-from marie_operator.runtime.resource import ObjectKey
+from marie_operator import __version__
+from marie_operator.runtime import ObjectKey, Options, StartError
+from marie_operator.runtime.process import own_namespace
 
-SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
-
-class SettingsError(Exception):
+class SettingsError(StartError):
     """A setting that cannot work; the message says which, and what to give instead."""
 
 
@@ -30,17 +28,20 @@ class Settings:
     health_probe_bind_address: str = ":8081"
     marie_url_template: str = ""
 
-    def own_namespace(self) -> str:
-        """Where the lease lives: as told, else the pod's own namespace, else ``marie-system``."""
-        if self.lease_namespace:
-            return self.lease_namespace
-        mounted = SERVICE_ACCOUNT / "namespace"
-        return mounted.read_text(encoding="utf-8").strip() if mounted.exists() else "marie-system"
-
-
-def identity() -> str:
-    """A name for this process that no other has, for the lease and for events."""
-    return f"{socket.gethostname()}_{uuid.uuid4()}"
+    def process(self) -> Options:
+        """What any operator's process is told; the lease is in the pod's own namespace, or in ``marie-system``."""
+        return Options(
+            name="marie-operator",
+            version=__version__,
+            kubeconfig=self.kubeconfig,
+            context=self.context,
+            namespaces=self.namespaces,
+            leader_election=self.leader_election,
+            lease_name=self.lease_name,
+            lease_namespace=self.lease_namespace or own_namespace("marie-system"),
+            metrics_bind_address=self.metrics_bind_address,
+            health_probe_bind_address=self.health_probe_bind_address,
+        )
 
 
 class GatewayUrl:

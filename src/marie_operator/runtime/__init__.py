@@ -1,9 +1,15 @@
-"""A controller runtime for asyncio: enough to write an operator with, and no word of Marie."""
+"""A controller runtime for asyncio: enough to write an operator with, and no word of Marie.
+
+An operator is a `Process` that runs `Controller`s. A controller calls a function for each object that something has
+happened to; the function reads copies from the process's `Cache`, and writes what differs: children by `Children`,
+status by `write_status`. What is promised of all of it stands in ``docs/semantics.md``, each promise with its tests.
+"""
 
 from marie_operator.runtime.cache import Cache
+from marie_operator.runtime.children import Children, NameTaken
 from marie_operator.runtime.client import Client, PatchKind
 from marie_operator.runtime.clock import Clock, LoopClock, SystemClock
-from marie_operator.runtime.conditions import is_true, with_condition
+from marie_operator.runtime.conditions import conditions_with, is_true, with_condition
 from marie_operator.runtime.controller import Controller, Result, TerminalError, always, asked_for, own_key, owner
 from marie_operator.runtime.decoding import ObjectList, WatchEvent
 from marie_operator.runtime.election import Elector, LeadershipLost
@@ -21,6 +27,7 @@ from marie_operator.runtime.errors import (
     NotFound,
     NotLeader,
     ServerError,
+    StartError,
     TooManyRequests,
     Unauthorized,
     Unreachable,
@@ -28,21 +35,51 @@ from marie_operator.runtime.errors import (
 from marie_operator.runtime.events import EventRecorder, ObjectReference
 from marie_operator.runtime.health import BindError, LoopLag, Server, metrics_page, probes
 from marie_operator.runtime.informer import Event, Informer, NotCached
+from marie_operator.runtime.logs import configure_logs
 from marie_operator.runtime.manager import Manager
 from marie_operator.runtime.metrics import Metrics
+from marie_operator.runtime.process import Options, Process, run
 from marie_operator.runtime.queue import ShutDown, WorkQueue
-from marie_operator.runtime.resource import Object, ObjectKey, Resource
+from marie_operator.runtime.resource import (
+    CONFIG_MAPS,
+    CUSTOM_RESOURCE_DEFINITIONS,
+    DEPLOYMENTS,
+    EVENTS,
+    INGRESSES,
+    LEASES,
+    PERSISTENT_VOLUME_CLAIMS,
+    PODS,
+    SECRETS,
+    SERVICES,
+    STATEFUL_SETS,
+    Object,
+    ObjectKey,
+    Resource,
+)
+from marie_operator.runtime.status import write_status
 from marie_operator.runtime.typed import Typed, Unparsable
 from marie_operator.runtime.watchdog import ProcessWatchdog, Watchdog
 from marie_operator.runtime.writer import Writer
 
 __all__ = [
+    "CONFIG_MAPS",
+    "CUSTOM_RESOURCE_DEFINITIONS",
+    "DEPLOYMENTS",
+    "EVENTS",
+    "INGRESSES",
+    "LEASES",
+    "PERSISTENT_VOLUME_CLAIMS",
+    "PODS",
+    "SECRETS",
+    "SERVICES",
+    "STATEFUL_SETS",
     "AlreadyExists",
     "ApiError",
     "ApplyConflict",
     "BadRequest",
     "BindError",
     "Cache",
+    "Children",
     "Client",
     "Clock",
     "ConfigError",
@@ -61,6 +98,7 @@ __all__ = [
     "LoopLag",
     "Manager",
     "Metrics",
+    "NameTaken",
     "NotCached",
     "NotFound",
     "NotLeader",
@@ -68,13 +106,16 @@ __all__ = [
     "ObjectKey",
     "ObjectList",
     "ObjectReference",
+    "Options",
     "PatchKind",
+    "Process",
     "ProcessWatchdog",
     "Resource",
     "Result",
     "Server",
     "ServerError",
     "ShutDown",
+    "StartError",
     "SystemClock",
     "TerminalError",
     "TooManyRequests",
@@ -88,10 +129,14 @@ __all__ = [
     "Writer",
     "always",
     "asked_for",
+    "conditions_with",
+    "configure_logs",
     "is_true",
     "metrics_page",
     "own_key",
     "owner",
     "probes",
+    "run",
     "with_condition",
+    "write_status",
 ]

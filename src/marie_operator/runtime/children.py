@@ -192,8 +192,8 @@ class Children:
         """Make an owner's children what is wanted; nothing is written where nothing differs.
 
         Namespace, owner reference and label are filled in. Fields that the API server, or others, have set beside those
-        that are wanted stay as they are; a field that is wanted no longer is given up. What is deleted waits for
-        nothing, and an owner's deletion takes its children with it without being asked to.
+        that are wanted stay as they are; a field that is wanted no longer is given up. Nothing is written for an owner
+        that is being deleted: Kubernetes deletes what it owns.
 
         Args:
             owner: As the cache has it.
@@ -208,6 +208,9 @@ class Children:
             ApiError: the API server refuses.
             Unreachable: it does not answer.
         """
+        if "deletionTimestamp" in owner["metadata"]:
+            # Its children are being deleted, and it waits for that: one that came back would be deleted, for ever.
+            return ()
         desired = [(self._kind(manifest), self._completed(owner, manifest)) for manifest in wanted]
         uid = owner["metadata"]["uid"]
         return tuple(

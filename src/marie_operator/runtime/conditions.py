@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal
 
+from marie_operator.runtime.resource import Object
+
 
 def with_condition(
     conditions: Sequence[Mapping[str, Any]],
@@ -40,6 +42,33 @@ def with_condition(
     if before is None:
         return [*map(dict, conditions), new]
     return [new if item["type"] == type else dict(item) for item in conditions]
+
+
+def conditions_with(
+    live: Object,
+    type: str,  # noqa: A002 - the field's own name
+    holds: bool | None,
+    *,
+    reason: str,
+    message: str,
+    now: datetime,
+) -> list[dict[str, Any]]:
+    """The conditions of an object with one of them set, for its present generation.
+
+    Args:
+        live: The object.
+        type: Which condition.
+        holds: Whether it is true; None for Unknown.
+        reason: One CamelCase word.
+        message: One sentence.
+        now: The time of the transition, in UTC.
+    """
+    status: Literal["True", "False", "Unknown"] = "Unknown" if holds is None else "True" if holds else "False"
+    before = (live.get("status") or {}).get("conditions") or []
+    generation = live["metadata"].get("generation", 0)
+    return with_condition(
+        before, type=type, status=status, reason=reason, message=message, generation=generation, now=now
+    )
 
 
 def is_true(conditions: Sequence[Mapping[str, Any]], type: str) -> bool:  # noqa: A002 - the field's own name

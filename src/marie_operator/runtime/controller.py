@@ -8,6 +8,7 @@ from typing import Self, TypeAlias
 
 import structlog
 
+from marie_operator.runtime.children import Children
 from marie_operator.runtime.clock import Clock
 from marie_operator.runtime.errors import ApiError, Conflict, NotLeader, Unreachable
 from marie_operator.runtime.informer import Event, Informer
@@ -147,6 +148,13 @@ class Controller:
 
         informer.add_handler(enqueue)
         self._informers.append(informer)
+        return self
+
+    def owns(self, children: Children) -> Self:
+        """Reconcile the owner of each of ``children`` that changes (H-06)."""
+        owners = owner(children.owner.kind, children.owner.group, namespaced=children.owner.namespaced)
+        for informer in children.informers:
+            self.watch(informer, map=owners)
         return self
 
     def enqueue(self, key: ObjectKey, *, after: float = 0.0) -> None:

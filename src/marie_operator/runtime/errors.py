@@ -5,7 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 
 
-class ConfigError(Exception):
+class StartError(Exception):
+    """The process cannot start; the message says what to do."""
+
+
+class ConfigError(StartError):
     """The connection cannot be set up; the message says what is missing and where to give it."""
 
 

@@ -8,6 +8,7 @@ from typing import Self, TypeAlias
 from aiohttp import web
 
 from marie_operator.runtime.clock import Clock
+from marie_operator.runtime.errors import StartError
 from marie_operator.runtime.metrics import Metrics
 
 Check: TypeAlias = Callable[[], str]
@@ -18,7 +19,7 @@ Handler: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
 OFF = "0"
 
 
-class BindError(Exception):
+class BindError(StartError):
     """An address cannot be listened on; the message says which and what to change."""
 
 

@@ -78,6 +78,17 @@ class Manager:
             elif await _reached(self._elector.acquire(), stop, always):
                 await self._hold(self._elector, stop, always)
 
+    def unsynced(self) -> str:
+        """For readiness: which copies are not there yet, and why; empty once all are."""
+        waiting = [informer for informer in self._cache.informers() if not informer.synced]
+        return "; ".join(informer.last_error or f"{informer.resource} is being read" for informer in waiting)
+
+    def measure(self) -> None:
+        """Bring metrics up to date that depend on the time of a scrape."""
+        for controller in self._controllers:
+            controller.measure()
+        self._cache.measure()
+
     async def _hold(self, elector: Elector, stop: asyncio.Event, always: set[asyncio.Task[None]]) -> None:
         async with _background(elector.hold) as renewal:
             await self._lead(stop, always | renewal)

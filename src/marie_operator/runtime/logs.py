@@ -8,7 +8,7 @@ import structlog
 from structlog.typing import Processor
 
 
-def configure(*, level: str, style: str, stream: TextIO = sys.stderr) -> None:
+def configure_logs(*, level: str = "info", style: str = "auto", stream: TextIO = sys.stderr) -> None:
     """Send every log line of the process, the libraries' included, to ``stream``.
 
     Args:
