@@ -80,6 +80,13 @@ def run(
             envvar="HEALTH_PROBE_BIND_ADDRESS", help="Address of /healthz and /readyz, as [host]:port; 0 turns it off."
         ),
     ] = ":8081",
+    debug_bind_address: Annotated[
+        str,
+        typer.Option(
+            envvar="DEBUG_BIND_ADDRESS",
+            help="Address of /debug (tasks, queues, caches), on the loopback interface only; 0 turns it off.",
+        ),
+    ] = "0",
     marie_url_template: Annotated[
         str,
         typer.Option(
@@ -108,6 +115,7 @@ def run(
         lease_namespace=lease_namespace,
         metrics_bind_address=metrics_bind_address,
         health_probe_bind_address=health_probe_bind_address,
+        debug_bind_address=debug_bind_address,
         marie_url_template=marie_url_template,
     )
     raise typer.Exit(running.main(settings))

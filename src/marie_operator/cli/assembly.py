@@ -8,9 +8,11 @@ from typing import Any
 
 from marie_operator.api.mariecluster import MarieCluster
 from marie_operator.api.mariejob import MarieJob
-from marie_operator.controllers import kinds, mariecluster, mariejob
+from marie_operator.controllers import kinds, mariecluster, mariejob, states
 from marie_operator.controllers.named import NamedObjects
 from marie_operator.marie.gateways import Gateways
+from marie_operator.marie.metrics import GatewayMetrics
+from marie_operator.marie.tracing import TracedTransport
 from marie_operator.marie.transport import Transport
 from marie_operator.runtime import (
     Cache,
@@ -22,6 +24,7 @@ from marie_operator.runtime import (
     Manager,
     Metrics,
     ObjectKey,
+    Tracer,
     Typed,
     Writer,
 )
@@ -45,6 +48,7 @@ class Operator:
         metrics: Where it counts.
         entropy: That many bytes that nobody can guess, for keys and passwords.
         jitter: Yields numbers in [0, 1); spreads what many processes would do together.
+        tracer: Has spans of reconciles and of requests to gateways; None for none.
 
     Attributes:
         cache: Its informers.
@@ -65,11 +69,12 @@ class Operator:
         metrics: Metrics,
         entropy: Callable[[int], bytes] = secrets.token_bytes,
         jitter: Callable[[], float] = random.random,
+        tracer: Tracer | None = None,
     ) -> None:
         self._elector = elector
         self.cache = cache = Cache(client, namespaces=namespaces, clock=clock, metrics=metrics, jitter=jitter)
-        cache.add(kinds.MARIE_CLUSTERS, indexes={mariecluster.STORE_INDEX: mariecluster.stores})
-        cache.add(kinds.MARIE_JOBS, indexes={mariejob.CLUSTER_INDEX: mariejob.by_cluster})
+        cache.add(kinds.MARIE_CLUSTERS, indexes={**states.INDEXES, mariecluster.STORE_INDEX: mariecluster.stores})
+        cache.add(kinds.MARIE_JOBS, indexes={**states.INDEXES, mariejob.CLUSTER_INDEX: mariejob.by_cluster})
         mariecluster.add_informers(cache)
         fence = _unfenced if elector is None else elector.check
         fenced = client.fenced(fence)
@@ -77,8 +82,15 @@ class Operator:
         self._events = EventRecorder(
             fenced, controller=CONTROLLER, instance=instance, clock=clock, metrics=metrics, random=entropy
         )
+        self._states = states.StateMetrics(metrics.registry)
         self._gateways = Gateways(
-            transport, clock=clock, on_cluster=self._on_cluster, on_job=self._on_job, fence=fence, jitter=jitter
+            transport if tracer is None else TracedTransport(transport, tracer),
+            clock=clock,
+            metrics=GatewayMetrics(metrics.registry),
+            on_cluster=self._on_cluster,
+            on_job=self._on_job,
+            fence=fence,
+            jitter=jitter,
         )
         self._listings = mariejob.Listings(lister, on_change=self._on_job)
         named = NamedObjects(client, clock=clock)
@@ -99,6 +111,7 @@ class Operator:
             concurrency=concurrency,
             clock=clock,
             metrics=metrics,
+            tracer=tracer,
         )
         self._jobs = mariejob.controller(
             mariejob.MarieJobReconciler(
@@ -118,6 +131,7 @@ class Operator:
             concurrency=concurrency,
             clock=clock,
             metrics=metrics,
+            tracer=tracer,
         )
 
     @property
@@ -142,17 +156,22 @@ class Operator:
             controllers=self.controllers,
             standing=standing,
             leading=[self._gateways.run, self._listings.run, self._events.run],
+            measures=[self._gateways.measure, self._measure_states],
+            sections={"gateways": self._gateways.report},
             servers=servers,
             elector=self._elector,
         )
 
+    def _measure_states(self) -> None:
+        self._states.measure(self.cache[kinds.MARIE_CLUSTERS], self.cache[kinds.MARIE_JOBS])
+
     def _on_cluster(self, cluster: ObjectKey) -> None:
-        self._clusters.enqueue(cluster)
+        self._clusters.enqueue(cluster, cause="gateway")
         for job in mariejob.of_cluster(self.cache[kinds.MARIE_JOBS], cluster):
-            self._jobs.enqueue(job)
+            self._jobs.enqueue(job, cause="gateway")
 
     def _on_job(self, job: ObjectKey) -> None:
-        self._jobs.enqueue(job)
+        self._jobs.enqueue(job, cause="documents")
 
 
 def _unfenced() -> None:

@@ -54,6 +54,7 @@ async def serve(settings: Settings) -> None:
             instance=process.instance,
             clock=process.clock,
             metrics=process.metrics,
+            tracer=process.tracer,
         )
         await process.serve(operator.manager())
 

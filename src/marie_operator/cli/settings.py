@@ -26,6 +26,7 @@ class Settings:
     lease_namespace: str = ""
     metrics_bind_address: str = ":8080"
     health_probe_bind_address: str = ":8081"
+    debug_bind_address: str = "0"
     marie_url_template: str = ""
 
     def process(self) -> Options:
@@ -41,6 +42,7 @@ class Settings:
             lease_namespace=self.lease_namespace or own_namespace("marie-system"),
             metrics_bind_address=self.metrics_bind_address,
             health_probe_bind_address=self.health_probe_bind_address,
+            debug_bind_address=self.debug_bind_address,
         )
 
 

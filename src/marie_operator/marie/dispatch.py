@@ -7,6 +7,7 @@ import structlog
 
 from marie_operator.marie.client import Found, Gateway
 from marie_operator.marie.document import Document, DocumentState
+from marie_operator.marie.metrics import GatewayMetrics, SubmissionResult
 from marie_operator.marie.replies import RefusalKind, Refused
 from marie_operator.marie.roster import Roster
 from marie_operator.marie.transport import Unanswered
@@ -31,12 +32,21 @@ class Dispatch:
         clock: For every age.
         limit: How many requests at the same time.
         fence: Called before each submission; raises NotLeader when another process may be about to make it.
+        metrics: Counts submissions.
     """
 
     def __init__(
-        self, gateway: Gateway, roster: Roster, *, clock: Clock, limit: asyncio.Semaphore, fence: Callable[[], None]
+        self,
+        gateway: Gateway,
+        roster: Roster,
+        *,
+        clock: Clock,
+        limit: asyncio.Semaphore,
+        fence: Callable[[], None],
+        metrics: GatewayMetrics,
     ) -> None:
         self._gateway = gateway
+        self._metrics = metrics
         self._roster = roster
         self._clock = clock
         self._limit = limit
@@ -138,8 +148,10 @@ class Dispatch:
         try:
             reply = await self._gateway.submit(ticket.submission, ref_id=ticket.ref_id, api_key=key)
         except Unanswered as error:
+            self._metrics.submitted(SubmissionResult.IN_DOUBT if error.maybe_sent else SubmissionResult.NOT_SENT)
             document.unanswered(str(error), self._clock.monotonic(), maybe_sent=error.maybe_sent)
             return
+        self._metrics.submitted(SubmissionResult.REFUSED if isinstance(reply, Refused) else SubmissionResult.ACCEPTED)
         self._refused.pop(key, None)
         now = self._clock.monotonic()
         if isinstance(reply, Refused) and reply.kind is RefusalKind.CREDENTIALS:

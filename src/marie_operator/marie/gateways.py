@@ -3,12 +3,15 @@
 import asyncio
 import contextvars
 import random
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import structlog
 
 from marie_operator.marie.client import Gateway, Submission
 from marie_operator.marie.document import Document, DocumentState, DocumentView, Ticket
+from marie_operator.marie.metrics import CountedTransport, GatewayMetrics
 from marie_operator.marie.monitor import MAX_BACKOFF, GatewayView, Monitor
 from marie_operator.marie.transport import Transport
 from marie_operator.runtime.clock import Clock
@@ -28,6 +31,7 @@ class Gateways:
     Args:
         transport: Carries the requests to all gateways.
         clock: For the monitors.
+        metrics: Counts requests, submissions and documents.
         on_cluster: Called with a cluster when the view of its gateway has changed, or began anew.
         on_job: Called with a job when one of its documents has moved.
         fence: Called before each submission; raises NotLeader when another process may be about to make it.
@@ -39,12 +43,14 @@ class Gateways:
         transport: Transport,
         *,
         clock: Clock,
+        metrics: GatewayMetrics,
         on_cluster: Callable[[ObjectKey], None],
         on_job: Callable[[ObjectKey], None],
         fence: Callable[[], None] = lambda: None,
         jitter: Callable[[], float] = random.random,
     ) -> None:
-        self._transport = transport
+        self._transport = CountedTransport(transport, clock=clock, metrics=metrics)
+        self._metrics = metrics
         self._clock = clock
         self._on_cluster = on_cluster
         self._on_job = on_job
@@ -68,6 +74,7 @@ class Gateways:
             on_job=self._on_job,
             fence=self._fence,
             jitter=self._jitter,
+            metrics=self._metrics,
         )
         self._start(cluster)
         # A new monitor knows no documents until its jobs say again which are theirs.
@@ -125,6 +132,26 @@ class Gateways:
         """What is known of a job's documents, by reference id."""
         monitor = self._monitors.get(cluster)
         return {} if monitor is None else monitor.documents(job)
+
+    def report(self) -> list[dict[str, Any]]:
+        """Every gateway with its state and how many documents are where, for /debug."""
+        return [
+            {
+                "cluster": str(cluster),
+                "url": monitor.url,
+                "state": str(monitor.state),
+                "problem": "" if monitor.view is None else monitor.view.problem,
+                "documents": {str(state): count for state, count in Counter(monitor.states()).items()},
+            }
+            for cluster, monitor in self._monitors.items()
+        ]
+
+    def measure(self) -> None:
+        """Bring the gauges of gateways and documents up to date."""
+        monitors = self._monitors.values()
+        self._metrics.state(
+            (monitor.state for monitor in monitors), (state for monitor in monitors for state in monitor.states())
+        )
 
     async def run(self) -> None:
         """Until cancelled, then end every monitor."""

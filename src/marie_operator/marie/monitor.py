@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -11,6 +11,7 @@ import structlog
 from marie_operator.marie.client import Gateway
 from marie_operator.marie.dispatch import Dispatch
 from marie_operator.marie.document import ENDED, DocumentState, DocumentView, Ticket
+from marie_operator.marie.metrics import GatewayMetrics, GatewayState
 from marie_operator.marie.progress import Progress
 from marie_operator.marie.replies import Debug
 from marie_operator.marie.roster import Roster
@@ -63,6 +64,7 @@ class Monitor:
         on_gateway: Called when the view of the gateway has changed.
         on_job: Called with a job when one of its documents has moved.
         fence: Called before each submission; raises NotLeader when another process may be about to make it.
+        metrics: Counts submissions and where documents come to.
         jitter: Yields numbers in [0, 1).
     """
 
@@ -74,6 +76,7 @@ class Monitor:
         on_gateway: Callable[[], None],
         on_job: Callable[[ObjectKey], None],
         fence: Callable[[], None] = lambda: None,
+        metrics: GatewayMetrics,
         jitter: Callable[[], float] = random.random,
     ) -> None:
         self._gateway = gateway
@@ -81,8 +84,8 @@ class Monitor:
         self._on_gateway = on_gateway
         self._jitter = jitter
         limit = asyncio.Semaphore(CONCURRENCY)
-        self._roster = Roster(clock=clock, on_job=on_job)
-        self._dispatch = Dispatch(gateway, self._roster, clock=clock, limit=limit, fence=fence)
+        self._roster = Roster(clock=clock, on_job=on_job, metrics=metrics)
+        self._dispatch = Dispatch(gateway, self._roster, clock=clock, limit=limit, fence=fence, metrics=metrics)
         self._progress = Progress(gateway, self._roster, clock=clock, limit=limit)
         self._wake = asyncio.Event()
         self._looked_at = float("-inf")
@@ -112,6 +115,17 @@ class Monitor:
     def documents(self, job: ObjectKey) -> dict[str, DocumentView]:
         """What is known of a job's documents, by reference id."""
         return self._roster.views(job)
+
+    @property
+    def state(self) -> GatewayState:
+        """How the gateway is."""
+        if self._view.running:
+            return GatewayState.RUNNING
+        return GatewayState.STARTING if self._view.reachable or not self._asked else GatewayState.UNREACHABLE
+
+    def states(self) -> Iterator[DocumentState]:
+        """Where every document is."""
+        return (document.state for document in self._roster)
 
     async def run(self) -> None:
         """Watch until cancelled."""

@@ -1,9 +1,10 @@
 """The documents that one gateway was given, by job."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from marie_operator.marie.document import Document, DocumentState, DocumentView, Ticket
+from marie_operator.marie.metrics import GatewayMetrics
 from marie_operator.runtime.clock import Clock
 from marie_operator.runtime.resource import ObjectKey
 
@@ -14,10 +15,12 @@ class Roster:
     Args:
         clock: For ages.
         on_job: Called with a job when one of its documents is not where it was when last told.
+        metrics: Counts where they come to.
     """
 
-    def __init__(self, *, clock: Clock, on_job: Callable[[ObjectKey], None]) -> None:
+    def __init__(self, *, clock: Clock, on_job: Callable[[ObjectKey], None], metrics: GatewayMetrics) -> None:
         self._clock = clock
+        self._metrics = metrics
         self._on_job = on_job
         self._documents: dict[ObjectKey, dict[str, Document]] = {}
         self._keys: dict[ObjectKey, str] = {}
@@ -81,7 +84,16 @@ class Roster:
     def tell(self) -> None:
         """Call back for the jobs whose documents have moved."""
         for job in list(self._documents):
-            views = self.views(job)
-            if self._told.get(job) != views:
+            views, told = self.views(job), self._told.get(job, {})
+            if told != views:
+                self._count(told, views)
                 self._told[job] = views
                 self._on_job(job)
+
+    def _count(self, told: Mapping[str, DocumentView], views: Mapping[str, DocumentView]) -> None:
+        for ref_id, view in views.items():
+            before = told.get(ref_id)
+            if before is None or before.state != view.state:
+                self._metrics.moved(view.state)
+            if view.repeated and not (before is not None and before.repeated):
+                self._metrics.repeated.inc()

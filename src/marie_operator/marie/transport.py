@@ -1,8 +1,8 @@
 """How requests reach gateways: what carries them is a collaborator, so that a simulation can be the network."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import aiohttp
@@ -41,6 +41,7 @@ class Request:
         key: The API key; empty for none.
         timeout: Seconds for the whole exchange.
         check: Raises NotLeader to keep a request with a body from leaving; called when it is about to.
+        headers: Further headers.
     """
 
     method: str
@@ -50,6 +51,7 @@ class Request:
     key: str = ""
     timeout: float = TIMEOUT
     check: Callable[[], None] | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +97,7 @@ class HttpTransport:
             Unanswered: no answer came, or it broke off; also out of ``chunks``.
         """
         limits = aiohttp.ClientTimeout(total=request.timeout, connect=CONNECT_TIMEOUT, sock_read=TIMEOUT)
-        headers = {"Authorization": f"Bearer {request.key}"} if request.key else {}
+        headers = {**request.headers, **({"Authorization": f"Bearer {request.key}"} if request.key else {})}
         url = request.base + request.path
         try:
             async with self._session.request(

@@ -11,6 +11,7 @@ from marie_operator.runtime.client import Client, PatchKind
 from marie_operator.runtime.clock import Clock, LoopClock, SystemClock
 from marie_operator.runtime.conditions import conditions_with, is_true, with_condition
 from marie_operator.runtime.controller import Controller, Result, TerminalError, always, asked_for, own_key, owner
+from marie_operator.runtime.debug import debug_pages, tasks
 from marie_operator.runtime.decoding import ObjectList, WatchEvent
 from marie_operator.runtime.election import Elector, LeadershipLost
 from marie_operator.runtime.errors import (
@@ -57,6 +58,7 @@ from marie_operator.runtime.resource import (
     Resource,
 )
 from marie_operator.runtime.status import write_status
+from marie_operator.runtime.tracing import Span, Tracer
 from marie_operator.runtime.typed import Typed, Unparsable
 from marie_operator.runtime.watchdog import ProcessWatchdog, Watchdog
 from marie_operator.runtime.writer import Writer
@@ -115,10 +117,12 @@ __all__ = [
     "Server",
     "ServerError",
     "ShutDown",
+    "Span",
     "StartError",
     "SystemClock",
     "TerminalError",
     "TooManyRequests",
+    "Tracer",
     "Typed",
     "Unauthorized",
     "Unparsable",
@@ -131,12 +135,14 @@ __all__ = [
     "asked_for",
     "conditions_with",
     "configure_logs",
+    "debug_pages",
     "is_true",
     "metrics_page",
     "own_key",
     "owner",
     "probes",
     "run",
+    "tasks",
     "with_condition",
     "write_status",
 ]

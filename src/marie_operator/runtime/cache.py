@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 from marie_operator.runtime.client import Client
 from marie_operator.runtime.clock import Clock
@@ -110,6 +111,10 @@ class Cache:
         for resource, counted in self._counted.items():
             informer = self._informers[resource]
             counted.state(objects=len(informer), synced=informer.synced, age=informer.age)
+
+    def report(self) -> list[dict[str, Any]]:
+        """Every copy with its size, versions and age, for /debug."""
+        return [informer.report() for informer in self._informers.values()]
 
     async def run(self) -> None:
         """Keep all copies until cancelled."""

@@ -19,6 +19,7 @@ from marie_operator.runtime.decoding import ObjectList, WatchEvent, lines, page_
 from marie_operator.runtime.errors import ApiError, Expired, Unauthorized, Unreachable
 from marie_operator.runtime.metrics import NO_ANSWER
 from marie_operator.runtime.resource import Object, ObjectKey, Resource
+from marie_operator.runtime.tracing import TracedTransport, Tracer
 from marie_operator.runtime.transport import HttpTransport, Reply, Request, Transport
 
 WATCH_GRACE = 5.0
@@ -87,14 +88,26 @@ class Client:
         user_agent: str,
         clock: Clock,
         metrics: RequestMetrics | None = None,
+        tracer: Tracer | None = None,
     ) -> "Client":
         """A client of the API server that kubectl would use.
+
+        Args:
+            kubeconfig: A file instead of those that kubectl would look for.
+            context: A context within it instead of its current one.
+            user_agent: Names the program in the server's audit log.
+            clock: For durations.
+            metrics: Counts requests; None for none.
+            tracer: Has a span for each request but watches; None for none.
 
         Raises:
             ConfigError: no usable configuration.
         """
         connection = await connections.load(kubeconfig=kubeconfig, context=context)
-        return cls(HttpTransport(connection, user_agent=user_agent), clock=clock, metrics=metrics)
+        transport: Transport = HttpTransport(connection, user_agent=user_agent)
+        if tracer is not None:
+            transport = TracedTransport(transport, tracer)
+        return cls(transport, clock=clock, metrics=metrics)
 
     @property
     def url(self) -> str:

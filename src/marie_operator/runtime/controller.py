@@ -4,7 +4,7 @@ import asyncio
 import uuid
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
-from typing import Self, TypeAlias
+from typing import Any, Literal, Self, TypeAlias
 
 import structlog
 
@@ -15,6 +15,7 @@ from marie_operator.runtime.informer import Event, Informer
 from marie_operator.runtime.metrics import RESULTS, Metrics
 from marie_operator.runtime.queue import LOW_PRIORITY, NORMAL_PRIORITY, ShutDown, WorkQueue
 from marie_operator.runtime.resource import ObjectKey
+from marie_operator.runtime.tracing import Tracer, reconciling
 
 Mapper: TypeAlias = Callable[[Event], Iterable[ObjectKey]]
 Predicate: TypeAlias = Callable[[Event], bool]
@@ -35,6 +36,11 @@ class Result:
 
     requeue_after: float | None = None
     changes: tuple[str, ...] = ()
+
+    @property
+    def outcome(self) -> Literal["success", "requeue_after"]:
+        """What the metrics call it."""
+        return "success" if self.requeue_after is None else "requeue_after"
 
 
 class TerminalError(Exception):
@@ -99,6 +105,7 @@ class Controller:
         timeout: Seconds after which a reconcile is cancelled and tried again (C-12).
         clock: For queue and durations.
         metrics: The controller_runtime_* and workqueue_* families.
+        tracer: Has a span for each reconcile; None for none.
 
     Raises:
         ValueError: there is no worker, or no time to work (C-01).
@@ -113,11 +120,18 @@ class Controller:
         timeout: float = RECONCILE_TIMEOUT,
         clock: Clock,
         metrics: Metrics,
+        tracer: Tracer | None = None,
     ) -> None:
         if concurrency < 1 or timeout <= 0:
             raise ValueError(f"controller {name}: concurrency and timeout must be positive")
         self.name = name
-        self._reconcile = reconcile
+        self._reconcile = (
+            (lambda key, _cause: reconcile(key))
+            if tracer is None
+            else reconciling(name, reconcile, tracer, lambda result: result.outcome)
+        )
+        self._causes: dict[ObjectKey, str] = {}
+        self._working: dict[ObjectKey, str] = {}
         self._concurrency = concurrency
         self._timeout = timeout
         self._clock = clock
@@ -140,10 +154,12 @@ class Controller:
 
         What was there at the start waits behind live events (Q-29).
         """
+        causes = {kind: f"{informer.resource} {kind}" for kind in ("added", "modified", "deleted")}
 
         def enqueue(event: Event) -> None:
             if when(event):
                 for key in map(event):
+                    self._causes.setdefault(key, causes[event.kind])
                     self._queue.add(key, priority=LOW_PRIORITY if event.initial else NORMAL_PRIORITY)
 
         informer.add_handler(enqueue)
@@ -157,8 +173,9 @@ class Controller:
             self.watch(informer, map=owners)
         return self
 
-    def enqueue(self, key: ObjectKey, *, after: float = 0.0) -> None:
-        """Reconcile ``key`` for a reason outside the API server."""
+    def enqueue(self, key: ObjectKey, *, after: float = 0.0, cause: str = "enqueued") -> None:
+        """Reconcile ``key`` for a reason outside the API server; ``cause`` names it for traces and /debug."""
+        self._causes.setdefault(key, cause)
         self._queue.add(key, after=after)
 
     async def run(self, stopping: asyncio.Event) -> None:
@@ -182,30 +199,42 @@ class Controller:
         """Bring the queue's time-dependent gauges up to date."""
         self._queue.measure()
 
+    def report(self) -> dict[str, Any]:
+        """Its keys with their causes, for /debug."""
+        waiting, working = self._queue.report()
+        return {
+            "controller": self.name,
+            "workers": self._concurrency,
+            "working": [{**each, "cause": self._working.get(key, "")} for key, each in working.items()],
+            "waiting": [{**each, "cause": self._causes.get(key, "")} for key, each in waiting.items()],
+        }
+
     async def _work(self) -> None:
         while True:
             try:
                 key, priority = await self._queue.get()
             except ShutDown:
                 return
+            cause = self._working[key] = self._causes.pop(key, "")
             self._active.inc()
             began = self._clock.monotonic()
             try:
-                await self._once(key, priority)
+                await self._once(key, priority, cause)
             finally:
                 self._active.dec()
                 self._time.observe(self._clock.monotonic() - began)
+                del self._working[key]
                 # Last, so that what was added meanwhile comes out once (C-06).
                 self._queue.done(key)
 
-    async def _once(self, key: ObjectKey, priority: int) -> None:
+    async def _once(self, key: ObjectKey, priority: int, cause: str) -> None:
         """One reconcile and what follows from its end."""
         told = self._log.bind(namespace=key.namespace, name=key.name)
         limit = asyncio.timeout(self._timeout)
         with structlog.contextvars.bound_contextvars(reconcile=uuid.uuid4().hex[:8]):
             try:
                 async with limit:
-                    result = await self._reconcile(key)
+                    result = await self._reconcile(key, cause)
             except TerminalError as error:
                 self._terminal.inc()
                 self._count("error")
@@ -236,14 +265,14 @@ class Controller:
         self._queue.forget(key)
         if result.changes:
             told.info("reconciled", changes=list(result.changes))
-        if result.requeue_after is None:
-            self._totals["success"].inc()
-        else:
-            self._totals["requeue_after"].inc()
+        self._totals[result.outcome].inc()
+        if result.requeue_after is not None:
+            self._causes.setdefault(key, "its own time")
             self._queue.add(key, priority=priority, after=result.requeue_after)
 
     def _retry(self, key: ObjectKey, priority: int) -> float:
         self._count("error")
+        self._causes.setdefault(key, "failed before")
         return self._queue.add_rate_limited(key, priority=priority)
 
     def _count(self, result: str) -> None:

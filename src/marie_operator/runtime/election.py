@@ -8,6 +8,7 @@ import contextlib
 import random
 from collections.abc import AsyncIterator, Callable
 from datetime import datetime
+from typing import Any
 
 import structlog
 
@@ -99,6 +100,18 @@ class Elector:
     def holder(self) -> str:
         """Who held the lease when it was last seen; empty for nobody."""
         return self._candidate.holder
+
+    def report(self) -> dict[str, Any]:
+        """Who leads, as far as is known here, for /debug."""
+        left = self._candidate.valid_until - self._clock.monotonic() if self.leading else 0.0
+        return {
+            "lease": str(self._key),
+            "identity": self._identity,
+            "holder": self.holder,
+            "leading": self.leading,
+            "seconds_left": round(left, 3),
+            "problem": self._problem,
+        }
 
     def check(self) -> None:
         """Guard of every write: a loop that slept through its lease is refused as well.

@@ -1,6 +1,7 @@
 """The process's own endpoints: /healthz, /readyz and /metrics."""
 
 import asyncio
+import ipaddress
 from collections.abc import Awaitable, Callable, Mapping
 from types import TracebackType
 from typing import Self, TypeAlias
@@ -30,25 +31,32 @@ class Server:
         address: ``[host]:port``; ``0`` for no server at all.
         setting: The name of the setting that holds the address, for the error message.
         app: What it serves.
+        private: Refuse an address that other machines can reach.
     """
 
-    def __init__(self, address: str, *, setting: str, app: web.Application) -> None:
+    def __init__(self, address: str, *, setting: str, app: web.Application, private: bool = False) -> None:
         self._address = address
         self._setting = setting
         self._app = app
+        self._private = private
         self._runner: web.AppRunner | None = None
 
     async def __aenter__(self) -> Self:
         """Listen.
 
         Raises:
-            BindError: the address is malformed or taken.
+            BindError: the address is malformed, taken, or reached from elsewhere although it must not be.
         """
         if self._address == OFF:
             return self
         host, separator, port = self._address.rpartition(":")
         if not separator or not port.isdigit():
             raise BindError(f"{self._setting}={self._address} is no address; give [host]:port, or 0 for none")
+        if self._private and not _is_loopback(host.strip("[]")):
+            raise BindError(
+                f"{self._setting}={self._address} can be reached from other machines, and what it shows is for nobody"
+                f" else; give 127.0.0.1:{port}, and look from elsewhere with kubectl port-forward"
+            )
         self._runner = web.AppRunner(self._app, access_log=None, handle_signals=False)
         await self._runner.setup()
         try:
@@ -70,6 +78,13 @@ class Server:
     def port(self) -> int:
         """The port it listens on; 0 when it does not."""
         return self._runner.addresses[0][1] if self._runner is not None and self._runner.addresses else 0
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def probes(*, live: Mapping[str, Check], ready: Mapping[str, Check]) -> web.Application:

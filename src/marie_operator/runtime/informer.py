@@ -5,7 +5,7 @@ import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import structlog
 
@@ -112,6 +112,17 @@ class Informer:
         """Seconds since the API server last said anything, in the namespace where that is longest ago."""
         return max((reflector.age for reflector in self.reflectors), default=0.0)
 
+    def report(self) -> dict[str, Any]:
+        """How the copy is, for /debug."""
+        return {
+            "resource": str(self.resource),
+            "objects": len(self),
+            "synced": self.synced,
+            "age": round(self.age, 3),
+            "versions": {namespace or "*": version for namespace, version in self._versions.items()},
+            "problem": self.last_error,
+        }
+
     async def wait_synced(self) -> None:
         """Return once ``synced``."""
         await self._synced.wait()
@@ -146,6 +157,14 @@ class Informer:
             KeyError: no such index.
         """
         return [self._objects[key] for key in sorted(self._indexes[index].get(value, ()))]
+
+    def counts(self, index: str) -> Mapping[str, int]:
+        """Number of objects for each value that the index function yields for any.
+
+        Raises:
+            KeyError: no such index.
+        """
+        return {value: len(keys) for value, keys in self._indexes[index].items()}
 
     def add_handler(self, handler: Handler) -> None:
         """Call ``handler`` for every event, inline, in order; it hears of what is there as added (I-02, I-04)."""

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Any
 
@@ -10,6 +10,7 @@ import structlog
 
 from marie_operator.runtime.cache import Cache
 from marie_operator.runtime.controller import Controller
+from marie_operator.runtime.debug import Section, tasks
 from marie_operator.runtime.election import Elector
 
 SHUTDOWN_TIMEOUT = 30.0
@@ -30,6 +31,8 @@ class Manager:
         standing: Background work of every process, such as recording events.
         leading: Background work of the leader alone.
         servers: Entered first, left last.
+        measures: Bring further metrics up to date at a scrape.
+        sections: What /debug shows besides what any manager has.
         elector: The lease; None leads at once (M-10).
         shutdown_timeout: Seconds for reconciles to finish.
 
@@ -45,6 +48,8 @@ class Manager:
         standing: Sequence[Callable[[], Awaitable[None]]] = (),
         leading: Sequence[Callable[[], Awaitable[None]]] = (),
         servers: Sequence[AbstractAsyncContextManager[Any]] = (),
+        measures: Sequence[Callable[[], None]] = (),
+        sections: Mapping[str, Section] | None = None,
         elector: Elector | None = None,
         shutdown_timeout: float = SHUTDOWN_TIMEOUT,
     ) -> None:
@@ -56,6 +61,8 @@ class Manager:
         self._standing = standing
         self._leading = leading
         self._servers = servers
+        self._measures = measures
+        self._sections = sections or {}
         self._elector = elector
         self._shutdown_timeout = shutdown_timeout
 
@@ -88,6 +95,18 @@ class Manager:
         for controller in self._controllers:
             controller.measure()
         self._cache.measure()
+        for measure in self._measures:
+            measure()
+
+    def sections(self) -> Mapping[str, Section]:
+        """What /debug shows, by name."""
+        return {
+            "tasks": tasks,
+            "queues": lambda: [controller.report() for controller in self._controllers],
+            "caches": self._cache.report,
+            "leader": lambda: {"leading": True} if self._elector is None else self._elector.report(),
+            **self._sections,
+        }
 
     async def _hold(self, elector: Elector, stop: asyncio.Event, always: set[asyncio.Task[None]]) -> None:
         async with _background(elector.hold) as renewal:

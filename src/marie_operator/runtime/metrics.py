@@ -26,10 +26,13 @@ class Metrics:
 
     Args:
         registry: Where they are registered; twice on one registry is an error.
+
+    Attributes:
+        registry: The same, for families of one's own.
     """
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self._registry = registry
+        self.registry = registry
         by_controller, by_queue, by_resource = ("controller",), ("name", "controller"), ("resource",)
         self.reconcile_total = Counter(
             "controller_runtime_reconcile_total", "Reconciliations by how they ended.", ("controller", "result"),
@@ -135,7 +138,7 @@ class Metrics:
         Rendered in a thread, since it takes milliseconds.
         """
         encode, content_type = choose_encoder(accept)
-        return await asyncio.to_thread(encode, self._registry), content_type
+        return await asyncio.to_thread(encode, self.registry), content_type
 
 
 class CollectionMetrics:

@@ -19,6 +19,7 @@ from prometheus_client import (
     PLATFORM_COLLECTOR,
     PROCESS_COLLECTOR,
     CollectorRegistry,
+    Info,
     disable_created_metrics,
 )
 
@@ -27,13 +28,16 @@ from marie_operator.runtime.children import Children
 from marie_operator.runtime.client import Client
 from marie_operator.runtime.clock import Clock, LoopClock, SystemClock
 from marie_operator.runtime.controller import RECONCILE_TIMEOUT, Controller, Result
+from marie_operator.runtime.debug import debug_pages
 from marie_operator.runtime.election import Elector, LeadershipLost
 from marie_operator.runtime.errors import StartError
 from marie_operator.runtime.events import EventRecorder
 from marie_operator.runtime.health import Check, LoopLag, Server, metrics_page, probes
 from marie_operator.runtime.manager import Manager
 from marie_operator.runtime.metrics import Metrics
+from marie_operator.runtime.otlp import tracing
 from marie_operator.runtime.resource import ObjectKey, Resource
+from marie_operator.runtime.tracing import Tracer
 from marie_operator.runtime.watchdog import ProcessWatchdog
 from marie_operator.runtime.writer import Writer
 
@@ -59,6 +63,8 @@ class Options:
             environment, or ``:8080``.
         health_probe_bind_address: Of /healthz and /readyz, as ``[host]:port``; ``0`` for none. Without it,
             HEALTH_PROBE_BIND_ADDRESS of the environment, or ``:8081``.
+        debug_bind_address: Of /debug, as ``127.0.0.1:port`` or another loopback address; ``0`` for none. Without it,
+            DEBUG_BIND_ADDRESS of the environment, or ``0``.
     """
 
     name: str
@@ -71,6 +77,7 @@ class Options:
     lease_namespace: str = ""
     metrics_bind_address: str = field(default_factory=lambda: os.environ.get("METRICS_BIND_ADDRESS", ":8080"))
     health_probe_bind_address: str = field(default_factory=lambda: os.environ.get("HEALTH_PROBE_BIND_ADDRESS", ":8081"))
+    debug_bind_address: str = field(default_factory=lambda: os.environ.get("DEBUG_BIND_ADDRESS", "0"))
 
     def lease(self) -> ObjectKey:
         """Where the lease is."""
@@ -102,6 +109,7 @@ class Process:
         writer: Writes that ``cache`` knows of when they return.
         events: Records events.
         elector: Says who leads; None when whoever runs does.
+        tracer: Has spans of requests and reconciles, where OTEL_EXPORTER_OTLP_ENDPOINT says where they go; else None.
     """
 
     client: Client
@@ -109,6 +117,7 @@ class Process:
     writer: Writer
     events: EventRecorder
     elector: Elector | None
+    tracer: Tracer | None
 
     def __init__(self, options: Options) -> None:
         # A time of creation beside each counter doubles the scrape and says nothing that the restart does not.
@@ -119,6 +128,8 @@ class Process:
         registry = CollectorRegistry()
         for collector in (PROCESS_COLLECTOR, PLATFORM_COLLECTOR, GC_COLLECTOR):
             registry.register(collector)
+        built = {"name": options.name, "version": options.version}
+        Info("operator_build", "Name and version of the operator.", registry=registry).info(built)
         self.metrics = Metrics(registry)
         self._lag = LoopLag(clock=self.clock, metrics=self.metrics)
         self._stack = AsyncExitStack()
@@ -128,10 +139,13 @@ class Process:
 
         Raises:
             ConfigError: there is no usable configuration.
+            StartError: traces are asked for, but not installed.
         """
         async with AsyncExitStack() as stack:
-            agent = f"{self.options.name}/{self.options.version}"
-            client = await stack.enter_async_context(await self._connected(agent))
+            name, version = self.options.name, self.options.version
+            self.tracer = await stack.enter_async_context(tracing(os.environ, name=name, version=version))
+            agent = f"{name}/{version}"
+            client = await stack.enter_async_context(await self._connected(agent, self.tracer))
             self.elector = None
             if self.options.leader_election:
                 # The lease has a connection of its own: nothing else may delay a renewal.
@@ -165,7 +179,13 @@ class Process:
     ) -> Controller:
         """A controller in this process, as ``Controller`` says."""
         return Controller(
-            name, reconcile, concurrency=concurrency, timeout=timeout, clock=self.clock, metrics=self.metrics
+            name,
+            reconcile,
+            concurrency=concurrency,
+            timeout=timeout,
+            clock=self.clock,
+            metrics=self.metrics,
+            tracer=self.tracer,
         )
 
     def children(self, owner: Resource, *kinds: Resource) -> Children:
@@ -202,13 +222,14 @@ class Process:
                 await manager.run(stop)
         log.info("stopped")
 
-    async def _connected(self, agent: str) -> Client:
+    async def _connected(self, agent: str, tracer: Tracer | None = None) -> Client:
         return await Client.connect(
             kubeconfig=self.options.kubeconfig,
             context=self.options.context,
             user_agent=agent,
             clock=self.clock,
             metrics=self.metrics,
+            tracer=tracer,
         )
 
     def _elector(self, client: Client) -> Elector:
@@ -237,6 +258,12 @@ class Process:
                 self.options.metrics_bind_address,
                 setting="METRICS_BIND_ADDRESS",
                 app=metrics_page(self.metrics, manager.measure),
+            ),
+            Server(
+                self.options.debug_bind_address,
+                setting="DEBUG_BIND_ADDRESS",
+                app=debug_pages(manager.sections()),
+                private=True,
             ),
         )
 

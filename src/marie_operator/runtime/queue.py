@@ -4,7 +4,9 @@ import asyncio
 import heapq
 import itertools
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 from prometheus_client import Gauge
 
@@ -23,6 +25,8 @@ FIRST_BACKOFF = 0.005
 MAX_BACKOFF = 1000.0
 MOST_PRIORITIES = 25
 """Priorities that workqueue_depth tells apart, as many as controller-runtime's does."""
+
+Report: TypeAlias = Mapping[ObjectKey, dict[str, Any]]
 
 
 class ShutDown(Exception):  # noqa: N818
@@ -157,6 +161,18 @@ class WorkQueue:
         ages = [now - began for began in self._processing.values()]
         self._metrics.unfinished.set(sum(ages))
         self._metrics.longest.set(max(ages, default=0.0))
+
+    def report(self) -> tuple[Report, Report]:
+        """The keys that wait, and those that are worked on, for /debug; a delay that is not over has negative age."""
+        now = self._clock.monotonic()
+        waiting = {
+            key: self._described(key, now - entry.ready_at) | {"priority": entry.priority}
+            for key, entry in self._entries.items()
+        }
+        return waiting, {key: self._described(key, now - began) for key, began in self._processing.items()}
+
+    def _described(self, key: ObjectKey, age: float) -> dict[str, Any]:
+        return {"key": str(key), "age": round(age, 3), "failures": self._failures.get(key, 0)}
 
     def _pop(self) -> _Entry | None:
         while self._ready:

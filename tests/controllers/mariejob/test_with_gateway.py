@@ -18,6 +18,7 @@ from marie_operator.controllers import kinds
 from marie_operator.controllers.mariejob import Listings, MarieJobReconciler, Secrets, Sources, by_cluster
 from marie_operator.controllers.named import NamedObjects
 from marie_operator.marie.gateways import Gateways
+from marie_operator.marie.metrics import GatewayMetrics
 from marie_operator.marie.transport import HttpTransport
 from marie_operator.runtime import Controller, Metrics, Typed, asked_for
 from marie_operator.runtime.resource import SECRETS, Object, ObjectKey
@@ -92,6 +93,7 @@ async def operator(stage: Stage) -> AsyncIterator[Gateways]:
         gateways = Gateways(
             HttpTransport(session),
             clock=clock,
+            metrics=GatewayMetrics(CollectorRegistry()),
             on_cluster=lambda _cluster: enqueue(KEY),
             on_job=enqueue,
         )

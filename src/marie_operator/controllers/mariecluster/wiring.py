@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from marie_operator.builders import association, chain
 from marie_operator.controllers import kinds
 from marie_operator.controllers.mariecluster.reconciler import CLUSTER_INDEX, OWNER_INDEX, MarieClusterReconciler
-from marie_operator.runtime import Cache, Clock, Controller, Event, Metrics, owner
+from marie_operator.runtime import Cache, Clock, Controller, Event, Metrics, Tracer, owner
 from marie_operator.runtime.children import controller_uid
 from marie_operator.runtime.resource import PODS, Object, ObjectKey
 
@@ -18,11 +18,17 @@ def add_informers(cache: Cache) -> None:
 
 
 def controller(
-    reconciler: MarieClusterReconciler, cache: Cache, *, concurrency: int, clock: Clock, metrics: Metrics
+    reconciler: MarieClusterReconciler,
+    cache: Cache,
+    *,
+    concurrency: int,
+    clock: Clock,
+    metrics: Metrics,
+    tracer: Tracer | None,
 ) -> Controller:
     """The controller that runs ``reconciler`` for each change of a cluster, its children, or its pods."""
     result = Controller(
-        "mariecluster", reconciler.reconcile, concurrency=concurrency, clock=clock, metrics=metrics
+        "mariecluster", reconciler.reconcile, concurrency=concurrency, clock=clock, metrics=metrics, tracer=tracer
     ).watch(cache[kinds.MARIE_CLUSTERS])
     for resource in dict.fromkeys(link.resource for link in chain.CHAIN):
         result.watch(cache[resource], map=owner(kinds.MARIE_CLUSTERS.kind, kinds.MARIE_CLUSTERS.group))

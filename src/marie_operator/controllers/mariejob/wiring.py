@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from marie_operator.api.conditions import ClusterCondition, JobCondition
 from marie_operator.controllers import kinds
 from marie_operator.controllers.mariejob.reconciler import MarieJobReconciler
-from marie_operator.runtime import Cache, Clock, Controller, Event, Informer, Metrics, asked_for, is_true
+from marie_operator.runtime import Cache, Clock, Controller, Event, Informer, Metrics, Tracer, asked_for, is_true
 from marie_operator.runtime.resource import Object, ObjectKey
 
 CLUSTER_INDEX = "cluster"
@@ -32,7 +32,13 @@ def of_cluster(jobs: Informer, cluster: ObjectKey) -> Iterable[ObjectKey]:
 
 
 def controller(
-    reconciler: MarieJobReconciler, cache: Cache, *, concurrency: int, clock: Clock, metrics: Metrics
+    reconciler: MarieJobReconciler,
+    cache: Cache,
+    *,
+    concurrency: int,
+    clock: Clock,
+    metrics: Metrics,
+    tracer: Tracer | None,
 ) -> Controller:
     """The controller that runs ``reconciler`` for each change of a job or of its cluster.
 
@@ -40,7 +46,9 @@ def controller(
     """
     jobs = cache[kinds.MARIE_JOBS]
     return (
-        Controller("mariejob", reconciler.reconcile, concurrency=concurrency, clock=clock, metrics=metrics)
+        Controller(
+            "mariejob", reconciler.reconcile, concurrency=concurrency, clock=clock, metrics=metrics, tracer=tracer
+        )
         .watch(jobs, when=asked_for)
         .watch(
             cache[kinds.MARIE_CLUSTERS],
