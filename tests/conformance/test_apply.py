@@ -1,5 +1,6 @@
 """Server-side apply: who owns what, and what happens when two disagree."""
 
+import re
 from typing import Any
 
 import pytest
@@ -38,6 +39,16 @@ class TestCreate:
     async def test_with_a_name_alone(self, api: Client, ns: Namespace) -> None:
         made = (await api.apply(ns("configmaps", "a"), config_map("a"))).ok(201)
         assert managers(made) == {}
+
+    async def test_with_a_version_that_nothing_has_it_creates_and_changes_nothing(
+        self, api: Client, ns: Namespace, widgets: str
+    ) -> None:
+        for resource, body in (("configmaps", config_map("a")), (widgets, widget("a")), ("services", service("a"))):
+            never = {**body, "metadata": {**body["metadata"], "resourceVersion": "1"}}
+            made = (await api.apply(ns(resource, "a"), never)).ok(201)
+            assert made["metadata"]["resourceVersion"] != "1"
+            (await api.apply(ns(resource, "a"), never, manager="two")).refused(409, "Conflict", re.compile(MODIFIED))
+            assert (await api.get(ns(resource, "a"))).ok() == made
 
     async def test_yaml(self, api: Client, ns: Namespace) -> None:
         body = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: a\ndata:\n  k: 'v'\n"

@@ -110,6 +110,10 @@ class Gateways:
             if task.cancel():
                 self._ending.add(task)
 
+    def watches(self, cluster: ObjectKey) -> bool:
+        """Whether a cluster's gateway is watched."""
+        return cluster in self._monitors
+
     def view(self, cluster: ObjectKey) -> GatewayView | None:
         """What is known of a cluster's gateway; None while it is not watched."""
         monitor = self._monitors.get(cluster)

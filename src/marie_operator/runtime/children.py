@@ -5,11 +5,11 @@ import hashlib
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from marie_operator.runtime import drift
 from marie_operator.runtime.cache import Cache
-from marie_operator.runtime.errors import NotFound
+from marie_operator.runtime.errors import AlreadyExists, NotFound
 from marie_operator.runtime.informer import Informer
 from marie_operator.runtime.resource import Object, ObjectKey, Resource
 from marie_operator.runtime.writer import Writer
@@ -63,6 +63,21 @@ class Remove:
 Step: TypeAlias = Create | Change | Remove
 
 
+class Done(NamedTuple):
+    """A write, in words.
+
+    Attributes:
+        verb: Created, Changed or Deleted.
+        what: Kind and name, and what of it.
+    """
+
+    verb: str
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.verb} {self.what}"
+
+
 def steps(
     desired: Iterable[tuple[Resource, Object]], children: LiveChildren, *, kept: Collection[Resource] = ()
 ) -> list[Step]:
@@ -93,11 +108,12 @@ def steps(
     return result
 
 
-async def carry_out(step: Step, writer: Writer, *, owner_uid: str, field_manager: str) -> str:
-    """Do one step; what was done, in words.
+async def carry_out(step: Step, writer: Writer, *, owner_uid: str, field_manager: str) -> Done:
+    """Do one step.
 
     Server-side apply would quietly merge into an object that somebody else made, and the owner reference would have it
-    deleted with its owner. Informers select by label, so only the API server knows whether a name is free.
+    deleted with its owner. Informers select by label, so only the API server knows whether a name is free: a child is
+    created by an apply that changes nothing.
 
     Raises:
         NameTaken: an object of this name exists that the owner does not control.
@@ -108,16 +124,24 @@ async def carry_out(step: Step, writer: Writer, *, owner_uid: str, field_manager
     if isinstance(step, Remove):
         with contextlib.suppress(NotFound):
             await writer.delete(resource, ObjectKey.of(step.live), uid=step.live["metadata"]["uid"])
-        return f"Deleted {resource.kind} {step.live['metadata']['name']}"
+        return Done("Deleted", f"{resource.kind} {step.live['metadata']['name']}")
     key = ObjectKey.of(step.desired)
     if isinstance(step, Create):
-        with contextlib.suppress(NotFound):
-            if controller_uid(await writer.get(resource, key)) != owner_uid:
-                raise NameTaken(resource, key)
+        await _create(step, writer, owner_uid=owner_uid, field_manager=field_manager)
+        return Done("Created", f"{resource.kind} {key.name}")
     await writer.apply(resource, step.desired, field_manager=field_manager)
-    if isinstance(step, Create):
-        return f"Created {resource.kind} {key.name}"
-    return f"Changed {resource.kind} {key.name}: {_listed(step.paths)}"
+    return Done("Changed", f"{resource.kind} {key.name}: {_listed(step.paths)}")
+
+
+async def _create(step: Create, writer: Writer, *, owner_uid: str, field_manager: str) -> None:
+    try:
+        await writer.apply(step.resource, step.desired, field_manager=field_manager, only_create=True)
+    except AlreadyExists:
+        key = ObjectKey.of(step.desired)
+        if controller_uid(await writer.get(step.resource, key)) != owner_uid:
+            raise NameTaken(step.resource, key) from None
+        # It is the owner's own, without the label by which it would have been known.
+        await writer.apply(step.resource, step.desired, field_manager=field_manager)
 
 
 def controller_uid(obj: Object) -> str:
@@ -215,7 +239,7 @@ class Children:
         uid = owner["metadata"]["uid"]
         return tuple(
             [
-                await carry_out(step, self._writer, owner_uid=uid, field_manager=self._field_manager)
+                str(await carry_out(step, self._writer, owner_uid=uid, field_manager=self._field_manager))
                 for step in steps(desired, self.of(owner))
             ]
         )

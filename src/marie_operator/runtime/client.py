@@ -16,7 +16,7 @@ from pydantic_core import from_json
 from marie_operator.runtime import connection as connections
 from marie_operator.runtime.clock import Clock
 from marie_operator.runtime.decoding import ObjectList, WatchEvent, lines, page_of, refusal, watch_event
-from marie_operator.runtime.errors import ApiError, Expired, Unauthorized, Unreachable
+from marie_operator.runtime.errors import AlreadyExists, ApiError, Conflict, Expired, Unauthorized, Unreachable
 from marie_operator.runtime.metrics import NO_ANSWER
 from marie_operator.runtime.resource import Object, ObjectKey, Resource
 from marie_operator.runtime.tracing import TracedTransport, Tracer
@@ -28,6 +28,9 @@ MAX_RETRIES = 10
 CONNECTION_RETRIES = 2
 MAX_WARNINGS = 100
 """Different warnings that are told; some name objects, and a log has no use for each of them."""
+NEVER = "1"
+"""A resource version that no object has, since etcd counts from 1 before the first write: applied with it, an object
+can be created and not changed (registry/generic/registry/store.go, Update)."""
 _IDEMPOTENT = frozenset({"GET", "PUT", "DELETE"})
 
 log = structlog.get_logger(__name__)
@@ -267,16 +270,40 @@ class Client:
         return await self._write("PUT", resource.path(key.namespace, key.name, subresource), body=obj)
 
     async def apply(
-        self, resource: Resource, obj: Object, *, field_manager: str, force: bool = False, subresource: str = ""
+        self,
+        resource: Resource,
+        obj: Object,
+        *,
+        field_manager: str,
+        force: bool = False,
+        only_create: bool = False,
+        subresource: str = "",
     ) -> Object:
         """Server-side apply: create the object, or make the fields it names so and drop those named before.
 
         What the API server gave can be applied as it is: who owns which field is not sent back to it (K-23).
 
+        Args:
+            resource: Its kind.
+            obj: The fields.
+            field_manager: Who owns them from now on.
+            force: Take fields over that others own.
+            only_create: Leave an object that exists as it is. A reply that was lost may be why it does.
+            subresource: Of the object; empty for itself.
+
         Raises:
             ApplyConflict: another manager owns a field, and ``force`` is not set.
+            AlreadyExists: the object exists, and ``only_create`` is set.
         """
         key = ObjectKey.of(obj)
+        if only_create:
+            obj = {**obj, "metadata": {**obj["metadata"], "resourceVersion": NEVER}}
+            try:
+                return await self.apply(
+                    resource, obj, field_manager=field_manager, force=force, subresource=subresource
+                )
+            except Conflict as error:
+                raise AlreadyExists(error.code, "AlreadyExists", f"{resource} {key} exists") from error
         query = _query(fieldManager=field_manager, force="true" if force else "", fieldValidation="Strict")
         path = resource.path(key.namespace, key.name, subresource)
         metadata = {name: value for name, value in obj["metadata"].items() if name != "managedFields"}

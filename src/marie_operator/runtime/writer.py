@@ -32,11 +32,23 @@ class Writer:
         return self._written(resource, await self._client.update(resource, obj, subresource=subresource))
 
     async def apply(
-        self, resource: Resource, obj: Object, *, field_manager: str, force: bool = False, subresource: str = ""
+        self,
+        resource: Resource,
+        obj: Object,
+        *,
+        field_manager: str,
+        force: bool = False,
+        only_create: bool = False,
+        subresource: str = "",
     ) -> Object:
         """As ``Client.apply``."""
         result = await self._client.apply(
-            resource, obj, field_manager=field_manager, force=force, subresource=subresource
+            resource,
+            obj,
+            field_manager=field_manager,
+            force=force,
+            only_create=only_create,
+            subresource=subresource,
         )
         return self._written(resource, result)
 

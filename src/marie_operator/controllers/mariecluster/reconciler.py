@@ -1,15 +1,16 @@
 """The MarieCluster reconciler: see, compare, write what differs, say how it is."""
 
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 from marie_operator.api import validation
-from marie_operator.api.conditions import ClusterCondition, ClusterReason, EventReason
+from marie_operator.api.conditions import ClusterCondition, ClusterReason
 from marie_operator.api.mariecluster import MarieCluster, MarieClusterStatus
 from marie_operator.api.meta import Condition
 from marie_operator.builders import association, backing, chain, endpoints, mounted
 from marie_operator.controllers import kinds
 from marie_operator.controllers.mariecluster import sharing, status
+from marie_operator.controllers.mariecluster.news import News
 from marie_operator.controllers.mariecluster.status import Observation, Refusal
 from marie_operator.controllers.mariecluster.supplies import Problem, Supplies
 from marie_operator.controllers.named import NamedObjects
@@ -28,7 +29,7 @@ from marie_operator.runtime import (
     Writer,
     with_condition,
 )
-from marie_operator.runtime.children import Change, Create, LiveChildren, NameTaken, Remove, Step, carry_out, steps
+from marie_operator.runtime.children import LiveChildren, NameTaken, Remove, Step, carry_out, steps
 from marie_operator.runtime.resource import DEPLOYMENTS, PERSISTENT_VOLUME_CLAIMS, PODS, Object, ObjectKey, Resource
 from marie_operator.runtime.status import write_status
 
@@ -91,23 +92,32 @@ class MarieClusterReconciler:
         if cluster.metadata.deletion_timestamp is not None:
             # Owner references remove the children; only the watch on the gateway is ours to end.
             self._gateways.forget(key)
-            return await self._report(self._observe(cluster, ()), ())
+            return await self._report(self._observe(cluster, ()), News())
+        news = News()
+        try:
+            return await self._run(cluster, news)
+        finally:
+            for event in news.events():
+                self._events.record(
+                    _reference(cluster), type=event.type, reason=event.reason, action="Reconcile", note=event.note
+                )
+
+    async def _run(self, cluster: MarieCluster, news: News) -> Result:
+        """Bring a cluster that is to stay closer to its spec."""
         if broken := validation.problems(cluster):
             refusal = Refusal(ClusterReason.INVALID_SPEC, " ".join(rule.message for rule in broken))
-            return await self._report(self._observe(cluster, (refusal,)), ())
-        supplied, problems = await self._supply(cluster)
-        changes, refusals = await self._converge(cluster, withhold=bool(problems) and not cluster.spec.suspend)
+            return await self._report(self._observe(cluster, (refusal,)), news)
+        problems = await self._supply(cluster, news)
+        refusals = await self._converge(cluster, news, withhold=bool(problems) and not cluster.spec.suspend)
         self._watch_gateway(cluster)
-        return await self._report(self._observe(cluster, refusals, problems), [*supplied, *changes])
+        return await self._report(self._observe(cluster, refusals, problems), news)
 
-    async def _supply(self, cluster: MarieCluster) -> tuple[Sequence[str], Sequence[Problem]]:
-        """See to what the pods' configuration is made of; returns what was written, and what is wrong."""
+    async def _supply(self, cluster: MarieCluster, news: News) -> Sequence[Problem]:
+        """See to what the pods' configuration is made of; returns what is wrong with it."""
         children = self._children(cluster)
         has_data = (PERSISTENT_VOLUME_CLAIMS, association.postgres_name(cluster.metadata.name)) in children
-        supply = await self._supplies.provide(cluster, has_data=has_data)
-        for change in supply.changes:
-            self._record(cluster, EventReason.CHANGED, change)
-        return supply.changes, [*supply.problems, *self._shared(cluster)]
+        problems = await self._supplies.provide(cluster, news.done, has_data=has_data)
+        return [*problems, *self._shared(cluster)]
 
     def _shared(self, cluster: MarieCluster) -> Sequence[Problem]:
         clusters = self._cache[kinds.MARIE_CLUSTERS]
@@ -140,34 +150,31 @@ class MarieClusterReconciler:
                     found[reference.label] = mounted.digest(reference, obj)
         return found
 
-    async def _converge(self, cluster: MarieCluster, *, withhold: bool) -> tuple[Sequence[str], Sequence[Refusal]]:
+    async def _converge(self, cluster: MarieCluster, news: News, *, withhold: bool) -> Sequence[Refusal]:
         """Write what differs; a child that is refused does not keep the others from being written.
 
         Args:
             cluster: The cluster.
+            news: Takes what was written.
             withhold: Whether Marie's pods are to be left as they are, because they could not work as wanted.
         """
-        changes: list[str] = []
         refusals: list[Refusal] = []
         children = self._children(cluster)
         for step in steps(await self._desired(cluster, children), children, kept=chain.KEPT):
             if withhold and step.resource == DEPLOYMENTS and not isinstance(step, Remove):
                 continue
             try:
-                changes.append(await self._take(cluster, step))
+                news.done.append(
+                    await carry_out(
+                        step,
+                        self._client,
+                        owner_uid=cluster.metadata.uid,
+                        field_manager=association.FIELD_MANAGER,
+                    )
+                )
             except (Invalid, Forbidden, ApplyConflict, NameTaken) as error:
                 refusals.append(_refusal(step, error))
-        return changes, refusals
-
-    async def _take(self, cluster: MarieCluster, step: Step) -> str:
-        """Carry out one step and tell the user; returns what was done."""
-        uid = cluster.metadata.uid
-        done = await carry_out(step, self._client, owner_uid=uid, field_manager=association.FIELD_MANAGER)
-        self._record(cluster, _REASONS[type(step)], done)
-        return done
-
-    def _record(self, cluster: MarieCluster, reason: EventReason, note: str) -> None:
-        self._events.record(_reference(cluster), type="Normal", reason=reason, action="Reconcile", note=note)
+        return refusals
 
     def _children(self, cluster: MarieCluster) -> LiveChildren:
         return {
@@ -190,28 +197,35 @@ class MarieClusterReconciler:
         )
 
     def _watch_gateway(self, cluster: MarieCluster) -> None:
-        """Ask the gateway how it is while the cluster is meant to run."""
+        """Ask the gateway how it is from the time its pod is first ready, while the cluster is meant to run."""
         key = _key(cluster)
         if cluster.spec.suspend:
             self._gateways.forget(key)
-        else:
+        elif self._gateways.watches(key) or self._server_is_ready(cluster):
             self._gateways.ensure(key, self._gateway_url(key, endpoints.of(cluster)["http"]))
 
-    async def _report(self, seen: Observation, changes: Sequence[str]) -> Result:
-        """Write the status when it says something new, and tell the turns of the cluster's life as events."""
+    def _server_is_ready(self, cluster: MarieCluster) -> bool:
+        name = association.server_deployment_name(cluster.metadata.name)
+        live = self._cache[DEPLOYMENTS].get(ObjectKey(cluster.metadata.namespace, name))
+        return live is not None and bool(live.get("status", {}).get("readyReplicas"))
+
+    async def _report(self, seen: Observation, news: News) -> Result:
+        """Write the status when it says something new, and note the turns of the cluster's life."""
         old, live = seen.cluster.status, self._cache[kinds.MARIE_CLUSTERS].get(_key(seen.cluster))
         new = status.of(seen)
         write, wait = status.due(new, old, seen.now)
         if write is not None and live is not None:
             content = write.model_dump(mode="json", by_alias=True, exclude_none=True)
             await write_status(self._client, kinds.MARIE_CLUSTERS, live, content)
-            self._announce(seen.cluster, old, write)
+            news.turn = _turn(old, write)
+            if old.observed_generation != write.observed_generation:
+                news.advice = chain.warnings(seen.cluster)
         waits = [] if wait is None else [wait.total_seconds()]
         if wait is None and (seen.refusals or seen.problems):
             waits.append(RETRY_REFUSED)
         if _reads_by_name(seen.cluster):
             waits.append(REREAD)
-        return Result(requeue_after=min(waits, default=None), changes=tuple(changes))
+        return Result(requeue_after=min(waits, default=None), changes=tuple(map(str, news.done)))
 
     async def _report_unreadable(self, cluster: Unparsable) -> Result:
         """Say on the object what keeps it from being read; its children stay as they are."""
@@ -228,51 +242,6 @@ class MarieClusterReconciler:
         )
         await write_status(self._client, kinds.MARIE_CLUSTERS, live, {**before, "conditions": conditions})
         return Result()
-
-    def _announce(self, cluster: MarieCluster, old: MarieClusterStatus, new: MarieClusterStatus) -> None:
-        """Events for what has turned: readiness, and advice on a spec that is new."""
-        before, after = (_condition(item, ClusterCondition.READY) for item in (old, new))
-        if after is not None and (before is None or (before.status, before.reason) != (after.status, after.reason)):
-            self._events.record(
-                _reference(cluster),
-                type="Warning" if after.reason in _ALARMING else "Normal",
-                reason=after.reason,
-                action="Reconcile",
-                note=after.message,
-            )
-        if old.observed_generation != new.observed_generation:
-            for reason, advice in chain.warnings(cluster):
-                self._events.record(
-                    _reference(cluster),
-                    type="Warning",
-                    reason=reason,
-                    action="Reconcile",
-                    note=advice,
-                )
-
-
-_REASONS: Mapping[type[Step], EventReason] = {
-    Create: EventReason.CREATED,
-    Change: EventReason.CHANGED,
-    Remove: EventReason.DELETED,
-}
-_ALARMING = frozenset(
-    {
-        ClusterReason.SERVER_FAILING,
-        ClusterReason.EXECUTORS_FAILING,
-        ClusterReason.INVALID_SPEC,
-        ClusterReason.NAME_TAKEN,
-        ClusterReason.CHILD_REFUSED,
-        ClusterReason.FIELD_CONFLICT,
-        ClusterReason.PERMISSION_DENIED,
-        ClusterReason.SERVICE_FAILING,
-        ClusterReason.SERVICE_SHARED,
-        ClusterReason.SERVICE_UNREACHABLE,
-        ClusterReason.SECRET_MISSING,
-        ClusterReason.SECRET_KEY_MISSING,
-        ClusterReason.SECRET_UNUSABLE,
-    }
-)
 
 
 def _reads_by_name(cluster: MarieCluster) -> bool:
@@ -303,8 +272,14 @@ def _refusal(step: Step, error: Invalid | Forbidden | ApplyConflict | NameTaken)
             return Refusal(ClusterReason.CHILD_REFUSED, f"The API server refuses {child}: {error.message}.")
 
 
-def _condition(status: MarieClusterStatus, kind: ClusterCondition) -> Condition | None:
-    return next((item for item in status.conditions if item.type == kind), None)
+def _turn(old: MarieClusterStatus, new: MarieClusterStatus) -> Condition | None:
+    """The Ready condition, if it says something else than before."""
+    before, after = (
+        next((each for each in item.conditions if each.type == ClusterCondition.READY), None) for item in (old, new)
+    )
+    if before is not None and after is not None and (before.status, before.reason) == (after.status, after.reason):
+        return None
+    return after
 
 
 def _name(step: Step) -> str:

@@ -1,16 +1,15 @@
 """The Secrets of a cluster: the user's are read, its own are made once, and the configuration is written from both."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
-from marie_operator.api.conditions import ClusterReason
+from marie_operator.api.conditions import ClusterReason, EventReason
 from marie_operator.api.mariecluster import MarieCluster
 from marie_operator.builders import association, backing, configuration, pod, quoting, secret
 from marie_operator.builders.backing import Service, Wanted
 from marie_operator.controllers.named import NamedObjects
 from marie_operator.runtime import AlreadyExists, Forbidden, PatchKind, Writer
-from marie_operator.runtime.children import controller_uid
+from marie_operator.runtime.children import Done, controller_uid
 from marie_operator.runtime.resource import SECRETS, Object, ObjectKey
 
 KEY_LENGTH = 58
@@ -31,19 +30,6 @@ class Problem(NamedTuple):
     message: str
 
 
-@dataclass(frozen=True)
-class Supply:
-    """What was found and made.
-
-    Attributes:
-        problems: What keeps the configuration from being rendered.
-        changes: What was written, as sentences' beginnings such as ``Created Secret c-api-key``.
-    """
-
-    problems: Sequence[Problem] = ()
-    changes: Sequence[str] = ()
-
-
 class Supplies:
     """Sees to it that a cluster's Secrets are there.
 
@@ -58,16 +44,19 @@ class Supplies:
         self._client = client
         self._random = random
 
-    async def provide(self, cluster: MarieCluster, *, has_data: bool) -> Supply:
+    async def provide(self, cluster: MarieCluster, changes: list[Done], *, has_data: bool) -> Sequence[Problem]:
         """Read and make what the configuration needs, and write it when it is not what it should be.
 
         Args:
             cluster: A valid cluster.
+            changes: Takes what was written.
             has_data: Whether the managed database has a volume: its password is then no longer made anew.
+
+        Returns:
+            What keeps the configuration from being rendered.
         """
         if backing.of(cluster) is None:
-            return Supply()
-        changes: list[str] = []
+            return ()
         problems = [
             Problem(None, ClusterReason.INVALID_SPEC, str(each)) for each in configuration.unknown_classes(cluster)
         ]
@@ -88,10 +77,10 @@ class Supplies:
                 values[wanted.secret] = secret.texts(found)
         if not problems:
             problems += await self._write(cluster, values, changes)
-        return Supply(problems, changes)
+        return problems
 
     async def _found_or_made(
-        self, cluster: MarieCluster, wanted: Wanted, changes: list[str], *, has_data: bool
+        self, cluster: MarieCluster, wanted: Wanted, changes: list[Done], *, has_data: bool
     ) -> Object | None:
         key = ObjectKey(cluster.metadata.namespace, wanted.secret)
         found = await self._named.get(SECRETS, key)
@@ -106,7 +95,7 @@ class Supplies:
         return found
 
     async def _made(
-        self, cluster: MarieCluster, name: str, make: Callable[[MarieCluster, bytes], Object], changes: list[str]
+        self, cluster: MarieCluster, name: str, make: Callable[[MarieCluster, bytes], Object], changes: list[Done]
     ) -> Object | None:
         """Create a Secret, unless someone else has by now: what is there is never written over."""
         size = secret.KEY_BYTES if make is secret.api_key else secret.PASSWORD_BYTES
@@ -115,10 +104,10 @@ class Supplies:
         except AlreadyExists:
             return await self._named.read(SECRETS, ObjectKey(cluster.metadata.namespace, name))
         self._named.written(SECRETS, created)
-        changes.append(f"Created Secret {name}")
+        changes.append(Done(EventReason.CREATED, f"Secret {name}"))
         return created
 
-    async def _rotated(self, cluster: MarieCluster, key: ObjectKey, changes: list[str]) -> Object | None:
+    async def _rotated(self, cluster: MarieCluster, key: ObjectKey, changes: list[Done]) -> Object | None:
         """Replace the key in a Secret of ours, on the version that was just read."""
         found = await self._named.read(SECRETS, key)
         if found is None or not _rotation_due(cluster, found):
@@ -133,11 +122,11 @@ class Supplies:
         }
         written = await self._client.patch(SECRETS, key, body, kind=PatchKind.MERGE)
         self._named.written(SECRETS, written)
-        changes.append(f"Rotated the API key in Secret {key.name}")
+        changes.append(Done(EventReason.CHANGED, f"Secret {key.name}: a new API key"))
         return written
 
     async def _write(
-        self, cluster: MarieCluster, values: Mapping[str, Mapping[str, str]], changes: list[str]
+        self, cluster: MarieCluster, values: Mapping[str, Mapping[str, str]], changes: list[Done]
     ) -> list[Problem]:
         """Write the configuration when it is not what it should be."""
         files = configuration.files(cluster, values)
@@ -160,7 +149,7 @@ class Supplies:
         self._named.written(
             SECRETS, await self._client.apply(SECRETS, wanted, field_manager=association.FIELD_MANAGER, force=True)
         )
-        changes.append(f"{'Created' if live is None else 'Changed'} Secret {key.name}")
+        changes.append(Done(EventReason.CREATED if live is None else EventReason.CHANGED, f"Secret {key.name}"))
         return []
 
 

@@ -103,14 +103,16 @@ class Storage:
             Refusal: it exists, or something is wrong with it.
         """
         write = _Write(kind, Key(namespace, ""), options, Intake(kind, options))
-        return self._create(write, objectmeta.placed(write.intake.take(body), kind, namespace))
+        new = objectmeta.placed(write.intake.take(body), kind, namespace)
+        if new["metadata"].get("resourceVersion"):
+            # A PUT or an apply that creates is not asked.
+            raise Refusal(500, "resourceVersion should not be set on objects to be created", reason="")
+        return self._create(write, new)
 
     def _create(self, write: "_Write", new: Object, *, owned: bool = False) -> Written:
         kind, context, meta = write.kind, self._context(), new["metadata"]
         if not meta.get("name") and meta.get("generateName"):
             meta = meta | {"name": objectmeta.generated(meta["generateName"], context.random_suffix())}
-        if meta.get("resourceVersion"):
-            raise Refusal(500, "resourceVersion should not be set on objects to be created", reason="")
         name = str(meta.get("name") or "")
         self._check_namespace(kind, write.key.namespace, name)
         new = write.intake.defaulted(new | {"metadata": meta})
