@@ -92,8 +92,7 @@ class Server:
 @pytest_asyncio.fixture(scope="session", loop_scope="session", params=SERVERS)
 async def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Server]:
     """The server, without controllers: nothing changes an object but the cases."""
-    start = {"real": _real, "embedded": _embedded}[request.param]
-    async with start(tmp_path_factory.mktemp(request.param)) as started:
+    async with STARTS[request.param](tmp_path_factory.mktemp(request.param)) as started:
         yield started
 
 
@@ -131,6 +130,9 @@ async def _embedded(folder: Path) -> AsyncIterator[Server]:
             directory=folder,
             real=False,
         )
+
+
+STARTS = {"real": _real, "embedded": _embedded}
 
 
 def _token(kubeconfig: Path) -> str:

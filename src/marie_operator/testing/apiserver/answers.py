@@ -1,12 +1,12 @@
 """What a request is answered with."""
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, replace
 
 import yaml
 
-from marie_operator.testing.apiserver.errors import NoPage, Refusal
+from marie_operator.testing.apiserver.errors import NoPage, Refusal, quoted
 from marie_operator.testing.apiserver.negotiation import JSON, YAML
 from marie_operator.testing.apiserver.store import encode
 
@@ -46,5 +46,12 @@ def refused(refusal: Refusal) -> Answer:
     """The answer that carries a refusal."""
     if isinstance(refusal, NoPage):
         return Answer(refusal.code, f"{refusal.message}\n".encode(), content_type="text/plain; charset=utf-8")
-    headers = () if refusal.retry_after is None else (("Retry-After", str(refusal.retry_after)),)
+    headers = warnings(refusal.warnings)
+    if refusal.retry_after is not None:
+        headers += (("Retry-After", str(refusal.retry_after)),)
     return Answer(refusal.code, encode(refusal.status()), headers)
+
+
+def warnings(texts: Iterable[str]) -> tuple[tuple[str, str], ...]:
+    """The headers that warn people; what is said twice is said once."""
+    return tuple(("Warning", f"299 - {quoted(text)}") for text in dict.fromkeys(texts))

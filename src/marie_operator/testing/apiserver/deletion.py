@@ -1,16 +1,22 @@
 """Deletion: preconditions, grace, finalizers, propagation."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from marie_operator.testing.apiserver import objectmeta
-from marie_operator.testing.apiserver.errors import FieldError, Object, conflict
+from marie_operator.testing.apiserver import decoding, objectmeta
+from marie_operator.testing.apiserver.errors import (
+    FieldError,
+    Json,
+    Object,
+    Refusal,
+    conflict,
+    unregistered,
+)
 from marie_operator.testing.apiserver.kinds import CRD_FINALIZER, CRD_GROUP, CRDS, Kind
-from marie_operator.testing.apiserver.requests import invalid_option, number
+from marie_operator.testing.apiserver.requests import Call, document, dry_run_errors, flag, invalid_option, number
 
-POLICIES = {"Orphan": "orphan", "Foreground": "foregroundDeletion", "Background": ""}
+POLICIES = {"Foreground": "foregroundDeletion", "Background": "", "Orphan": "orphan"}
 ORPHANING = frozenset({("batch", "jobs")})
 """Kinds whose dependents stay when nobody says otherwise."""
 PRESERVED = (
@@ -29,41 +35,68 @@ class DeleteOptions:
         grace: Seconds; None for the object's own.
         uid: Only the object of this uid.
         version: Only at this resource version.
+        dry_run: Do all but delete.
+        pending: HTTP status when the object is still there.
     """
 
     policy: str = ""
     grace: int | None = None
     uid: str = ""
     version: str = ""
+    dry_run: bool = False
+    pending: int = 200
 
     @classmethod
-    def of(cls, body: Object, query: Mapping[str, str]) -> "DeleteOptions":
-        """From a request's body, or its query.
+    def asked(cls, call: Call) -> "DeleteOptions":
+        """From a request: its body, or without one its query.
+
+        Raises:
+            Refusal: 400, they cannot be read; 422, an option that does not exist.
+        """
+        if call.body:
+            return cls.of(delete_options(document(call)))
+        asked: Object = {name: call.query[name] for name in ("dryRun", "propagationPolicy") if name in call.query}
+        if "dryRun" in asked:
+            asked["dryRun"] = [asked["dryRun"]]
+        if "orphanDependents" in call.query:
+            asked["orphanDependents"] = flag(call.query, "orphanDependents")
+        if (grace := number(call.query, "gracePeriodSeconds")) is not None:
+            asked["gracePeriodSeconds"] = grace
+        return cls.of(asked)
+
+    @classmethod
+    def of(cls, given: Object) -> "DeleteOptions":
+        """From their JSON.
 
         Raises:
             Refusal: 422, an option that does not exist.
         """
-        conditions: dict[str, Any] = body.get("preconditions") or {}
-        policy = str(body.get("propagationPolicy") or query.get("propagationPolicy") or "")
-        orphan = body.get("orphanDependents", query.get("orphanDependents"))
-        if orphan is not None and policy:
-            why = f'Invalid value: "{policy}": orphanDependents and deletionPropagation cannot be both set'
-            raise invalid_option("DeleteOptions", FieldError("FieldValueInvalid", why, "propagationPolicy"))
+        conditions: dict[str, Any] = given.get("preconditions") or {}
+        policy, orphan, stages = (
+            given.get("propagationPolicy"),
+            given.get("orphanDependents"),
+            given.get("dryRun") or (),
+        )
+        errors: list[FieldError] = []
+        if orphan is not None and policy is not None:
+            why = "orphanDependents and deletionPropagation cannot be both set"
+            errors.append(FieldError.invalid("propagationPolicy", policy, why))
+        if policy is not None and policy not in POLICIES:
+            errors.append(FieldError.unsupported("propagationPolicy", policy, (*POLICIES, "nil")))
+        errors += dry_run_errors(stages)
+        if errors:
+            raise invalid_option("DeleteOptions", *errors)
         if orphan is not None:
-            policy = "Orphan" if orphan in {True, "true"} else "Background"
-        if policy and policy not in POLICIES:
-            listed = '"Foreground", "Background", "Orphan", "nil"'
-            why = f'Unsupported value: "{policy}": supported values: {listed}'
-            raise invalid_option("DeleteOptions", FieldError("FieldValueNotSupported", why, "propagationPolicy"))
-        grace = body.get("gracePeriodSeconds")
-        if not isinstance(grace, int) or isinstance(grace, bool):
-            grace = number(query, "gracePeriodSeconds")
+            policy = "Orphan" if orphan else "Background"
+        grace = given.get("gracePeriodSeconds")
         return cls(
-            policy=policy,
+            policy=policy or "",
             # Less than none is the shortest there is.
             grace=grace if grace is None or grace >= 0 else 1,
             uid=str(conditions.get("uid") or ""),
             version=str(conditions.get("resourceVersion") or ""),
+            dry_run=bool(stages),
+            pending=202 if orphan is False else 200,
         )
 
     def check(self, kind: Kind, live: Object) -> None:
@@ -85,6 +118,22 @@ class DeleteOptions:
                 f"the ResourceVersion in record ({meta['resourceVersion']}). The object might have been modified"
             )
             raise conflict(kind.kind, kind.group, meta["name"], why)
+
+
+def delete_options(given: Json) -> Object:
+    """The options of a deletion, as a body has them.
+
+    Raises:
+        Refusal: 400, they are none.
+    """
+    if given is None:
+        return {}
+    if isinstance(given, dict) and given.get("kind", "DeleteOptions") != "DeleteOptions":
+        raise Refusal(400, unregistered(given.get("apiVersion", ""), given["kind"]))
+    if wrong := decoding.problem(given, f"{decoding.META}DeleteOptions"):
+        raise Refusal(400, wrong)
+    options: Object = given
+    return options
 
 
 def marked(kind: Kind, live: Object, how: DeleteOptions, now: datetime) -> Object | None:
@@ -128,8 +177,10 @@ def _grace(kind: Kind, live: Object, how: DeleteOptions) -> int:
     return int(spec.get("terminationGracePeriodSeconds", 30)) if how.grace is None else how.grace
 
 
-def ended(live: Object, now: datetime) -> Object:
-    """A pod that goes at once, as the one who deletes it sees it."""
+def ended(kind: Kind, live: Object, now: datetime) -> Object:
+    """What goes at once, as the one who deletes it sees it; of a pod, that it had to go."""
+    if kind.bucket != ("", "pods"):
+        return live
     meta = live["metadata"]
     gone = {"deletionTimestamp": meta.get("deletionTimestamp", objectmeta.timestamp(now))}
     return live | {"metadata": meta | gone | {"deletionGracePeriodSeconds": 0}}

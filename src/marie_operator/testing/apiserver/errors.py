@@ -36,6 +36,9 @@ class Refusal(Exception):  # noqa: N818 - what it is, not that it is an error
         reason: Machine-readable; by default what Kubernetes gives with the code.
         details: ``details`` of the Status.
         retry_after: Seconds the client should wait.
+
+    Attributes:
+        warnings: What the answer warns of beside.
     """
 
     def __init__(
@@ -53,6 +56,7 @@ class Refusal(Exception):  # noqa: N818 - what it is, not that it is an error
         self.reason = REASONS.get(code, "") if reason is None else reason
         self.details = details
         self.retry_after = retry_after
+        self.warnings: tuple[str, ...] = ()
 
     def status(self) -> Object:
         """The ``metav1.Status``."""
@@ -138,6 +142,17 @@ class FieldError:
 
 NOWHERE: Final = "<nil>"
 """The field of an error about a whole object."""
+_ESCAPES: Final = {
+    '"': '\\"',
+    "\\": "\\\\",
+    "\a": "\\a",
+    "\b": "\\b",
+    "\f": "\\f",
+    "\n": "\\n",
+    "\r": "\\r",
+    "\t": "\\t",
+    "\v": "\\v",
+}
 OMITTED: Final = object()
 """In place of a value that a message does not show."""
 
@@ -167,7 +182,16 @@ def shown(value: Json) -> str:
 
 def quoted(text: str) -> str:
     """A text as Go quotes it."""
-    return json.dumps(text, ensure_ascii=False)
+    return '"' + "".join(map(_escaped, text)) + '"'
+
+
+def _escaped(character: str) -> str:
+    if character in _ESCAPES:
+        return _ESCAPES[character]
+    if character.isprintable():
+        return character
+    code = ord(character)
+    return f"\\x{code:02x}" if code < 0x80 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
 def compact(value: Json, *, sort: bool = True) -> str:
@@ -188,6 +212,11 @@ def unregistered(api_version: str, kind: str) -> str:
     return f'no kind "{kind}" is registered for version "{api_version}" in scheme "pkg/api/legacyscheme/scheme.go:30"'
 
 
+def kind_of(api_version: str, kind: str) -> str:
+    """A kind as Go writes it: ``apps/v1, Kind=Deployment``."""
+    return f"{'' if '/' in api_version else '/'}{api_version}, Kind={kind}"
+
+
 def invalid(kind: str, group: str, name: str, errors: Sequence[FieldError]) -> Refusal:
     """422 for an object that breaks rules; all of them are told (``errors.NewInvalid``)."""
     sentences = list(dict.fromkeys(map(str, errors)))
@@ -205,12 +234,14 @@ def not_found(resource: str, group: str, name: str) -> Refusal:
     return Refusal(404, f'{qualified} "{name}" not found', details=details)
 
 
-def already_exists(resource: str, group: str, name: str, *, ending: bool = False) -> Refusal:
-    """409 to a create; ``ending`` when what exists is being deleted."""
+def already_exists(resource: str, group: str, name: str, *, ending: bool = False, generated: bool = False) -> Refusal:
+    """409 to a create; ``ending`` when what exists is being deleted, ``generated`` when a new name may help."""
     qualified = f"{resource}.{group}" if group else resource
-    details = _filled({"name": name, "group": group, "kind": resource})
-    why = "object is being deleted: " if ending else ""
-    return Refusal(409, f'{why}{qualified} "{name}" already exists', reason="AlreadyExists", details=details)
+    details = _filled({"name": name, "group": group, "kind": resource, "retryAfterSeconds": 1 if generated else None})
+    text = f'{"object is being deleted: " if ending else ""}{qualified} "{name}" already exists'
+    if generated:
+        text += ", the server was not able to generate a unique name for the object"
+    return Refusal(409, text, reason="AlreadyExists", details=details, retry_after=1 if generated else None)
 
 
 def forbidden(resource: str, group: str, name: str, why: str) -> Refusal:

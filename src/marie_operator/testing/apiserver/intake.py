@@ -1,11 +1,14 @@
 """A request's object on its way in: read, checked against its schema, pruned, defaulted."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-from marie_operator.testing.apiserver import decoding, pruning, validation
+from marie_operator.testing.apiserver import decoding, objectmeta, pruning, validation
 from marie_operator.testing.apiserver.builtin import definition_of, find_kind
-from marie_operator.testing.apiserver.errors import FieldError, Json, Object, Refusal, invalid
+from marie_operator.testing.apiserver.errors import FieldError, Json, Object, Refusal, invalid, kind_of, unregistered
 from marie_operator.testing.apiserver.kinds import Kind, unnamed
+from marie_operator.testing.apiserver.patching import Origin
 from marie_operator.testing.apiserver.requests import Options
 
 
@@ -15,17 +18,30 @@ class Intake:
     Args:
         kind: What it should be.
         options: How unknown fields are met.
-        patched: Whether it is what a patch has made of another.
+        origin: Where it comes from.
+        sent: What a server-side apply was asked for.
 
     Attributes:
         warnings: What the answer warns of.
     """
 
-    def __init__(self, kind: Kind, options: Options, *, patched: bool = False) -> None:
+    def __init__(
+        self, kind: Kind, options: Options, *, origin: Origin = Origin.BODY, sent: Object | None = None
+    ) -> None:
         self._kind = kind
         self._options = options
-        self._patched = patched
+        self._origin = origin
+        self._sent = sent or {}
         self.warnings: list[str] = [kind.deprecated] if kind.deprecated else []
+
+    @contextmanager
+    def telling(self) -> Iterator[None]:
+        """Have a refusal warn of what was found so far."""
+        try:
+            yield
+        except Refusal as refusal:
+            refusal.warnings = (*refusal.warnings, *self.warnings)
+            raise
 
     def take(self, body: Json) -> Object:
         """The object, without apiVersion, kind and what its kind does not know.
@@ -68,6 +84,10 @@ class Intake:
 
     def _check_kind(self, body: Object) -> None:
         kind, api_version, name = self._kind, body.get("apiVersion", ""), body.get("kind", "")
+        if not kind.custom and self._origin is Origin.MAP:
+            return
+        if not kind.custom and self._origin is Origin.DOCUMENT:
+            self._check_typed(body)
         if (not name or not api_version) and not kind.custom:
             return
         if kind.custom and name != kind.kind:
@@ -82,17 +102,36 @@ class Intake:
         if (api_version, name) == (kind.api_version, kind.kind):
             return
         version = str(api_version).rpartition("/")[2]
-        why = (
-            f'no kind "{name}" is registered for version "{api_version}" in scheme "pkg/api/legacyscheme/scheme.go:30"'
-        )
+        why = unregistered(str(api_version), str(name))
         if find_kind(str(api_version), str(name)):
             own = "core" if not kind.group else kind.group.partition(".")[0]
             why = f"converting ({api_version}.{name}) to ({own}.{kind.kind}): unknown conversion"
+        if self._origin is Origin.DOCUMENT:
+            raise self._unreadable(why, body)
         raise Refusal(400, f'{name} in version "{version}" cannot be handled as a {kind.kind}: {why}')
+
+    def _check_typed(self, body: Object) -> None:
+        """A document that a patch has changed must still say what it is."""
+        for name in ("apiVersion", "kind"):
+            value = body.get(name)
+            if value is not None and not isinstance(value, str):
+                into = f"Go struct field .{name} of type string"
+                why = f"json: cannot unmarshal {decoding.go_type(value)} into {into}"
+                raise self._unreadable(f"couldn't get version/kind; json parse error: {why}", body)
+        if not body.get("apiVersion") or not body.get("kind"):
+            raise objectmeta.undeterminable(str((body.get("metadata") or {}).get("name")))
 
     def _unreadable(self, why: str, body: Object) -> Refusal:
         kind = self._kind
-        if self._patched:
+        if self._origin in {Origin.MAP, Origin.APPLY} and "illegal base64" in why:
+            why = f"error decoding from json: {why}"
+        if self._origin is Origin.APPLY:
+            meta, called = self._sent.get("metadata") or {}, kind_of(kind.api_version, kind.kind)
+            named = f"{meta.get('namespace', '')}/{meta.get('name', '')}; {called}"
+            failed = f"unable to convert unstructured object to {called}: {why}"
+            why = f"failed to convert new object ({named}) to proper version: {failed}"
+            return Refusal(500, why, reason="")
+        if self._origin is not Origin.BODY:
             wrong = FieldError("FieldValueInvalid", f"Invalid value: {json.dumps(json.dumps(body))}: {why}", "patch")
             return invalid("", "", "", [wrong])
         return Refusal(400, f'{kind.kind} in version "{kind.version}" cannot be handled as a {kind.kind}: {why}')

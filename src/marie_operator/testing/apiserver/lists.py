@@ -32,8 +32,10 @@ class Selection:
         """From a request.
 
         Raises:
-            Refusal: 400, a selector cannot be read or names a field that is not offered.
+            Refusal: 400, a number or a selector cannot be read, or a field that it names is not offered.
         """
+        for parameter in ("timeoutSeconds", "limit"):
+            number(query, parameter)
         labels = selectors.label_selector(query.get("labelSelector", ""))
         why = "" if kind.custom or kind.selectable else _ONLY_COMMON
         fields = selectors.field_selector(query.get("fieldSelector", ""), lambda field: _selectable(kind, field), why)
@@ -200,7 +202,7 @@ def _expired(continued: bool) -> Refusal:
 def encoded(kind: Kind, found: Page) -> bytes:
     """The list object as JSON. Built-in kinds' items do not repeat what the list says of them."""
     meta: Object = {"resourceVersion": str(found.revision)}
-    if found.token:
+    if found.token or kind.custom:
         meta["continue"] = found.token
     if found.remaining is not None:
         meta["remainingItemCount"] = found.remaining

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from marie_operator.testing.apiserver import fieldset
 from marie_operator.testing.apiserver.conformity import mismatches, told
-from marie_operator.testing.apiserver.errors import Object, Refusal
+from marie_operator.testing.apiserver.errors import Object, Refusal, kind_of
 from marie_operator.testing.apiserver.fieldset import FieldSet, Path
 from marie_operator.testing.apiserver.managers import (
     Managed,
@@ -266,8 +266,7 @@ def _check_applied(applied: Object, api_version: str, kind: str) -> None:
 
 
 def _kind(applied: Object) -> str:
-    api_version = str(applied.get("apiVersion", ""))
-    return f"{'' if '/' in api_version else '/'}{api_version}, Kind={applied.get('kind', '')}"
+    return kind_of(str(applied.get("apiVersion", "")), str(applied.get("kind", "")))
 
 
 def _noted(merged: Object, applied: Object) -> Object:

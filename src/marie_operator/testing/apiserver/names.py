@@ -1,6 +1,5 @@
 """What names, labels and the rest of an object's metadata may look like (``ValidateObjectMeta``)."""
 
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -29,8 +28,8 @@ IS_SUBDOMAIN = (
     "end with an alphanumeric character (e.g. 'example.com', regex used for validation is "
     "'[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')"
 )
-IS_NAME_PART = (
-    "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric "
+_IS_PART = (
+    "must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric "
     "character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is "
     "'([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')"
 )
@@ -39,54 +38,72 @@ IS_LABEL_VALUE = (
     "end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is "
     "'(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')"
 )
-_FREE = frozenset({"Role", "ClusterRole", "RoleBinding", "ClusterRoleBinding"})
+ANY = "any"
+_FREE = frozenset({ANY, "Role", "ClusterRole", "RoleBinding", "ClusterRoleBinding"})
 """Kinds whose names may hold any character that a path may."""
 
 
 def errors(kind: str, meta: Mapping[str, Json], *, core: bool = True) -> list[FieldError]:
-    """What is wrong with the metadata of an object.
+    """What is wrong with the metadata of an object of a kind.
 
     Args:
         kind: Its kind.
         meta: Its metadata.
         core: Whether finalizers without a domain are known ones, as of all kinds but those of extensions.
     """
-    return list(_errors(kind, meta, core=core))
+    return [*_named(meta, kind), *_metadata(meta), *(_finalizers(meta) if core else ())]
 
 
-def _errors(kind: str, meta: Mapping[str, Json], *, core: bool) -> Iterator[FieldError]:
-    if prefix := meta.get("generateName"):
-        for why in _name(kind, str(prefix).rstrip("-") if kind not in _FREE else str(prefix)):
-            yield _wrong(prefix, why, "metadata.generateName")
-    for why in _name(kind, str(meta.get("name", ""))):
-        yield _wrong(meta["name"], why, "metadata.name")
+def common_errors(meta: Mapping[str, Json]) -> list[FieldError]:
+    """What is wrong with the metadata of an object of any kind."""
+    return [*_named(meta, ANY), *_metadata(meta)]
+
+
+def changed_errors(meta: Mapping[str, Json], *, core: bool) -> list[FieldError]:
+    """What an update is told to be wrong with the metadata by itself."""
+    found = [*label_errors(meta.get("labels") or {}, "metadata.labels"), *_annotations(meta.get("annotations") or {})]
+    return [*found, *_owners(meta.get("ownerReferences") or ()), *(_finalizers(meta) if core else ())]
+
+
+def _metadata(meta: Mapping[str, Json]) -> Iterator[FieldError]:
     yield from label_errors(meta.get("labels") or {}, "metadata.labels")
     yield from _annotations(meta.get("annotations") or {})
-    for number, finalizer in enumerate(meta.get("finalizers") or ()):
-        if core and finalizer not in _STANDARD_FINALIZERS and "/" not in str(finalizer):
-            why = "name is neither a standard finalizer name nor is it fully qualified"
-            yield _wrong(finalizer, why, f"metadata.finalizers[{number}]")
     yield from _owners(meta.get("ownerReferences") or ())
+    finalizers = meta.get("finalizers") or ()
+    for finalizer in finalizers:
+        for why in qualified(finalizer):
+            yield FieldError.invalid("metadata.finalizers", finalizer, why)
+    if {"orphan", "foregroundDeletion"} <= set(finalizers):
+        why = "finalizer orphan and foregroundDeletion cannot be both set"
+        yield FieldError.invalid("metadata.finalizers", finalizers, why)
 
 
-def _name(kind: str, name: str) -> Iterator[str]:
+def _finalizers(meta: Mapping[str, Json]) -> Iterator[FieldError]:
+    for number, finalizer in enumerate(meta.get("finalizers") or ()):
+        if finalizer not in _STANDARD_FINALIZERS and "/" not in finalizer:
+            why = "name is neither a standard finalizer name nor is it fully qualified"
+            yield FieldError.invalid(f"metadata.finalizers[{number}]", finalizer, why)
+
+
+def _named(meta: Mapping[str, Json], kind: str) -> Iterator[FieldError]:
+    name, prefix = str(meta.get("name") or ""), str(meta.get("generateName") or "")
+    if prefix:
+        for why in _name(kind, prefix if kind in _FREE else re.sub("-$", "a", prefix)):
+            yield FieldError.invalid("metadata.generateName", prefix, why)
+    if not name:
+        yield FieldError.required("metadata.name", "name or generateName is required")
+    for why in _name(kind, name) if name else ():
+        yield FieldError.invalid("metadata.name", name, why)
+
+
+def _name(kind: str, name: str) -> list[str]:
     if kind in _FREE:
-        for forbidden in ("/", "%"):
-            if forbidden in name:
-                yield f"may not contain '{forbidden}'"
-        return
+        if name in {".", ".."}:
+            return [f"may not be '{name}'"]
+        return [f"may not contain '{forbidden}'" for forbidden in ("/", "%") if forbidden in name]
     if kind == "Namespace":
-        if "." in name:
-            yield "must not contain dots"
-        elif not _LABEL.fullmatch(name):
-            yield IS_LABEL
-        if len(name) > 63:
-            yield "must be no more than 63 characters"
-        return
-    if not _SUBDOMAIN.fullmatch(name):
-        yield IS_SUBDOMAIN
-    if len(name) > 253:
-        yield "must be no more than 253 characters"
+        return label(name)
+    return label_1035(name) if kind == "Service" else subdomain(name)
 
 
 def subdomain(name: str) -> list[str]:
@@ -97,7 +114,7 @@ def subdomain(name: str) -> list[str]:
 
 def label_1035(name: str) -> list[str]:
     """What is wrong with a DNS label that begins with a letter."""
-    found = ["must be no more than 63 characters"] if len(name) > 63 else []
+    found = ["must be no more than 63 characters"] if len(name.encode()) > 63 else []
     return found if _LABEL_1035.fullmatch(name) else [*found, IS_LABEL_1035]
 
 
@@ -106,14 +123,29 @@ def is_label(name: str) -> bool:
     return _LABEL.fullmatch(name) is not None and len(name) <= 63
 
 
-def qualified(name: str) -> str:
-    """What is wrong with a key of labels or annotations; empty for nothing."""
-    prefix, _, part = name.rpartition("/")
-    if prefix and not _SUBDOMAIN.fullmatch(prefix):
-        return f"prefix part {IS_SUBDOMAIN}"
-    if not part or not _PART.fullmatch(part):
-        return IS_NAME_PART
-    return "name part must be no more than 63 bytes" if len(part) > 63 else ""
+def label(name: str) -> list[str]:
+    """What is wrong with a DNS label."""
+    found = ["must be no more than 63 characters"] if len(name.encode()) > 63 else []
+    if _LABEL.fullmatch(name):
+        return found
+    return [*found, "must not contain dots" if _SUBDOMAIN.fullmatch(name) else IS_LABEL]
+
+
+def qualified(name: str) -> list[str]:
+    """What is wrong with a key of labels or annotations."""
+    prefix, slash, part = name.rpartition("/")
+    if "/" in prefix:
+        return [
+            f"a valid label key {_IS_PART} with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')"
+        ]
+    found = []
+    if slash:
+        found = [f"prefix part {why}" for why in (subdomain(prefix) if prefix else ["must be non-empty"])]
+    if not part:
+        found.append("name part must be non-empty")
+    elif len(part.encode()) > 63:
+        found.append("name part must be no more than 63 bytes")
+    return found if _PART.fullmatch(part) else [*found, f"name part {_IS_PART}"]
 
 
 def is_subdomain(name: str) -> bool:
@@ -124,34 +156,45 @@ def is_subdomain(name: str) -> bool:
 def label_errors(labels: Mapping[str, Any], path: str) -> Iterator[FieldError]:
     """What is wrong with labels."""
     for name, value in labels.items():
-        if why := qualified(name):
-            yield _wrong(name, why, path)
-        if len(str(value)) > 63:
-            yield _wrong(value, "must be no more than 63 bytes", path)
-        elif value and not _PART.fullmatch(str(value)):
-            yield _wrong(value, IS_LABEL_VALUE, path)
+        for why in qualified(name):
+            yield FieldError.invalid(path, name, why)
+        for why in label_value(value or ""):
+            yield FieldError.invalid(path, value, why)
+
+
+def label_value(value: str) -> list[str]:
+    """What is wrong with the value of a label."""
+    found = ["must be no more than 63 bytes"] if len(value.encode()) > 63 else []
+    return found if not value or _PART.fullmatch(value) else [*found, IS_LABEL_VALUE]
 
 
 def _annotations(annotations: Mapping[str, Any]) -> Iterator[FieldError]:
     for name in annotations:
-        if why := qualified(name.lower()):
-            yield _wrong(name, why, "metadata.annotations")
-    if sum(len(name) + len(str(value)) for name, value in annotations.items()) > ANNOTATIONS_LIMIT:
-        message = f"Too long: may not be more than {ANNOTATIONS_LIMIT} bytes"
-        yield FieldError("FieldValueTooLong", message, "metadata.annotations")
+        for why in qualified(name.lower()):
+            yield FieldError.invalid("metadata.annotations", name, why)
+    if sum(len(name.encode()) + len((value or "").encode()) for name, value in annotations.items()) > ANNOTATIONS_LIMIT:
+        yield FieldError.too_long("metadata.annotations", ANNOTATIONS_LIMIT)
 
 
 def _owners(owners: Sequence[Object]) -> Iterator[FieldError]:
+    path, controller = "metadata.ownerReferences", ""
     for owner in owners:
-        for name in ("apiVersion", "kind", "name", "uid"):
-            if not owner.get(name):
-                yield _wrong("", "must not be empty", f"metadata.ownerReferences.{name}")
-    controllers = [owner for owner in owners if owner.get("controller")]
-    if len(controllers) > 1:
-        named = " and ".join(f"{owner.get('kind')}/{owner.get('name')}" for owner in controllers[:2])
-        why = f'Only one reference can have Controller set to true. Found "true" in references for {named}'
-        yield _wrong(owners, why, "metadata.ownerReferences")
+        yield from _owner(owner, path)
+        if owner.get("controller"):
+            named = f"{owner.get('kind')}/{owner.get('name')}"
+            both = f'Found "true" in references for {controller} and {named}'
+            why = f"Only one reference can have Controller set to true. {both}"
+            if controller:
+                yield FieldError.invalid(path, owners, why)
+            controller = controller or named
 
 
-def _wrong(value: Json, why: str, path: str) -> FieldError:
-    return FieldError("FieldValueInvalid", f"Invalid value: {json.dumps(value, ensure_ascii=False)}: {why}", path)
+def _owner(owner: Object, path: str) -> Iterator[FieldError]:
+    version, kind = str(owner.get("apiVersion") or ""), str(owner.get("kind") or "")
+    if not version.rpartition("/")[2] or version.count("/") > 1:
+        yield FieldError.invalid(f"{path}.apiVersion", version, "version must not be empty")
+    for name in ("kind", "name", "uid"):
+        if not owner.get(name):
+            yield FieldError.invalid(f"{path}.{name}", "", "must not be empty")
+    if (version, kind) == ("v1", "Event"):
+        yield FieldError.invalid(path, owner, "/v1, Kind=Event is disallowed from being an owner")

@@ -1,15 +1,16 @@
 """Object metadata: what the server sets, keeps and refuses."""
 
-import json
+import re
 from datetime import UTC, datetime
 from typing import Any
 
 from marie_operator.testing.apiserver import names
-from marie_operator.testing.apiserver.errors import FieldError, Json, Object, Refusal
+from marie_operator.testing.apiserver.errors import FieldError, Json, Object, Refusal, quoted
 from marie_operator.testing.apiserver.kinds import Kind
 from marie_operator.testing.apiserver.store import Key
 from marie_operator.testing.apiserver.strategies import Context
 
+_VERSION = re.compile(r"[0-9]{1,19}", re.ASCII)
 _GENERATED_LENGTH = 63 - 5
 _SET_BY_SERVER = ("deletionTimestamp", "deletionGracePeriodSeconds", "selfLink")
 
@@ -36,11 +37,15 @@ def placed(body: Object, kind: Kind, namespace: str, name: str = "") -> Object:
         del meta["resourceVersion"]
     if name:
         if not meta.get("name"):
-            why = f"the name of the object ({name} based on URL) was undeterminable: name must be provided"
-            raise Refusal(400, why)
+            raise undeterminable(name)
         if meta["name"] != name:
             raise Refusal(400, f"the name of the object ({meta['name']}) does not match the name on the URL ({name})")
     return body | {"metadata": meta}
+
+
+def undeterminable(name: str) -> Refusal:
+    """400 for an object that does not say what it is called."""
+    return Refusal(400, f"the name of the object ({name} based on URL) was undeterminable: name must be provided")
 
 
 def generated(prefix: str, suffix: str) -> str:
@@ -48,9 +53,17 @@ def generated(prefix: str, suffix: str) -> str:
     return prefix[:_GENERATED_LENGTH] + suffix
 
 
-def born(meta: Object, context: Context, *, counted: bool) -> Object:
-    """Metadata of an object that is being created."""
-    kept = {name: value for name, value in meta.items() if name not in _SET_BY_SERVER and value not in (None, {}, [])}
+def born(meta: Object, context: Context, *, counted: bool, wiped: bool) -> Object:
+    """Metadata of an object that is being created.
+
+    Args:
+        meta: As it was sent.
+        context: Gives it an id and a time.
+        counted: Whether it has a generation.
+        wiped: Whether it is rid of what only the server sets; it is not when an update or an apply creates it.
+    """
+    dropped = _SET_BY_SERVER if wiped else ()
+    kept = {name: value for name, value in meta.items() if name not in dropped and value not in (None, {}, [])}
     if "managedFields" in meta:
         kept["managedFields"] = meta["managedFields"]
     kept.pop("resourceVersion", None)
@@ -80,33 +93,75 @@ def kept(meta: Object, old: Object, owners: Json, *, counted: bool) -> Object:
     return result
 
 
-def immutable(meta: Object, old: Object) -> list[FieldError]:
+def errors(kind: Kind, new: Object) -> list[FieldError]:
+    """What is wrong with the metadata of a new object (``BeforeCreate``)."""
+    return names.errors(kind.kind, new["metadata"], core=_is_core(kind))
+
+
+def change_errors(kind: Kind, asked: Object, new: Object, old: Object) -> list[FieldError]:
+    """What is wrong with the metadata of an object that changes (``BeforeUpdate``).
+
+    Args:
+        kind: Its kind, which looks at what every kind's objects are looked at for once more.
+        asked: The metadata as it was sent.
+        new: The object as it would be.
+        old: As it is.
+    """
+    meta, old_meta = new["metadata"], old["metadata"]
+    changed = _added(meta, old_meta) + _immutable(asked, old_meta)
+    first = [*names.common_errors(meta), *changed, *names.changed_errors(meta, core=False)]
+    again = [*changed, *names.changed_errors(meta, core=_is_core(kind))]
+    return [*first, *again]
+
+
+def _is_core(kind: Kind) -> bool:
+    return not kind.custom and kind.group not in {"apiextensions.k8s.io", "coordination.k8s.io"}
+
+
+def _immutable(meta: Object, old: Object) -> list[FieldError]:
     """What an update would change that nothing can."""
     found = []
     for name in ("uid", "deletionTimestamp"):
         asked = meta.get(name)
         if asked and asked != old.get(name) and (name == "uid" or name not in old):
-            message = f"Invalid value: {json.dumps(asked)}: field is immutable"
-            found.append(FieldError("FieldValueInvalid", message, f"metadata.{name}"))
+            found.append(FieldError.invalid(f"metadata.{name}", asked, "field is immutable"))
+    seconds = meta.get("deletionGracePeriodSeconds")
+    if seconds is not None and seconds != old.get("deletionGracePeriodSeconds"):
+        found.append(FieldError.invalid("metadata.deletionGracePeriodSeconds", seconds, "field is immutable"))
     return found
 
 
-def problems(kind: Kind, new: Object, old: Object | None) -> list[FieldError]:
-    """What is wrong with the metadata, on its own and beside what it was."""
-    meta = new["metadata"]
-    if not meta.get("name"):
-        return [FieldError("FieldValueRequired", "Required value: name or generateName is required", "metadata.name")]
-    found = names.errors(kind.kind, meta, core=not kind.custom and kind.group != "apiextensions.k8s.io")
-    if old is not None and old["metadata"].get("deletionTimestamp"):
-        added = sorted(set(meta.get("finalizers") or ()) - set(old["metadata"].get("finalizers") or ()))
-        if added:
-            listed = ", ".join(f'"{each}"' for each in added)
-            message = (
-                "Forbidden: no new finalizers can be added if the object is being deleted, "
-                f"found new finalizers []string{{{listed}}}"
-            )
-            found.append(FieldError("FieldValueForbidden", message, "metadata.finalizers"))
-    return found
+def _added(meta: Object, old: Object) -> list[FieldError]:
+    """What may not be added any more."""
+    added = sorted(set(meta.get("finalizers") or ()) - set(old.get("finalizers") or ()))
+    if not added or not old.get("deletionTimestamp"):
+        return []
+    listed = ", ".join(map(quoted, added))
+    why = f"no new finalizers can be added if the object is being deleted, found new finalizers []string{{{listed}}}"
+    return [FieldError.forbidden("metadata.finalizers", why)]
+
+
+def version(meta: Object) -> int:
+    """The resource version that a write was made from; 0 when it does not say.
+
+    Raises:
+        Refusal: 500, it is none.
+    """
+    text = str(meta.get("resourceVersion") or "0")
+    if not _VERSION.fullmatch(text):
+        raise Refusal(500, f"strconv.ParseUint: parsing {quoted(text)}: invalid syntax", reason="")
+    return int(text)
+
+
+def unversioned(new: Object) -> Object:
+    """A new object of a writer who took it for one that is there.
+
+    Raises:
+        Refusal: 500, its resource version is none.
+    """
+    version(new["metadata"])
+    meta = {name: value for name, value in new["metadata"].items() if name != "resourceVersion"}
+    return new | {"metadata": meta}
 
 
 def missing_version() -> FieldError:

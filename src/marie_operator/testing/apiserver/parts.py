@@ -4,19 +4,20 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 
-from marie_operator.testing.apiserver import objectmeta, patching, subresources
-from marie_operator.testing.apiserver.answers import Answer
+from marie_operator.testing.apiserver import binding, managedfields, objectmeta, patching, scaling
+from marie_operator.testing.apiserver.answers import Answer, warnings
 from marie_operator.testing.apiserver.authorization import Authorizer, User
-from marie_operator.testing.apiserver.decoding import go_type
-from marie_operator.testing.apiserver.deletion import DeleteOptions
-from marie_operator.testing.apiserver.errors import Object, Refusal, not_found
+from marie_operator.testing.apiserver.deletion import DeleteOptions, delete_options
+from marie_operator.testing.apiserver.errors import Object, Refusal, conflict, not_found
+from marie_operator.testing.apiserver.intake import Intake
 from marie_operator.testing.apiserver.kinds import Kind
-from marie_operator.testing.apiserver.requests import Call, Target, delete_options, document, options
+from marie_operator.testing.apiserver.requests import Call, Options, Target, document, media, options
 from marie_operator.testing.apiserver.routing import no_method
 from marie_operator.testing.apiserver.storage import Storage
 from marie_operator.testing.apiserver.store import Bucket, Entry, Key, encode
 
 SUCCESS: Object = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}
+_Change = Callable[[Object], Object]
 _NODES: Bucket = ("", "nodes")
 _CONNECTIONS = frozenset({"attach", "exec", "log", "portforward", "proxy"})
 
@@ -41,11 +42,12 @@ class Parts:
         Raises:
             Refusal: The object does not exist, or its part does not take this.
         """
-        entry = self._storage.get(kind, Key(about.namespace, about.name))
+        key = Key(about.namespace, about.name)
+        if about.subresource == "scale":
+            return self._scaled(call, kind, key)
+        entry = self._storage.get(kind, key)
         if about.subresource.partition("/")[0] in _CONNECTIONS:
             return self._connected(kind, entry, about)
-        if about.subresource == "scale":
-            return self._scaled(call, kind, entry)
         return self._acted(call, kind, about, entry.key)
 
     def _acted(self, call: Call, kind: Kind, about: Target, key: Key) -> Answer:
@@ -62,43 +64,76 @@ class Parts:
             case _:
                 raise no_method()
 
-    def bind(self, call: Call, kind: Kind, key: Key, binding: Object) -> Answer:
+    def bind(self, call: Call, kind: Kind, key: Key, given: Object) -> Answer:
         """Give a pod its node."""
         entry = self._storage.get(kind, key)
-        pod = subresources.bound(entry.object, binding, objectmeta.timestamp(self._now()))
+        pod = binding.bound(entry.object, given, objectmeta.timestamp(self._now()))
         self._storage.rewrite(kind, key, pod, options(call))
         return Answer(201, encode(SUCCESS))
 
     def _evicted(self, call: Call, kind: Kind, key: Key) -> Answer:
         asked = delete_options(_object(call, "Eviction").get("deleteOptions"))
-        self._storage.delete(kind, key, options(call), DeleteOptions.of(asked, {}))
+        dry = options(call).dry_run
+        how = DeleteOptions.of(asked)
+        self._storage.delete(kind, key, replace(how, dry_run=how.dry_run or dry))
         return Answer(201, encode(SUCCESS))
 
-    def _scaled(self, call: Call, kind: Kind, entry: Entry) -> Answer:
-        if call.method not in {"PUT", "PATCH"}:
-            return Answer(200, encode(subresources.read_scale(kind, entry.object)))
-        wanted = self._scale(call, kind, entry)
-        changed = kind.shown(subresources.scaled(kind, entry.object, wanted))
-        how = replace(options(call), field_validation="Ignore")
-        written = self._storage.update(kind, entry.key, changed, how, "scale")
-        return Answer(200, encode(subresources.scale(kind, written.object)))
+    def _scaled(self, call: Call, kind: Kind, key: Key) -> Answer:
+        if call.method == "GET":
+            return Answer(200, encode(scaling.read(kind, self._storage.get(kind, key).object)))
+        how, intake, change = (self._patched if call.method == "PATCH" else self._put)(call, kind, key)
+        written = self._storage.change(kind, key, lambda live: scaling.rescaled(kind, live, change), how)
+        told = warnings((*intake.warnings, *written.warnings))
+        return Answer(200, encode(scaling.shown(kind, written.object)), told)
 
-    def _scale(self, call: Call, kind: Kind, entry: Entry) -> Object:
-        if call.method == "PUT":
-            body = document(call)
-        else:
-            patch = patching.patch(call, kind)
-            now = subresources.scale(kind, entry.object)
+    def _put(self, call: Call, kind: Kind, key: Key) -> tuple[Options, Intake, _Change]:
+        media(call)
+        how = options(call)
+        intake = Intake(scaling.SCALE, how)
+        new = objectmeta.placed(intake.take(document(call, "Scale")), scaling.SCALE, *key)
+        asked, found = new["metadata"].get("uid"), self._storage.get(kind, key).object["metadata"]["uid"]
+        if asked and asked != found:
+            raise conflict(kind.plural, kind.group, key.name, objectmeta.other_uid(kind, key, asked, found))
+        return how, intake, lambda old: self._owned(old, new, how)
+
+    def _patched(self, call: Call, kind: Kind, key: Key) -> tuple[Options, Intake, _Change]:
+        patching.accepted(call, kind)
+        how = options(call)
+        patch = patching.patch(call, kind)
+        intake = Intake(scaling.SCALE, how, origin=patch.origin)
+
+        def change(old: Object) -> Object:
             if isinstance(patch, patching.Apply):
-                body = now | {"spec": patch.configuration.get("spec") or {}}
-            else:
-                body = patch.applied(now, kind.schema)
-        if not isinstance(body, dict):
-            raise Refusal(400, f"json: cannot unmarshal {go_type(body)} into Go value of type v1.Scale")
-        name = (body.get("metadata") or {}).get("name") or entry.key.name
-        if name != entry.key.name:
-            raise Refusal(400, f"the name of the object ({name}) does not match the name on the URL ({entry.key.name})")
-        return body
+                applied = self._applied(old, patch.configuration, how)
+                return objectmeta.placed(intake.take(applied), scaling.SCALE, *key)
+            patched = patch.applied(old, scaling.SCALE.schema)
+            return self._owned(old, objectmeta.placed(intake.take(patched), scaling.SCALE, *key), how)
+
+        return how, intake, change
+
+    def _owned(self, old: Object, new: Object, how: Options) -> Object:
+        return managedfields.update(
+            old,
+            new,
+            schema=scaling.SCALE.schema,
+            manager=how.field_manager,
+            api_version=scaling.SCALE.api_version,
+            subresource="scale",
+            now=objectmeta.timestamp(self._now()),
+        )
+
+    def _applied(self, old: Object, configuration: Object, how: Options) -> Object:
+        return managedfields.apply(
+            old,
+            configuration,
+            schema=scaling.SCALE.schema,
+            manager=how.field_manager,
+            force=how.force,
+            api_version=scaling.SCALE.api_version,
+            subresource="scale",
+            now=objectmeta.timestamp(self._now()),
+            kind=scaling.SCALE.kind,
+        )
 
     def _token(self, call: Call, account: Key) -> Answer:
         """A token that this server accepts as the service account's."""

@@ -2,20 +2,29 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import Enum
 
 from marie_operator.testing.apiserver import patches
 from marie_operator.testing.apiserver.decoding import go_type
-from marie_operator.testing.apiserver.errors import FieldError, Json, Object, Refusal
+from marie_operator.testing.apiserver.errors import Json, Object, Refusal
 from marie_operator.testing.apiserver.kinds import Kind
-from marie_operator.testing.apiserver.requests import Call, flag, invalid_option, json_document, yaml_document
+from marie_operator.testing.apiserver.requests import APPLY, Call, json_document, yaml_document
 from marie_operator.testing.apiserver.schema import Schema
 
-JSON, MERGE, STRATEGIC, APPLY = (
+JSON, MERGE, STRATEGIC = (
     "application/json-patch+json",
     "application/merge-patch+json",
     "application/strategic-merge-patch+json",
-    "application/apply-patch+yaml",
 )
+
+
+class Origin(Enum):
+    """Where an object comes from that is taken in."""
+
+    BODY = "the body of a request"
+    DOCUMENT = "a document that a patch has changed"
+    MAP = "fields that a strategic patch has changed"
+    APPLY = "a server-side apply"
 
 
 @dataclass(frozen=True)
@@ -24,9 +33,11 @@ class Change:
 
     Attributes:
         applied: From the document as it is, and its schema, to the document as it should be.
+        origin: What becomes of it.
     """
 
     applied: Callable[[Object, Schema], Json]
+    origin: Origin = Origin.DOCUMENT
 
 
 @dataclass(frozen=True)
@@ -35,12 +46,28 @@ class Apply:
 
     Attributes:
         configuration: What its manager wants.
+        origin: What becomes of it.
     """
 
     configuration: Object
+    origin: Origin = Origin.APPLY
 
 
 Patch = Change | Apply
+
+
+def accepted(call: Call, kind: Kind) -> str:
+    """The content type of a request's patch.
+
+    Raises:
+        Refusal: 415, a type that the kind does not take.
+    """
+    known = [JSON, MERGE, *([] if kind.custom else [STRATEGIC]), APPLY]
+    found = call.content_type
+    if found not in known:
+        listed = f"the body of the request was in an unknown format - accepted media types include: {', '.join(known)}"
+        raise Refusal(415, listed if found == STRATEGIC else "415: Unsupported Media Type")
+    return found
 
 
 def patch(call: Call, kind: Kind) -> Patch:
@@ -49,18 +76,9 @@ def patch(call: Call, kind: Kind) -> Patch:
     Raises:
         Refusal: 415, a type that the kind does not take; 400, it cannot be read.
     """
-    accepted = [JSON, MERGE, *([] if kind.custom else [STRATEGIC]), APPLY]
-    found = call.content_type
-    if found not in accepted:
-        listed = (
-            f"the body of the request was in an unknown format - accepted media types include: {', '.join(accepted)}"
-        )
-        raise Refusal(415, listed if found == STRATEGIC else "415: Unsupported Media Type")
+    found = accepted(call, kind)
     if found == APPLY:
         return _apply(call)
-    if flag(call.query, "force"):
-        why = "Forbidden: may not be specified for non-apply patch"
-        raise invalid_option("PatchOptions", FieldError("FieldValueForbidden", why, "force"))
     problem = "" if found == STRATEGIC else "error decoding patch: "
     content = json_document(call.body, problem)
     if found == JSON:
@@ -70,13 +88,10 @@ def patch(call: Call, kind: Kind) -> Patch:
         raise Refusal(400, f"{problem}json: cannot unmarshal {what} into Go value of type map[string]interface {{}}")
     if found == MERGE:
         return Change(lambda document, _: patches.merge_patch(document, content))
-    return Change(lambda document, schema: patches.strategic_merge_patch(document, content, schema))
+    return Change(lambda document, schema: patches.strategic_merge_patch(document, content, schema), Origin.MAP)
 
 
 def _apply(call: Call) -> Apply:
-    if not call.query.get("fieldManager"):
-        why = "Required value: is required for apply patch"
-        raise invalid_option("PatchOptions", FieldError("FieldValueRequired", why, "fieldManager"))
     configuration = yaml_document(call.body, "error decoding YAML: ")
     if not isinstance(configuration, dict):
         what = go_type(configuration)

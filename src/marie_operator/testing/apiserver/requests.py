@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import isinf
 from typing import Any
@@ -11,9 +11,19 @@ import yaml
 
 from marie_operator.testing.apiserver import protobuf
 from marie_operator.testing.apiserver.decoding import go_type
-from marie_operator.testing.apiserver.errors import FieldError, Json, Object, Refusal, invalid, unregistered
+from marie_operator.testing.apiserver.errors import (
+    FieldError,
+    Json,
+    Refusal,
+    Shown,
+    invalid,
+    quoted,
+)
 
+APPLY = "application/apply-patch+yaml"
 _OPTIONS = {"POST": "CreateOptions", "PUT": "UpdateOptions", "PATCH": "PatchOptions"}
+_VALIDATIONS = ("", "Ignore", "Strict", "Warn")
+_LONGEST_MANAGER = 128
 _NO_OBJECT = (
     "json: cannot unmarshal {} into Go value of type struct "
     '{{ APIVersion string "json:\\"apiVersion,omitempty\\""; Kind string "json:\\"kind,omitempty\\"" }}'
@@ -108,37 +118,53 @@ class Options:
     duplicates: tuple[str, ...] = ()
 
 
-def options(call: Call, body: Object | None = None) -> Options:
-    """The options of a write, from the query and, for a delete, the body.
+def options(call: Call) -> Options:
+    """The options of a write that is no deletion.
 
     Raises:
         Refusal: 422, an option has a value that does not exist.
     """
-    kind = _OPTIONS.get(call.method, "DeleteOptions")
-    asked = [call.query["dryRun"]] if call.query.get("dryRun") else list((body or {}).get("dryRun") or ())
-    if [each for each in asked if each != "All"]:
-        why = f'Unsupported value: {json.dumps(asked)}: supported values: "All"'
-        raise invalid_option(kind, FieldError("FieldValueNotSupported", why, "dryRun"))
-    validation = call.query.get("fieldValidation", "")
-    if validation not in {"", "Strict", "Warn", "Ignore"}:
-        why = f'Unsupported value: "{validation}": supported values: "", "Ignore", "Strict", "Warn"'
-        raise invalid_option(kind, FieldError("FieldValueNotSupported", why, "fieldValidation"))
-    manager = call.query.get("fieldManager", "")
-    if len(manager) > 128:
-        why = "Too long: may not be more than 128 bytes"
-        raise invalid_option(kind, FieldError("FieldValueTooLong", why, "fieldManager"))
-    for place, character in enumerate(manager):
-        if not character.isprintable():
-            shown = json.dumps(manager).replace("\\u0007", "\\a")
-            why = f"Invalid value: {shown}: invalid character U+{ord(character):04X} (at position {place})"
-            raise invalid_option(kind, FieldError("FieldValueInvalid", why, "fieldManager"))
+    kind, query = _OPTIONS[call.method], call.query
+    manager, validation = query.get("fieldManager", ""), query.get("fieldValidation", "")
+    applied = call.content_type == APPLY
+    errors: list[FieldError] = []
+    if applied and not manager:
+        errors.append(FieldError.required("fieldManager", "is required for apply patch"))
+    if call.method == "PATCH" and not applied and "force" in query:
+        errors.append(FieldError.forbidden("force", "may not be specified for non-apply patch"))
+    errors += [
+        *manager_errors(manager, "fieldManager"),
+        *dry_run_errors([query["dryRun"]] if "dryRun" in query else []),
+    ]
+    if validation not in _VALIDATIONS:
+        errors.append(FieldError.unsupported("fieldValidation", validation, _VALIDATIONS))
+    if errors:
+        raise invalid_option(kind, *errors)
     return Options(
-        dry_run=bool(asked),
+        dry_run="dryRun" in query,
         field_manager=manager or _agent(call),
         field_validation=validation or "Warn",
-        force=flag(call.query, "force"),
+        force=flag(query, "force"),
         duplicates=() if validation == "Ignore" or call.content_type != "application/json" else duplicates(call.body),
     )
+
+
+def manager_errors(manager: str, field: str) -> Iterator[FieldError]:
+    """What is wrong with the name of a field manager."""
+    if len(manager.encode()) > _LONGEST_MANAGER:
+        yield FieldError.too_long(field, _LONGEST_MANAGER)
+    for place, character in enumerate(manager):
+        if not character.isprintable():
+            at = len(manager[:place].encode())
+            why = f"invalid character U+{ord(character):04X} (at position {at})"
+            yield FieldError.invalid(field, manager, why)
+
+
+def dry_run_errors(asked: Sequence[Json]) -> Iterator[FieldError]:
+    """What is wrong with the stages that a dry run is to leave out."""
+    if any(each != "All" for each in asked):
+        shown = Shown(f"[{' '.join(map(quoted, asked))}]")
+        yield FieldError.unsupported("dryRun", shown, ["All"])
 
 
 def _agent(call: Call) -> str:
@@ -180,6 +206,24 @@ def number(query: Mapping[str, str], name: str) -> int | None:
     return int(value)
 
 
+def media(call: Call, *, typed: bool = True) -> str:
+    """The content type of a body.
+
+    Args:
+        call: The request.
+        typed: Whether it may be in protobuf.
+
+    Raises:
+        Refusal: 415, none that is served.
+    """
+    found = call.content_type or "application/json"
+    accepted = ("application/json", "application/yaml", protobuf.MEDIA_TYPE)
+    if found not in accepted or (found == protobuf.MEDIA_TYPE and not typed):
+        listed = ", ".join(accepted)
+        raise Refusal(415, f"the body of the request was in an unknown format - accepted media types include: {listed}")
+    return found
+
+
 def document(call: Call, kind: str = "", *, typed: bool = True) -> Json:
     """The body, decoded.
 
@@ -191,11 +235,7 @@ def document(call: Call, kind: str = "", *, typed: bool = True) -> Json:
     Raises:
         Refusal: 415, a content type that is not served; 400, it cannot be read.
     """
-    found = call.content_type or "application/json"
-    accepted = ("application/json", "application/yaml", protobuf.MEDIA_TYPE)
-    if found not in accepted or (found == protobuf.MEDIA_TYPE and not typed):
-        listed = ", ".join(accepted)
-        raise Refusal(415, f"the body of the request was in an unknown format - accepted media types include: {listed}")
+    found = media(call, typed=typed)
     if found == protobuf.MEDIA_TYPE:
         return protobuf.decoded(call.body)
     try:
@@ -208,21 +248,6 @@ def document(call: Call, kind: str = "", *, typed: bool = True) -> Json:
         why = f"couldn't get version/kind; json parse error: {_NO_OBJECT.format(go_type(content))}"
         raise unrecognized(call, kind, why)
     return content
-
-
-def delete_options(given: Json) -> Object:
-    """The options of a deletion, as a body has them.
-
-    Raises:
-        Refusal: 400, they are none.
-    """
-    if given is None:
-        return {}
-    if not isinstance(given, dict):
-        raise Refusal(400, f"json: cannot unmarshal {go_type(given)} into Go value of type v1.DeleteOptions")
-    if given.get("kind", "DeleteOptions") != "DeleteOptions":
-        raise Refusal(400, unregistered(given.get("apiVersion", ""), given["kind"]))
-    return given
 
 
 def unrecognized(call: Call, kind: str, why: str) -> Refusal:

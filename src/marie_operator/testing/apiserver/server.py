@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from http import HTTPStatus
 
 from marie_operator.testing.apiserver import lists, objectmeta, patching, reviews
-from marie_operator.testing.apiserver.answers import Answer, in_yaml, refused
+from marie_operator.testing.apiserver.answers import Answer, in_yaml, refused, warnings
 from marie_operator.testing.apiserver.authorization import Attributes, Authorizer, User
 from marie_operator.testing.apiserver.deletion import DeleteOptions
 from marie_operator.testing.apiserver.documents import Documents
@@ -18,9 +18,10 @@ from marie_operator.testing.apiserver.negotiation import YAML, chosen, negotiate
 from marie_operator.testing.apiserver.parts import Parts
 from marie_operator.testing.apiserver.requests import (
     Call,
+    Options,
     Target,
-    delete_options,
     document,
+    media,
     options,
     target,
     unrecognized,
@@ -136,7 +137,7 @@ class ApiServer:
 
     def _answered(self, call: Call, kind: Kind, about: Target, user: User, shown: View) -> Answer:
         """What is never stored."""
-        how = options(call)
+        how = self._options(call, kind)
         taken = Intake(kind, how).take(self._body(call, kind))
         if kind.kind == "Binding":
             key = Key(about.namespace, str((taken.get("metadata") or {}).get("name", "")))
@@ -151,19 +152,26 @@ class ApiServer:
     def _write(self, call: Call, kind: Kind, about: Target) -> Written:
         match call.method:
             case "POST" if not about.name:
-                return self.storage.create(kind, about.namespace, self._body(call, kind), options(call))
+                how = self._options(call, kind)
+                return self.storage.create(kind, about.namespace, self._body(call, kind), how)
             case "PUT" if about.name:
-                return self.storage.update(kind, _key(about), self._body(call, kind), options(call), about.subresource)
+                how = self._options(call, kind)
+                return self.storage.update(kind, _key(about), self._body(call, kind), how, about.subresource)
             case "PATCH" if about.name:
-                patch = patching.patch(call, kind)
-                return self.storage.patch(kind, _key(about), patch, options(call), about.subresource)
+                patching.accepted(call, kind)
+                how = options(call)
+                return self.storage.patch(kind, _key(about), patching.patch(call, kind), how, about.subresource)
             case "DELETE" if about.name and not about.subresource:
-                body = _doomed(call)
-                how = DeleteOptions.of(body, call.query)
-                return self.storage.delete(kind, _key(about), options(call, body), how)
+                return self.storage.delete(kind, _key(about), DeleteOptions.asked(call))
             case "PUT" | "PATCH" if kind.custom:
                 raise Refusal(400, "name must be provided")
         raise no_method()
+
+    @staticmethod
+    def _options(call: Call, kind: Kind) -> Options:
+        """The options of a request whose body can be read, whatever is in it."""
+        media(call, typed=not kind.custom)
+        return options(call)
 
     def _body(self, call: Call, kind: Kind) -> Object:
         body: Object = document(call, kind.kind, typed=not kind.custom)
@@ -173,7 +181,7 @@ class ApiServer:
         return body
 
     def _written(self, kind: Kind, written: Written, shown: View) -> Answer:
-        headers = tuple(("Warning", f'299 - "{_quoted(text)}"') for text in written.warnings)
+        headers = warnings(written.warnings)
         if written.status is not None:
             return Answer(written.code, encode(written.status), headers)
         entry = written.entry or Entry(Key("", ""), written.object, 0)
@@ -183,11 +191,10 @@ class ApiServer:
         selection = lists.Selection.of(kind, call.query, about.name)
         page = lists.page(self.store, kind, about.namespace, selection, call.query)
         if asked.verb == "deletecollection":
-            body = _doomed(call)
-            how = DeleteOptions.of(body, call.query)
-            chosen = options(call, body)
-            for entry in page.entries:
-                self.storage.delete(kind, entry.key, chosen, replace(how, uid="", version=""))
+            how = replace(DeleteOptions.asked(call), uid="", version="")
+            written = [self.storage.delete(kind, entry.key, how) for entry in page.entries]
+            told = warnings(text for each in written for text in each.warnings)
+            return Answer(200, shown.many(kind, page), told)
         return Answer(200, shown.many(kind, page))
 
     def _watch(self, call: Call, kind: Kind, about: Target, shown: View) -> Answer:
@@ -218,16 +225,8 @@ def _in_form(call: Call, answer: Answer) -> Answer:
 
 def _warned(kind: Kind, answer: Answer) -> Answer:
     """With the warning that every answer about a deprecated kind has."""
-    return replace(answer, headers=(("Warning", f'299 - "{kind.deprecated}"'),)) if kind.deprecated else answer
-
-
-def _doomed(call: Call) -> Object:
-    return delete_options(document(call)) if call.body else {}
+    return replace(answer, headers=warnings([kind.deprecated])) if kind.deprecated else answer
 
 
 def _key(about: Target) -> Key:
     return Key(about.namespace, about.name)
-
-
-def _quoted(text: str) -> str:
-    return text.replace("\\", "\\\\").replace('"', '\\"')

@@ -103,11 +103,12 @@ class Storage:
             Refusal: it exists, or something is wrong with it.
         """
         write = _Write(kind, Key(namespace, ""), options, Intake(kind, options))
-        new = objectmeta.placed(write.intake.take(body), kind, namespace)
-        if new["metadata"].get("resourceVersion"):
-            # A PUT or an apply that creates is not asked.
-            raise Refusal(500, "resourceVersion should not be set on objects to be created", reason="")
-        return self._create(write, new)
+        with write.intake.telling():
+            new = objectmeta.placed(write.intake.take(body), kind, namespace)
+            if new["metadata"].get("resourceVersion"):
+                # A PUT or an apply that creates is not asked.
+                raise Refusal(500, "resourceVersion should not be set on objects to be created", reason="")
+            return self._create(write, new)
 
     def _create(self, write: "_Write", new: Object, *, owned: bool = False) -> Written:
         kind, context, meta = write.kind, self._context(), new["metadata"]
@@ -119,16 +120,16 @@ class Storage:
         if not owned:
             new = self._owned(write, None, new)
         new = kind.strategy.admit(new, context)
-        born = objectmeta.born(new["metadata"], context, counted=kind.strategy.generation(new, {}))
+        counted = kind.strategy.generation(new, {})
+        born = objectmeta.born(new["metadata"], context, counted=counted, wiped=not write.key.name)
         new = {**kind.blank, **kind.strategy.prepare_create(new | {"metadata": born}, context)}
-        self._check(write, objectmeta.problems(kind, new, None), new, None)
+        self._check(write, objectmeta.errors(kind, new), new, None)
         new = kind.read_back(kind.strategy.allocate(new, None, context))
         key = Key(write.key.namespace, name)
         existing = self.store.get(kind.bucket, key)
         if existing is not None:
-            raise already_exists(
-                kind.plural, kind.group, name, ending="deletionTimestamp" in existing.object["metadata"]
-            )
+            ending = "deletionTimestamp" in existing.object["metadata"]
+            raise already_exists(kind.plural, kind.group, name, ending=ending, generated=bool(meta.get("generateName")))
         return self._stored(replace(write, key=key), kind.stored(new), None, 201)
 
     def update(self, kind: Kind, key: Key, body: Any, options: Options, subresource: str = "") -> Written:
@@ -138,16 +139,19 @@ class Storage:
             Refusal: it has changed meanwhile, or something is wrong with it.
         """
         write = _Write(kind, key, options, Intake(kind, options), subresource)
+        with write.intake.telling():
+            return self._update(write, body)
+
+    def _update(self, write: "_Write", body: Any) -> Written:
+        kind, key = write.kind, write.key
         new = objectmeta.placed(write.intake.take(body), kind, key.namespace, name=key.name)
         entry = self.store.get(kind.bucket, key)
-        if entry is None and kind.made_by_put and not subresource:
-            return self._create(write, new)
+        if entry is None and kind.made_by_put:
+            return self._create(write, objectmeta.unversioned(new))
         live = kind.served(self.get(kind, key).object)
         asked, found = new["metadata"].get("uid"), live["metadata"]["uid"]
         if asked and asked != found:
             raise conflict(kind.plural, kind.group, key.name, objectmeta.other_uid(kind, key, asked, found))
-        if not new["metadata"].get("resourceVersion") and not kind.strategy.unconditional:
-            raise invalid(kind.plural, kind.group, key.name, [objectmeta.missing_version()])
         return self._replace(write, live, new)
 
     def patch(self, kind: Kind, key: Key, patch: patching.Patch, options: Options, subresource: str = "") -> Written:
@@ -158,23 +162,31 @@ class Storage:
         """
         stored = self.store.get(kind.bucket, key)
         entry = None if stored is None else kind.read(stored)
-        write = _Write(kind, key, options, Intake(kind, options, patched=True), subresource)
+        write = _Write(kind, key, options, Intake(kind, options, origin=patch.origin), subresource)
         if isinstance(patch, patching.Apply):
             return self._apply(write, None if entry is None else kind.served(entry.object), patch.configuration)
         if entry is None:
             raise not_found(kind.plural, kind.group, key.name)
         live = kind.served(entry.object)
-        patched = patch.applied(kind.named(live), kind.schema)
-        new = objectmeta.placed(write.intake.take(patched), kind, key.namespace, name=key.name)
-        return self._replace(write, live, new)
+        with write.intake.telling():
+            patched = patch.applied(kind.named(live), kind.schema)
+            new = objectmeta.placed(write.intake.take(patched), kind, key.namespace, name=key.name)
+            return self._replace(write, live, new)
+
+    def change(self, kind: Kind, key: Key, change: Callable[[Object], Object], options: Options) -> Written:
+        """Make something else of an object, who owns what of it included.
+
+        Raises:
+            Refusal: there is none, or what comes out is wrong.
+        """
+        live = kind.served(self.get(kind, key).object)
+        write = _Write(kind, key, options, Intake(kind, options), "scale")
+        return self._replace(write, live, change(live), owned=True)
 
     def _apply(self, write: "_Write", live: Object | None, configuration: Object) -> Written:
         kind, key = write.kind, write.key
-        if live is None and write.subresource:
+        if live is None and write.subresource and not kind.made_by_put:
             raise not_found(kind.plural, kind.group, key.name)
-        uid = (configuration.get("metadata") or {}).get("uid")
-        if live is None and uid:
-            raise conflict(kind.plural, kind.group, key.name, objectmeta.uid_gone(uid))
         merged = managedfields.apply(
             None if live is None else kind.named(live),
             configuration,
@@ -187,19 +199,28 @@ class Storage:
             ignored=patching.ignored(kind, write.subresource),
             kind=kind.kind,
         )
+        uid = (configuration.get("metadata") or {}).get("uid")
+        if live is None and uid:
+            raise conflict(kind.plural, kind.group, key.name, objectmeta.uid_gone(uid))
         # The merge has refused what the schema does not know.
-        write = replace(write, intake=Intake(kind, replace(write.options, field_validation="Ignore"), patched=True))
+        ignoring = replace(write.options, field_validation="Ignore")
+        write = replace(write, intake=Intake(kind, ignoring, origin=patching.Origin.APPLY, sent=configuration))
         new = objectmeta.placed(write.intake.take(merged), kind, key.namespace, name=key.name)
-        return self._create(write, new, owned=True) if live is None else self._replace(write, live, new, owned=True)
+        if live is None:
+            return self._create(write, objectmeta.unversioned(new), owned=True)
+        return self._replace(write, live, new, owned=True)
 
     def _replace(self, write: "_Write", old: Object, new: Object, *, owned: bool = False) -> Written:
         kind, key, context = write.kind, write.key, self._context()
         meta, old_meta = new["metadata"], old["metadata"]
-        if meta.get("resourceVersion") and meta["resourceVersion"] != old_meta["resourceVersion"]:
-            raise conflict(kind.plural, kind.group, key.name, MODIFIED)
         new = write.intake.defaulted(new)
         if not owned:
             new = self._owned(write, old, new)
+        if version := objectmeta.version(meta):
+            if version != int(old_meta["resourceVersion"]):
+                raise conflict(kind.plural, kind.group, key.name, MODIFIED)
+        elif not kind.strategy.unconditional:
+            raise invalid(kind.plural, kind.group, key.name, [objectmeta.missing_version()])
         owners = new["metadata"].get("managedFields")
         if write.subresource == "status":
             new = kind.strategy.prepare_status(new, old, context)
@@ -207,20 +228,29 @@ class Storage:
             new = {**kind.blank, **kind.strategy.prepare_update(new, old, context)}
         counted = write.subresource != "status" and kind.strategy.generation(new, old)
         new = new | {"metadata": objectmeta.kept(new["metadata"], old_meta, owners, counted=counted)}
-        problems = objectmeta.immutable(meta, old_meta) + objectmeta.problems(kind, new, old)
-        self._check(write, problems, new, old)
+        self._check(write, objectmeta.change_errors(kind, meta, new, old), new, old)
         if write.subresource != "status":
             new = kind.read_back(kind.strategy.allocate(new, old, context))
-        if settled(new, old):
-            return Written(kind.stored(old), 200, tuple(write.intake.warnings), self.store.get(kind.bucket, key))
+        entry = self.store.get(kind.bucket, key)
+        growing = kind.strategy.grows and entry is not None and entry.first
+        if settled(new, old) and not finished(kind, new) and not growing:
+            return Written(kind.stored(old), 200, tuple(write.intake.warnings), entry)
         return self._stored(write, kind.stored(new), kind.stored(old), 200)
 
-    def delete(self, kind: Kind, key: Key, options: Options, how: DeleteOptions) -> Written:
+    def delete(self, kind: Kind, key: Key, how: DeleteOptions) -> Written:
         """Delete an object, or mark it for those whose finalizers it has.
 
         Raises:
             Refusal: there is none, or a precondition does not hold.
         """
+        warnings = (PRESERVED,) if kind.bucket in ORPHANING and not how.policy else ()
+        try:
+            return self._delete(kind, key, how, warnings)
+        except Refusal as refusal:
+            refusal.warnings = warnings
+            raise
+
+    def _delete(self, kind: Kind, key: Key, how: DeleteOptions, warnings: tuple[str, ...]) -> Written:
         live = self.get(kind, key).object
         if kind.bucket == NAMESPACES and key.name in IMMORTAL:
             why = f'namespaces "{key.name}" is forbidden: this namespace may not be deleted'
@@ -228,16 +258,17 @@ class Storage:
         how.check(kind, live)
         now = self.sources.now()
         doomed = marked(kind, live, how, now)
-        warnings = (PRESERVED,) if kind.bucket in ORPHANING and not how.policy else ()
         if doomed is None:
-            if not options.dry_run:
-                self.store.remove(kind.bucket, key)
+            last = live
+            if not how.dry_run:
+                last = self.store.remove(kind.bucket, key).object
                 self.after(kind, None, live)
             shown = kind.bucket in _SHOWN_AFTER_DELETION
-            return Written(ended(live, now), 200, warnings, status=None if shown else _deleted(kind, live))
+            return Written(ended(kind, last, now), 200, warnings, status=None if shown else _deleted(kind, live))
         if settled(doomed, live):
-            return Written(live, 200, warnings, self.store.get(kind.bucket, key))
-        written = self._stored(_Write(kind, key, options, Intake(kind, options)), doomed, live, 200)
+            return Written(live, how.pending, warnings, self.store.get(kind.bucket, key))
+        options = Options(dry_run=how.dry_run)
+        written = self._stored(_Write(kind, key, options, Intake(kind, options)), doomed, live, how.pending)
         return replace(written, warnings=warnings)
 
     def rewrite(self, kind: Kind, key: Key, new: Object, options: Options) -> Written:
@@ -289,6 +320,8 @@ class Storage:
         errors = errors + (strategy.validate(new) if old is None else validate_update(new, old))
         write.intake.warnings.extend(str(each) for each in errors if each.ratcheted)
         errors = [each for each in errors if not each.ratcheted]
+        if not errors and write.subresource != "status":
+            write.intake.warnings.extend(strategy.warnings(new, old))
         if errors:
             raise invalid(kind.kind, kind.group, str(new["metadata"].get("name", "")), errors)
 
@@ -306,7 +339,7 @@ class Storage:
 
     def _stored(self, write: "_Write", new: Object, old: Object | None, code: int) -> Written:
         kind, key = write.kind, write.key
-        told = (*write.intake.warnings, *kind.strategy.warnings(new))
+        told = tuple(write.intake.warnings)
         if write.options.dry_run:
             return Written(new, code, told)
         if old is not None and finished(kind, new):

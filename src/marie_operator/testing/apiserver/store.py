@@ -27,16 +27,18 @@ class Entry:
         key: Its name.
         object: The object, with the revision in ``metadata.resourceVersion``; never changed again.
         revision: When it was stored.
+        first: Whether there was nothing before it.
         writer: By what rules; None when nobody told.
         reading: The rules by which it was read last, and what they made of it.
     """
 
-    __slots__ = ("_encoded", "key", "object", "reading", "revision", "writer")
+    __slots__ = ("_encoded", "first", "key", "object", "reading", "revision", "writer")
 
     def __init__(self, key: Key, stored: Object, revision: int) -> None:
         self.key = key
         self.object = stored
         self.revision = revision
+        self.first = False
         self.writer: object = None
         self.reading: tuple[object, Entry] | None = None
         self._encoded: bytes | None = None
@@ -133,6 +135,7 @@ class Store:
         self.revision += 1
         entry = Entry(key, _versioned(stored, self.revision), self.revision)
         entry.writer = writer
+        entry.first = previous is None
         shelf.entries[key] = entry
         if previous is None:
             insort(shelf.keys, key)

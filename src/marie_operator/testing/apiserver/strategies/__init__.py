@@ -15,7 +15,7 @@ from marie_operator.testing.apiserver.strategies import (
     volumes,
     workloads,
 )
-from marie_operator.testing.apiserver.strategies.base import PLAIN, Context, Strategy, without
+from marie_operator.testing.apiserver.strategies.base import PLAIN, Context, Strategy, only_status, without
 
 __all__ = ["Context", "Strategy", "custom", "strategy"]
 
@@ -34,7 +34,8 @@ _KINDS: dict[tuple[str, str], Strategy] = {
     ("", "ResourceQuota"): limits.QUOTA,
     ("", "Secret"): small.SECRET,
     ("", "Service"): services.SERVICE,
-    ("apiextensions.k8s.io", "CustomResourceDefinition"): Strategy(),
+    ("", "ServiceAccount"): small.SERVICE_ACCOUNT,
+    ("apiextensions.k8s.io", "CustomResourceDefinition"): Strategy(prepare_status=only_status),
     ("apps", "ControllerRevision"): small.CONTROLLER_REVISION,
     ("apps", "DaemonSet"): workloads.DAEMON_SET,
     ("apps", "Deployment"): workloads.DEPLOYMENT,
@@ -60,7 +61,9 @@ _KINDS: dict[tuple[str, str], Strategy] = {
 }
 _SCALERS = {"v1": autoscaling.FIRST_AUTOSCALER, "v2": autoscaling.AUTOSCALER}
 _CUSTOM = Strategy(
-    generation=lambda new, old: without(new, "metadata") != without(old, "metadata") or not old, unconditional=False
+    generation=lambda new, old: without(new, "metadata") != without(old, "metadata") or not old,
+    unconditional=False,
+    prepare_status=only_status,
 )
 _WITH_STATUS = replace(_CUSTOM, prepare_create=lambda new, _: new, prepare_update=lambda new, _, __: new)
 

@@ -8,7 +8,8 @@ from typing import Final
 
 from marie_operator.testing.apiserver.errors import FieldError, Json, Object
 from marie_operator.testing.apiserver.strategies.base import Strategy, filled, forbidden, never, required, without
-from marie_operator.testing.apiserver.strategies.containers import invalid, unsupported
+from marie_operator.testing.apiserver.strategies.conditions import condition_errors
+from marie_operator.testing.apiserver.strategies.containers import invalid, negative, unsupported
 from marie_operator.testing.apiserver.strategies.selectors import selector_errors
 
 _UTILIZATION: Final = 80
@@ -60,6 +61,9 @@ def _problems(spec: Object) -> Iterator[FieldError]:
     least, most = spec.get("minReplicas", 1), spec.get("maxReplicas", 0)
     if least < 1:
         yield invalid(least, "must be greater than or equal to 1", "spec.minReplicas")
+    if least == 0 and not {each.get("type") for each in spec.get("metrics") or ()} & {"Object", "External"}:
+        why = "must specify at least one Object or External metric to support scaling to zero replicas"
+        yield forbidden("spec.metrics", why)
     if not most:
         yield required("spec.maxReplicas", "must be set and greater than 0")
     elif most < 0:
@@ -219,4 +223,20 @@ def _budget_problems(spec: Object) -> Iterator[FieldError]:
         yield from unsupported(policy, ("AlwaysAllow", "IfHealthyBudget"), "spec.unhealthyPodEvictionPolicy")
 
 
-BUDGET = Strategy(validate=_budget_errors, validate_update=lambda new, _: _budget_errors(new), unconditional=False)
+_STATES = ("disruptionsAllowed", "currentHealthy", "desiredHealthy", "expectedPods")
+
+
+def _budget_status_errors(new: Object, _: Object) -> list[FieldError]:
+    status = new.get("status") or {}
+    return [
+        *condition_errors(status.get("conditions") or (), "status.conditions"),
+        *negative(status, _STATES, "status"),
+    ]
+
+
+BUDGET = Strategy(
+    validate=_budget_errors,
+    validate_update=lambda new, _: _budget_errors(new),
+    validate_status=_budget_status_errors,
+    unconditional=False,
+)

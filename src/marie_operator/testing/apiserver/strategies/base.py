@@ -41,13 +41,18 @@ def keep_status(new: Object, old: Object, _: Context) -> Object:
     return kept | {"status": old["status"]} if "status" in old else kept
 
 
-def only_status(new: Object, old: Object, _: object) -> Object:
-    """Only the status is this subresource's."""
+def status_and_metadata(new: Object, old: Object, _: object) -> Object:
+    """All but status and metadata stays, as with most built-in kinds."""
+    result = without(old, "status") | {"metadata": new["metadata"]}
+    return result | {"status": new["status"]} if new.get("status") is not None else result
+
+
+def only_status(new: Object, old: Object, context: object) -> Object:
+    """All but the status stays (``ResetObjectMetaForStatus``)."""
     meta = old["metadata"]
     if owners := new["metadata"].get("managedFields"):
         meta = meta | {"managedFields": owners}
-    result = without(old, "status") | {"metadata": meta}
-    return result | {"status": new["status"]} if new.get("status") is not None else result
+    return status_and_metadata(new | {"metadata": meta}, old, context)
 
 
 def spec_changes(new: Object, old: Object) -> bool:
@@ -70,7 +75,7 @@ def nothing(*_: Object) -> list[FieldError]:
     return []
 
 
-def no_warnings(_: Object) -> list[str]:
+def no_warnings(_: Object, __: Object | None) -> list[str]:
     """No warning."""
     return []
 
@@ -90,22 +95,24 @@ class Strategy:
         validate_status: The same for ``/status``; None where it is the same.
         allocate: From the new and the old object, or None: gives a valid object what no two may have.
         generation: Whether a change moves ``metadata.generation``; from nothing, whether there is one.
-        warnings: What the answer to a write warns of.
+        warnings: What the answer to a write warns of, from the new and the old object, or None.
         unconditional: Whether an update may leave out which version it was made from.
+        grows: Whether an object is stored once more by its first update, since reading it has made more of it.
     """
 
     default: Callable[[Object], Object] = _same
     admit: Callable[[Object, Context], Object] = _same
     prepare_create: Callable[[Object, Context], Object] = _without_status
     prepare_update: Callable[[Object, Object, Context], Object] = keep_status
-    prepare_status: Callable[[Object, Object, Context], Object] = only_status
+    prepare_status: Callable[[Object, Object, Context], Object] = status_and_metadata
     validate: Callable[[Object], list[FieldError]] = nothing
     validate_update: Callable[[Object, Object], list[FieldError]] = nothing
     validate_status: Callable[[Object, Object], list[FieldError]] | None = None
     allocate: Callable[[Object, Object | None, Context], Object] = _same
     generation: Callable[[Object, Object], bool] = spec_changes
-    warnings: Callable[[Object], list[str]] = no_warnings
+    warnings: Callable[[Object, Object | None], list[str]] = no_warnings
     unconditional: bool = True
+    grows: bool = False
 
 
 PLAIN = Strategy(

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from marie_operator.testing.apiserver.errors import FieldError, Object
-from marie_operator.testing.apiserver.strategies import pods
+from marie_operator.testing.apiserver.strategies import notices, pods
 from marie_operator.testing.apiserver.strategies.base import (
     Context,
     Strategy,
@@ -179,8 +179,7 @@ def _changed(new: Object, old: Object) -> list[FieldError]:
     found = [*_errors(new), *_problems(new["spec"])]
     spec, before = new["spec"], old["spec"]
     found += immutable(new, old, "spec.selector")
-    if spec.get("completions") != before.get("completions") and not _elastic(spec):
-        found += immutable(new, old, "spec.completions")
+    found += _completions_changed(new, old)
     # The templates of Jobs that wait may still be given other places to run.
     waiting = before.get("suspend") and not at(old, "status.startTime")
     templates = [_directed(each["template"]) if waiting else each["template"] for each in (spec, before)]
@@ -192,10 +191,14 @@ def _changed(new: Object, old: Object) -> list[FieldError]:
     return found
 
 
-def _elastic(spec: Object) -> bool:
-    """Whether an indexed Job's completions move with its parallelism."""
-    completions = spec.get("completions")
-    return spec["completionMode"] == "Indexed" and completions is not None and completions == spec["parallelism"]
+def _completions_changed(new: Object, old: Object) -> list[FieldError]:
+    """An indexed Job's completions move with its parallelism."""
+    if new["spec"]["completionMode"] != "Indexed":
+        return immutable(new, old, "spec.completions")
+    completions = new["spec"].get("completions")
+    if completions in {None, old["spec"].get("completions"), new["spec"]["parallelism"]}:
+        return []
+    return [invalid(completions, "can only be modified in tandem with spec.parallelism", "spec.completions")]
 
 
 def _directed(template: Object) -> Object:
@@ -208,6 +211,8 @@ JOB = Strategy(
     prepare_create=_create,
     validate=_errors,
     validate_update=_changed,
+    grows=True,
+    warnings=notices.of_template("spec", "template"),
 )
 
 
@@ -256,4 +261,9 @@ def _schedule_problems(spec: Object) -> Iterator[FieldError]:
         yield FieldError("FieldValueNotSupported", message, "spec.jobTemplate.spec.manualSelector")
 
 
-CRON_JOB = Strategy(default=_schedule, validate=_schedule_errors, validate_update=lambda new, _: _schedule_errors(new))
+CRON_JOB = Strategy(
+    default=_schedule,
+    validate=_schedule_errors,
+    validate_update=lambda new, _: _schedule_errors(new),
+    warnings=notices.of_template("spec", "jobTemplate", "spec", "template"),
+)

@@ -91,7 +91,7 @@ def _quota_errors(new: Object) -> list[FieldError]:
 def _quota_problems(spec: Object) -> Iterator[FieldError]:
     for name, amount in (spec.get("hard") or {}).items():
         at = f"spec.hard[{name}]"
-        if why := names.qualified(name):
+        for why in names.qualified(name):
             yield invalid(name, why, at)
         if parse(amount)[0] < 0:
             yield invalid(amount, "must be greater than or equal to 0", at)

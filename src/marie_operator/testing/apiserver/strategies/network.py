@@ -36,7 +36,7 @@ def _errors_at_first(new: Object) -> list[FieldError]:
 def _spec_errors(spec: Object) -> Iterator[FieldError]:
     rules, backend = spec.get("rules") or [], spec.get("defaultBackend")
     if not rules and backend is None:
-        yield invalid(rules or None, "either `defaultBackend` or `rules` must be specified", "spec")
+        yield invalid(spec, "either `defaultBackend` or `rules` must be specified", "spec")
     if backend is not None:
         yield from _backend(backend, "spec.defaultBackend")
     for number, rule in enumerate(rules):

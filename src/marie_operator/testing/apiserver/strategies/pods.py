@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from marie_operator.testing.apiserver.errors import FieldError, Json, Object
-from marie_operator.testing.apiserver.strategies import admission
+from marie_operator.testing.apiserver.strategies import admission, notices
 from marie_operator.testing.apiserver.strategies.base import (
     Context,
     Strategy,
@@ -91,8 +91,14 @@ def _handler(handler: Json) -> Json:
     return {**handler, "httpGet": filled(handler["httpGet"], path="/", scheme="HTTP")}
 
 
-def template_errors(spec: Object, whose: str = "deployment") -> list[FieldError]:
-    """What is wrong with a workload's selector and template."""
+def template_errors(spec: Object, whose: str = "deployment", controller: str = "ReplicaSet") -> list[FieldError]:
+    """What is wrong with a workload's selector and template.
+
+    Args:
+        spec: Of the workload.
+        whose: What it is, in a message about its selector.
+        controller: What makes its pods, in a message about them.
+    """
     found = []
     selector, given = spec.get("selector"), spec.get("template") or {}
     labels = (given.get("metadata") or {}).get("labels")
@@ -104,13 +110,17 @@ def template_errors(spec: Object, whose: str = "deployment") -> list[FieldError]
         found.append(invalid(selector, f"empty selector is invalid for {whose}", "spec.selector"))
     if selector is None or not matches(selector, labels or {}):
         found.append(invalid(labels, "`selector` does not match template `labels`", "spec.template.metadata.labels"))
-    return found + running_errors(given.get("spec") or {}, "spec.template.spec")
+    return found + running_errors(given.get("spec") or {}, "spec.template.spec", controller)
 
 
-def running_errors(spec: Object, path: str) -> list[FieldError]:
+def running_errors(spec: Object, path: str, controller: str) -> list[FieldError]:
     """What is wrong with the spec of pods that are to run for good."""
-    found = spec_errors({**spec, "restartPolicy": "Always"}, path)
-    return [*found, *unsupported(spec.get("restartPolicy", "Always"), ("Always",), f"{path}.restartPolicy")]
+    found = spec_errors(spec, path)
+    found += unsupported(spec.get("restartPolicy", "Always"), ("Always",), f"{path}.restartPolicy")
+    if spec.get("activeDeadlineSeconds") is not None:
+        why = f"activeDeadlineSeconds in {controller} is not Supported"
+        found.append(forbidden(f"{path}.activeDeadlineSeconds", why))
+    return found
 
 
 def _default(pod: Object) -> Object:
@@ -169,7 +179,8 @@ def _status(pod: Object, old: Object, _: Context) -> Object:
 
 
 def _quality(spec: Object) -> str:
-    resources = [each.get("resources") or {} for each in (*spec.get("containers", ()), *spec.get("initContainers", ()))]
+    containers = [*(spec.get("containers") or ()), *(spec.get("initContainers") or ())]
+    resources = [each.get("resources") or {} for each in containers]
     counted = [name for each in resources for kind in ("requests", "limits") for name in each.get(kind) or ()]
     if not {"cpu", "memory"} & set(counted):
         return "BestEffort"
@@ -181,10 +192,11 @@ def _quality(spec: Object) -> str:
 
 
 def _errors_of_change(new: Object, old: Object) -> list[FieldError]:
+    found = [*spec_errors(new["spec"], "spec"), *account_errors(new["spec"])]
     for name in ("containers", "initContainers"):
         if len(new["spec"].get(name) or ()) != len(old["spec"].get(name) or ()):
-            return [forbidden(f"spec.{name}", "pod updates may not add or remove containers")]
-    return [*spec_errors(new["spec"], "spec"), *account_errors(new["spec"]), *_mutations(new["spec"], old["spec"])]
+            return [*found, forbidden(f"spec.{name}", "pod updates may not add or remove containers")]
+    return [*found, *_mutations(new["spec"], old["spec"])]
 
 
 def _mutations(new: Object, old: Object) -> Iterator[FieldError]:
@@ -240,4 +252,5 @@ POD = Strategy(
     validate=lambda pod: spec_errors(pod["spec"], "spec"),
     validate_update=_errors_of_change,
     generation=spec_changes,
+    warnings=notices.of_pod,
 )

@@ -27,8 +27,12 @@ def _requirement(requirement: Object, at: str) -> Iterator[FieldError]:
             yield forbidden(f"{at}.values", "may not be specified when `operator` is 'Exists' or 'DoesNotExist'")
     else:
         yield invalid(operator, "not a valid selector operator", f"{at}.operator")
-    if why := names.qualified(str(requirement.get("key", ""))):
-        yield invalid(requirement.get("key"), why, f"{at}.key")
+    key = str(requirement.get("key") or "")
+    for why in names.qualified(key):
+        yield invalid(key, why, f"{at}.key")
+    for index, value in enumerate(values):
+        for why in names.label_value(value):
+            yield invalid(value, why, f"{at}.values[{index}]")
 
 
 def matches(selector: Object, labels: Object) -> bool:

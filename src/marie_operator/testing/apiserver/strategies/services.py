@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from marie_operator.testing.apiserver import names
 from marie_operator.testing.apiserver.errors import FieldError, Json, Object
-from marie_operator.testing.apiserver.strategies import allocation
+from marie_operator.testing.apiserver.strategies import allocation, notices
 from marie_operator.testing.apiserver.strategies.base import (
     Context,
     Strategy,
@@ -73,7 +73,7 @@ def _update(new: Object, old: Object, _: Context) -> Object:
     """What changes of type leave behind goes, and what was allocated stays (``patchAllocatedValues``)."""
     spec, before = new["spec"], old["spec"]
     spec = _synchronized(allocation.kept(_dropped(spec, before), before), before)
-    status = old["status"] if spec["type"] == "LoadBalancer" else {"loadBalancer": {}}
+    status = old["status"] if spec["type"] == "LoadBalancer" else {**old["status"], "loadBalancer": {}}
     return {**new, "spec": spec, "status": status}
 
 
@@ -247,4 +247,5 @@ SERVICE = Strategy(
     validate_update=_changed,
     allocate=allocation.allocated,
     generation=never,
+    warnings=notices.of_service,
 )

@@ -17,6 +17,7 @@ from marie_operator.testing.apiserver.strategies.base import (
     never,
     only_status,
     required,
+    status_and_metadata,
     without,
 )
 from marie_operator.testing.apiserver.strategies.containers import invalid, negative, unsupported
@@ -117,11 +118,24 @@ def _secret_errors(new: Object) -> list[FieldError]:
     return found
 
 
+def _referring(new: Object, *_: object) -> Object:
+    """Of the secrets that an account may use, only the names are kept."""
+    if not new.get("secrets"):
+        return new
+    return {**new, "secrets": [{"name": each["name"]} if each.get("name") else {} for each in new["secrets"]]}
+
+
+SERVICE_ACCOUNT = replace(PLAIN, prepare_create=_referring, prepare_update=_referring)
+
+
 def _lease_errors(new: Object) -> list[FieldError]:
-    seconds = (new.get("spec") or {}).get("leaseDurationSeconds")
+    spec = new.get("spec") or {}
+    seconds, found = spec.get("leaseDurationSeconds"), list(negative(spec, ["leaseTransitions"]))
     if seconds is not None and seconds <= 0:
-        return [invalid(seconds, "must be greater than 0", "spec.leaseDurationSeconds")]
-    return []
+        found.append(invalid(seconds, "must be greater than 0", "spec.leaseDurationSeconds"))
+    if spec.get("preferredHolder") and not spec.get("strategy"):
+        found.append(forbidden("spec.preferredHolder", "may only be specified if `strategy` is defined"))
+    return found
 
 
 _NOT_READY = {"key": "node.kubernetes.io/not-ready", "effect": "NoSchedule"}
@@ -234,12 +248,12 @@ SECRET = replace(
     PLAIN,
     default=_secret,
     validate=_secret_errors,
-    validate_update=lambda new, old: [*_secret_errors(new), *immutable(new, old, "type"), *_frozen(new, old)],
+    validate_update=lambda new, old: [*immutable(new, old, "type"), *_frozen(new, old), *_secret_errors(new)],
 )
 CONFIG_MAP = replace(
     PLAIN,
     validate=_config_errors,
-    validate_update=lambda new, old: [*_config_errors(new), *_frozen(new, old)],
+    validate_update=lambda new, old: [*_frozen(new, old), *_config_errors(new)],
 )
 LEASE = replace(PLAIN, validate=_lease_errors, validate_update=lambda new, _: _lease_errors(new), unconditional=False)
 NODE = replace(
@@ -247,7 +261,7 @@ NODE = replace(
     default=_node,
     admit=_tainted,
     prepare_update=keep_status,
-    prepare_status=only_status,
+    prepare_status=status_and_metadata,
     validate_update=_node_changed,
 )
 ENDPOINTS = replace(PLAIN, default=_endpoints)
@@ -262,4 +276,4 @@ PRIORITY_CLASS = Strategy(
     validate_update=_priority_changed,
     generation=lambda _, old: not old,
 )
-SERVICE_CIDR = Strategy(generation=never)
+SERVICE_CIDR = Strategy(generation=never, prepare_status=only_status)

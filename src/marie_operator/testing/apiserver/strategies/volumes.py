@@ -111,6 +111,7 @@ CLAIM = Strategy(
     validate=_claim_errors,
     validate_update=_claim_changed,
     generation=never,
+    grows=True,
 )
 
 

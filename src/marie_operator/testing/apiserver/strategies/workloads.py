@@ -4,7 +4,7 @@ import re
 from dataclasses import replace
 
 from marie_operator.testing.apiserver.errors import FieldError, Object
-from marie_operator.testing.apiserver.strategies import pods
+from marie_operator.testing.apiserver.strategies import notices, pods
 from marie_operator.testing.apiserver.strategies.base import (
     PLAIN,
     Context,
@@ -16,6 +16,7 @@ from marie_operator.testing.apiserver.strategies.base import (
     required,
     shown,
     spec_changes,
+    status_and_metadata,
     without,
 )
 from marie_operator.testing.apiserver.strategies.containers import invalid, negative, spec_errors
@@ -45,8 +46,15 @@ def _deployment(new: Object) -> Object:
     return {**new, "spec": {**new["spec"], "strategy": strategy}}
 
 
-def _errors(new: Object, whose: str = "deployment") -> list[FieldError]:
-    return [*pods.template_errors(new["spec"], whose), *negative(new["spec"], ("replicas", "minReadySeconds"))]
+_COUNTS = ("replicas", "minReadySeconds", "revisionHistoryLimit")
+
+
+def _errors(new: Object, controller: str = "ReplicaSet") -> list[FieldError]:
+    return [*pods.template_errors(new["spec"], controller=controller), *negative(new["spec"], _COUNTS)]
+
+
+def _daemon_errors(new: Object) -> list[FieldError]:
+    return _errors(new, "DaemonSet")
 
 
 def _deployment_errors(new: Object) -> list[FieldError]:
@@ -124,8 +132,8 @@ _MAY_CHANGE = (
 
 
 def _stateful_errors(new: Object) -> list[FieldError]:
-    found = pods.template_errors({**new["spec"], "template": _mounted(new["spec"])}, whose="statefulset")
-    found += negative(new["spec"], ("replicas", "minReadySeconds"))
+    found = pods.template_errors({**new["spec"], "template": _mounted(new["spec"])}, "statefulset", "StatefulSet")
+    found += negative(new["spec"], _COUNTS)
     for number, each in enumerate(new["spec"].get("volumeClaimTemplates") or ()):
         found += claim_errors(each["spec"], f"spec.volumeClaimTemplates[{number}].spec")
     return found
@@ -205,23 +213,32 @@ def _controller_errors(new: Object) -> list[FieldError]:
     labels = template["metadata"].get("labels")
     if not (selector or {}).items() <= (labels or {}).items():
         found.append(invalid(labels, "`selector` does not match template `labels`", "spec.template.metadata.labels"))
-    return found + pods.running_errors(template["spec"], "spec.template.spec")
+    return found + pods.running_errors(template["spec"], "spec.template.spec", "ReplicationController")
 
 
 def _pod_template(new: Object) -> Object:
     return {**new, "template": pods.template(new.get("template") or {})}
 
 
+def _deployment_status(new: Object, old: Object, context: Context) -> Object:
+    """Labels are not for who tells the status."""
+    meta = {**new["metadata"], "labels": old["metadata"].get("labels")}
+    return status_and_metadata({**new, "metadata": meta}, old, context)
+
+
 DEPLOYMENT = Strategy(
     default=_deployment,
+    prepare_status=_deployment_status,
     validate=_deployment_errors,
     validate_update=_deployment_changed,
     generation=_annotated,
+    warnings=notices.of_template("spec", "template"),
 )
 REPLICA_SET = Strategy(
     default=lambda new: _templated(new, replicas=1),
     validate=_errors,
     validate_update=_changed,
+    warnings=notices.of_template("spec", "template"),
 )
 STATEFUL_SET = Strategy(
     default=_stateful,
@@ -229,13 +246,15 @@ STATEFUL_SET = Strategy(
     prepare_update=lambda new, old, context: keep_status(_ungated(new), old, context),
     validate=_stateful_errors,
     validate_update=_stateful_changed,
+    warnings=notices.of_template("spec", "template"),
 )
 DAEMON_SET = Strategy(
     default=_daemon,
     prepare_create=lambda new, context: without(_first_template(new, context), "status"),
     prepare_update=_next_template,
-    validate=_errors,
-    validate_update=_changed,
+    validate=_daemon_errors,
+    validate_update=lambda new, old: [*_daemon_errors(new), *immutable(new, old, "spec.selector")],
+    warnings=notices.of_template("spec", "template"),
 )
 REPLICATION_CONTROLLER = Strategy(
     default=_controller, validate=_controller_errors, validate_update=lambda new, _: _controller_errors(new)
