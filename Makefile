@@ -13,7 +13,7 @@ READY := $(VENV)/.ready
 KUBECTL ?= $(shell hack/controlplane/build.sh)/kubectl
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build docker-build docker-push manifests install uninstall deploy undeploy run test unit embedded controlplane \
+.PHONY: help setup build docker-build docker-push manifests install uninstall deploy undeploy run test unit simulate embedded controlplane \
 	lint format demo bench clean
 
 help: ## List the targets.
@@ -68,6 +68,9 @@ test: lint unit embedded controlplane ## Prove the project: lint, unit tests, te
 
 unit: $(READY) ## The tests that need no server but their own.
 	$(BIN)/pytest -m "not controlplane and not embedded" -n auto -q
+
+simulate: $(READY) ## Simulate the whole system: make simulate [SEEDS=100000] [FIRST=0], or SEED=n to replay one.
+	$(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),100000) --first $(or $(FIRST),0))
 
 embedded: $(READY) ## The operator at work on the embedded control plane.
 	$(BIN)/pytest -m embedded -n auto -q

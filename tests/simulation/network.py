@@ -1,6 +1,7 @@
 """What lies between the processes of a simulation: how long messages take, and what becomes of them."""
 
 import asyncio
+import contextlib
 import contextvars
 import random
 from collections.abc import Coroutine
@@ -90,6 +91,7 @@ class Network:
         self._usual = usual
         # What is under way belongs to no process: it arrives although its sender has been killed.
         self._context = contextvars.copy_context()
+        self._healed = asyncio.Event()
         self._under_way: set[asyncio.Task[None]] = set()
 
     @property
@@ -127,6 +129,18 @@ class Network:
 
         lag = self.source.uniform(0, weather.latest) if self.source.random() < weather.lag else 0.0
         return Stream(lag, moment(weather.cut), moment(weather.mute))
+
+    def heal(self) -> None:
+        """Have good weather, and let connections break on which nothing comes any more."""
+        self.weather = CALM
+        self.down.clear()
+        self._healed.set()
+
+    async def mute(self, seconds: float) -> None:
+        """Nothing comes for so long, unless the network is healed."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._healed.wait()
 
     def send(self, delivery: Coroutine[Any, Any, None]) -> None:
         """Have something delivered, whatever becomes of who sent it."""

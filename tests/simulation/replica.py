@@ -14,7 +14,7 @@ from marie_operator.testing.gateway import SimulatedGateways
 from marie_operator.testing.virtual import Process
 from tests.simulation.network import Network
 from tests.simulation.trace import Trace
-from tests.simulation.wires import ApiWire, BucketWire, GatewayWire
+from tests.simulation.wires import ApiWire, BucketWire, GatewayWire, Port
 
 NAMESPACE, LEASE = "marie-system", "marie-operator"
 
@@ -29,6 +29,9 @@ class Surroundings(Protocol):
     clock: Clock
     source: random.Random
     keys: list[str]
+
+    def on_send(self, who: str, what: str) -> None:
+        """A write or a submission is about to leave a process."""
 
 
 class Watchdog:
@@ -59,21 +62,23 @@ class Replica:
     Args:
         around: What it runs in.
         name: Of the replica; each of its lives has a name of its own.
-        elected: Whether it competes for the lease; else it leads as soon as it runs.
+        terms: Seconds of lease duration, renew deadline and retry period; None for one that leads as soon as it runs.
 
     Attributes:
         life: How often it was started.
-        ended: Called with how a life ended by itself; None for a clean stop.
+        ended: Called with how a life ended: the error it ended with, None for a clean stop or for being killed.
+        port: Where the present life's messages leave.
         operator: The present life's.
     """
 
-    def __init__(self, around: Surroundings, name: str, *, elected: bool = True) -> None:
+    def __init__(self, around: Surroundings, name: str, terms: tuple[float, float, float] | None = None) -> None:
         self._around = around
         self._name = name
-        self._elected = elected
+        self._terms = terms
         self.life = 0
         self.ended: Callable[[Replica, BaseException | None], None] = _unexpected
         self.process = Process()
+        self.port = self._made_port()
         self.operator: Operator | None = None
         self._stop = asyncio.Event()
         self._main: asyncio.Task[None] | None = None
@@ -92,6 +97,7 @@ class Replica:
         """Begin a new life, which knows nothing of the ones before."""
         self.life += 1
         self.process, self._stop = Process(), asyncio.Event()
+        self.port = self._made_port()
         self._around.trace.note(self.identity, "starts")
         self._main = self.process.start(self._run())
         self._main.add_done_callback(self._done)
@@ -108,21 +114,24 @@ class Replica:
         await self.process.kill()
 
     async def _run(self) -> None:
-        around, process, name = self._around, self.process, self.identity
+        around, port, name = self._around, self.port, self.identity
         metrics, jitter = Metrics(CollectorRegistry()), around.source.random
 
         def client() -> Client:
             token = around.server.token("operator")
-            wire = ApiWire(around.server.server, token, around.network, process, name, around.trace)
-            return Client(wire, clock=around.clock, jitter=jitter)
+            return Client(ApiWire(around.server.server, token, port), clock=around.clock, jitter=jitter)
 
         elector = None
-        if self._elected:
+        if self._terms is not None:
+            duration, deadline, period = self._terms
             elector = Elector(
                 client(),
                 namespace=NAMESPACE,
                 name=LEASE,
                 identity=name,
+                lease_duration=duration,
+                renew_deadline=deadline,
+                retry_period=period,
                 clock=around.clock,
                 metrics=metrics,
                 jitter=jitter,
@@ -131,8 +140,8 @@ class Replica:
         self.operator = Operator(
             client(),
             elector=elector,
-            transport=GatewayWire(around.gateways, around.network, process, name, around.trace),
-            lister=BucketWire(around.keys, around.network, process, name, around.trace),
+            transport=GatewayWire(around.gateways, port),
+            lister=BucketWire(around.keys, port),
             gateway_url=lambda key, _: f"{key.namespace}/{key.name}",
             namespaces=(),
             concurrency=4,
@@ -144,10 +153,12 @@ class Replica:
         )
         await self.operator.manager().run(self._stop)
 
+    def _made_port(self) -> Port:
+        around = self._around
+        return Port(around.network, self.process, self.identity, around.trace, around.on_send)
+
     def _done(self, task: asyncio.Task[None]) -> None:
-        if task.cancelled():
-            return
-        error = task.exception()
+        error = None if task.cancelled() else task.exception()
         self._around.trace.note(self.identity, f"ended: {error}" if error is not None else "ended")
         self.ended(self, error)
 

@@ -59,7 +59,9 @@ def story(seed: int) -> str:
 
     async def main() -> str:
         source = random.Random(seed)
-        async with World(origin, source, usual=(0.0005, 0.005), replicas=2, elected=True, keys=keys) as world:
+        async with World(
+            origin, source, usual=(0.0005, 0.005), replicas=2, terms=(15, 10, 2), keys=keys, lease_period=600
+        ) as world:
             await manifests.apply(world.api, objects())
             world.network.weather = ROUGH
             first, second = world.replicas

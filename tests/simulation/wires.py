@@ -3,7 +3,8 @@
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from dataclasses import dataclass
 from urllib.parse import urlencode
 
 from marie_operator.controllers.mariejob.store import ListingError, ListRequest, Page
@@ -27,29 +28,68 @@ PAGE_SIZE = 3
 """Keys on a page of an object store."""
 
 
+@dataclass
+class Port:
+    """A process's end of the network.
+
+    Attributes:
+        network: Where it leads.
+        process: Whose it is; nothing leaves it once it is dead.
+        name: Of the process.
+        trace: What happened.
+        on_send: Called with the name and what is sent, when a write or a submission is about to leave.
+        fuse: Messages until the process dies of one: before it leaves, or right after; None for never.
+    """
+
+    network: Network
+    process: Process
+    name: str
+    trace: Trace
+    on_send: Callable[[str, str], None]
+    fuse: int | None = None
+
+    def passes(self, what: str, *, writes: bool) -> bool:
+        """Whether a message leaves; when it is a write, it is told."""
+        if self.process.dead:
+            return False
+        if self.fuse is not None:
+            self.fuse -= 1
+            if self.fuse <= 0 and self._blows(what):
+                return False
+        if writes:
+            self.on_send(self.name, what)
+        return True
+
+    def note(self, what: str, *contents: bytes) -> None:
+        """Something happened to the process's messages."""
+        self.trace.note(self.name, what, *contents)
+
+    def _blows(self, what: str) -> bool:
+        """Kill the process; tells whether before the message leaves."""
+        self.fuse = None
+        before = self.network.source.random() < 0.5
+        self.note(f"is killed {'before' if before else 'after'} {what}")
+        self.process.dead = True
+        self.network.send(self.process.kill())
+        return before
+
+
 class ApiWire:
     """Carries a process's requests to the API server.
 
     Args:
         server: The API server.
         token: Who asks.
-        network: On the way.
-        process: Who sends; nothing leaves it once it is dead.
-        name: Of the process, for the trace.
-        trace: What happened.
+        port: Where requests leave.
     """
 
     url = "sim://apiserver"
 
-    def __init__(
-        self, server: ApiServer, token: str, network: Network, process: Process, name: str, trace: Trace
-    ) -> None:
+    def __init__(self, server: ApiServer, token: str, port: Port) -> None:
         self._server = server
         self._token = token
-        self._network = network
-        self._process = process
-        self._name = name
-        self._trace = trace
+        self._port = port
+        self._network = port.network
 
     async def exchange(self, request: api.Request) -> api.Reply:
         """Send a request and read the whole answer."""
@@ -69,7 +109,7 @@ class ApiWire:
         if fate in {Fate.LOST, Fate.UNANSWERED}:
             raise _broken(request)
         if fate is Fate.SILENT:
-            await asyncio.sleep(silence)
+            await self._network.mute(silence)
             raise _broken(request)
         answer = await self._served(request, fate or Fate.ANSWERED)
         chunks = self._chunks(request, answer, silence)
@@ -83,22 +123,24 @@ class ApiWire:
 
     def _leave(self, request: api.Request) -> Fate | None:
         """What becomes of a request that is about to leave; None where nothing can."""
-        if self._process.dead:
-            raise Unreachable(f"{request}: the process is dead", maybe_sent=False)
         if request.check is not None:
             request.check()
+        # What is not checked is the lease itself.
+        writes = request.method != "GET" and request.check is not None
+        if not self._port.passes(str(request), writes=writes):
+            raise Unreachable(f"{request}: the process is dead", maybe_sent=False)
         if self._network.instant:
             return None
         fate = self._network.fate("apiserver")
         if fate is Fate.REFUSED:
-            self._trace.note(self._name, f"{request}: connection refused")
+            self._port.note(f"{request}: connection refused")
             raise Unreachable(f"{request}: connection refused", maybe_sent=False)
         return fate
 
     async def _deliver(self, request: api.Request, fate: Fate, reply: "asyncio.Future[api.Reply]") -> None:
         await asyncio.sleep(self._network.delay())
         if fate is Fate.LOST:
-            self._trace.note(self._name, f"{request}: lost")
+            self._port.note(f"{request}: lost")
         if fate is Fate.LOST or (fate is Fate.SILENT and self._network.source.random() < 0.5):
             answer = None
         else:
@@ -118,7 +160,7 @@ class ApiWire:
             answer = await refuse(code, retry_after=after)(call, self._server.handle)
         else:
             answer = await self._server.handle(call)
-        self._trace.note(self._name, f"{request} -> {answer.code} {fate.name}", call.body, answer.body)
+        self._port.note(f"{request} -> {answer.code} {fate.name}", call.body, answer.body)
         return answer
 
     def _call(self, request: api.Request) -> Call:
@@ -132,15 +174,14 @@ class ApiWire:
         line = self._network.stream()
         limit = min((each for each in (line.cut, line.mute) if each is not None), default=None)
         try:
-            async with asyncio.timeout_at(limit):
-                async for chunk in answer.stream:
-                    await self._late(line)
-                    self._trace.note(self._name, f"{request} ...", chunk)
-                    yield chunk
+            async for chunk in _until(limit, answer.stream):
+                await self._late(line)
+                self._port.note(f"{request} ...", chunk)
+                yield chunk
         except TimeoutError:
             if limit == line.mute:
-                await asyncio.sleep(silence)
-            self._trace.note(self._name, f"{request}: the stream broke")
+                await self._network.mute(silence)
+            self._port.note(f"{request}: the stream broke")
             raise _broken(request) from None
         if "apiserver" in self._network.down:
             raise _broken(request)
@@ -158,27 +199,20 @@ class GatewayWire:
 
     Args:
         gateways: The gateways.
-        network: On the way.
-        process: Who sends; nothing leaves it once it is dead.
-        name: Of the process, for the trace.
-        trace: What happened.
+        port: Where requests leave.
     """
 
-    def __init__(
-        self, gateways: SimulatedGateways, network: Network, process: Process, name: str, trace: Trace
-    ) -> None:
+    def __init__(self, gateways: SimulatedGateways, port: Port) -> None:
         self._gateways = gateways
-        self._network = network
-        self._process = process
-        self._name = name
-        self._trace = trace
+        self._port = port
+        self._network = port.network
 
     @contextlib.asynccontextmanager
     async def exchange(self, request: marie.Request) -> AsyncIterator[marie.Response]:
         """Send a request; leaving the block ends it."""
-        if self._process.dead:
-            raise marie.Unanswered(f"{request.base}: the process is dead", maybe_sent=False)
         self._check(request)
+        if not self._port.passes(f"{request.method} {request.base}{request.path}", writes=request.body is not None):
+            raise marie.Unanswered(f"{request.base}: the process is dead", maybe_sent=False)
         if self._network.instant:
             reply = await self._served(request, Fate.ANSWERED)
         else:
@@ -227,12 +261,12 @@ class GatewayWire:
         if fate is Fate.FAILED:
             if self._network.source.random() < 0.5:
                 await gateway.respond(asked)
-            self._trace.note(self._name, f"{request.method} {request.base}{request.path} -> 500")
+            self._port.note(f"{request.method} {request.base}{request.path} -> 500")
             return Reply(500, b"Internal Server Error")
         reply = await gateway.respond(asked)
         assert reply is not None
         told = f"{request.method} {request.base}{request.path} {asked.ref_id} -> {reply.status} {fate.name}"
-        self._trace.note(self._name, told, reply.body)
+        self._port.note(told, reply.body)
         return reply
 
 
@@ -241,29 +275,24 @@ class BucketWire:
 
     Args:
         keys: What is in the bucket; any bucket.
-        network: On the way.
-        process: Who asks.
-        name: Of the process, for the trace.
-        trace: What happened.
+        port: Where requests leave.
     """
 
-    def __init__(self, keys: list[str], network: Network, process: Process, name: str, trace: Trace) -> None:
+    def __init__(self, keys: list[str], port: Port) -> None:
         self._keys = sorted(keys)
-        self._network = network
-        self._process = process
-        self._name = name
-        self._trace = trace
+        self._port = port
+        self._network = port.network
 
     async def page(self, request: ListRequest) -> Page:
         """Read one page."""
-        if self._process.dead:
+        if not self._port.passes(f"LIST {request.source.uri}", writes=False):
             raise ListingError("the process is dead", answered=False)
         fate = Fate.ANSWERED if self._network.instant else self._network.fate("bucket")
         if delay := self._network.delay():
             await asyncio.sleep(delay)
         if fate is Fate.SILENT:
             await asyncio.sleep(SILENCE)
-        self._trace.note(self._name, f"LIST {request.source.uri} after {request.after!r} {fate.name}")
+        self._port.note(f"LIST {request.source.uri} after {request.after!r} {fate.name}")
         if fate is not Fate.ANSWERED:
             raise ListingError(f"{request.source.uri} cannot be listed: {fate.name}.", answered=fate is Fate.FAILED)
         ahead = [key for key in self._keys if key > request.after and key.startswith(request.source.prefix)]
@@ -290,6 +319,20 @@ def _retry_after(answer: Answer) -> float | None:
 
 def _broken(request: api.Request) -> Unreachable:
     return Unreachable(f"{request}: the connection broke", maybe_sent=True)
+
+
+async def _until(limit: float | None, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """What comes before a moment.
+
+    Raises:
+        TimeoutError: it has passed.
+    """
+    while True:
+        async with asyncio.timeout_at(limit):
+            chunk = await anext(chunks, None)
+        if chunk is None:
+            return
+        yield chunk
 
 
 async def _once(body: bytes) -> AsyncIterator[bytes]:

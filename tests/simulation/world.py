@@ -6,7 +6,7 @@ simulated, and so is the object store. Replicas of the operator reach all of the
 
 import asyncio
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -52,7 +52,7 @@ class World:
         source: Decides all that is left to chance.
         usual: Seconds that a message of the operator's takes, at least and at most; without, none.
         replicas: Of the operator.
-        elected: Whether they compete for a lease; else one leads as soon as it runs.
+        terms: Seconds of lease duration, renew deadline and retry period; None for replicas that lead as they start.
         nodes: That pods are placed on.
         behaviours: Of pods.
         lease_period: Seconds between the renewals of a node's lease.
@@ -67,6 +67,7 @@ class World:
         kubelet: Runs the pods.
         network: Between the operator and the servers.
         replicas: Of the operator; they run once they are started.
+        on_send: Called with a process and what it sends, when a write or a submission is about to leave.
     """
 
     def __init__(
@@ -76,7 +77,7 @@ class World:
         *,
         usual: tuple[float, float] | None = None,
         replicas: int = 1,
-        elected: bool = False,
+        terms: tuple[float, float, float] | None = None,
         nodes: Sequence[NodeSpec] = (NodeSpec("node-1"),),
         behaviours: Sequence[Behaviour] = (),
         lease_period: float = LEASE_PERIOD,
@@ -89,6 +90,7 @@ class World:
         self.trace = trace or Trace()
         self.keys = list(keys)
         self.network = Network(source, usual)
+        self.on_send: Callable[[str, str], None] = lambda *_: None
         self.server = EmbeddedApiServer(
             seed=source.getrandbits(64), now=self.clock.now, users={"operator": OPERATOR}, like=origin
         )
@@ -111,7 +113,7 @@ class World:
             lease_period=lease_period,
             now=self.clock.now,
         )
-        self.replicas = [Replica(self, f"operator-{each + 1}", elected=elected) for each in range(replicas)]
+        self.replicas = [Replica(self, f"operator-{each + 1}", terms) for each in range(replicas)]
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:

@@ -49,17 +49,15 @@ class Process:
     """A part of a simulation that can be stopped, continued and killed: tasks, and all that they start.
 
     What tasks and timers belong to goes with their context; one that starts in an empty context belongs to nobody.
+
+    Attributes:
+        dead: Whether it is being killed: what it does from then on, in cleaning up, must not be seen outside of it.
     """
 
     def __init__(self) -> None:
         self._tasks: dict[asyncio.Task[Any], None] = {}
         self._held: list[asyncio.Handle] | None = None
-        self._dead = False
-
-    @property
-    def dead(self) -> bool:
-        """Whether it was killed. What it does from then on, in cleaning up, must not be seen outside of it."""
-        return self._dead
+        self.dead = False
 
     @property
     def tasks(self) -> list[asyncio.Task[Any]]:
@@ -89,7 +87,7 @@ class Process:
         Raises:
             RuntimeError: a task does not end.
         """
-        self._dead = True
+        self.dead = True
         self.resume()
         for _ in range(1000):
             if not self._tasks:

@@ -1,6 +1,7 @@
 """Which representation a request is answered with: what its ``Accept`` says, read as an API server reads it."""
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import NamedTuple
 
 from marie_operator.testing.apiserver.errors import Refusal
@@ -96,6 +97,7 @@ def _quality(text: str) -> float:
         return 0.0
 
 
+@lru_cache(maxsize=256)
 def chosen(accept: str, *, forms: bool) -> Choice | None:
     """The first choice that is served; None when none is.
 

@@ -1,0 +1,100 @@
+"""The state at the end of a run, without what may differ between two runs of one workload."""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from marie_operator.testing.apiserver.store import Bucket
+from tests.simulation.invariants import CLUSTERS, JOBS, Invariants
+from tests.simulation.world import World
+
+COMPARED: tuple[Bucket, ...] = (
+    CLUSTERS,
+    JOBS,
+    ("apps", "deployments"),
+    ("apps", "statefulsets"),
+    ("", "services"),
+    ("networking.k8s.io", "ingresses"),
+    ("", "secrets"),
+    ("", "configmaps"),
+    ("", "persistentvolumeclaims"),
+)
+_OWN = frozenset(
+    {
+        *("uid", "resourceVersion", "generation", "creationTimestamp", "managedFields", "observedGeneration"),
+        *("lastTransitionTime", "lastUpdateTime", "startTime", "completionTime", "duration", "clusterIP", "clusterIPs"),
+        *("nodePort", "podIP", "podName", "retryCount", "jobId", "dagId", "marie.ai/spec-hash", "outputUri", "message"),
+        *("deployment.kubernetes.io/revision", "collisionCount", "healthCheckNodePort"),
+    }
+)
+"""Fields that say when something happened, in which order, or to whom."""
+_CHANCE = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}|(?<=-)[0-9a-v]{13}(?=-)")
+"""What is made of uids and times: ids of DAGs, digests in reference ids."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """A state.
+
+    Attributes:
+        objects: What there is, by kind and name, in comparable form.
+        documents: By job: the documents that were done, as Marie has it.
+    """
+
+    objects: Mapping[str, str]
+    documents: Mapping[str, tuple[str, ...]]
+
+    @classmethod
+    def of(cls, world: World, invariants: Invariants) -> "Ending":
+        """The present state of a world."""
+        store = world.server.server.store
+        documents = {
+            entry.key.name: tuple(
+                sorted(uri for uri, states in invariants.states(entry.object).items() if "completed" in states)
+            )
+            for entry in store.range(JOBS)
+        }
+        objects = {
+            f"{bucket[1]}/{entry.key.name}": _CHANCE.sub("…", json.dumps(_bare(entry.object), sort_keys=True))
+            for bucket in COMPARED
+            for entry in store.range(bucket, "default")
+        }
+        return cls(objects, documents)
+
+
+def differences(calm: Ending, other: Ending) -> list[str]:
+    """Where the end of a run is not that of its workload without faults.
+
+    Documents may fail because of what happened to executors; then what becomes of their job is left aside.
+    """
+    spoilt = {name for name, done in calm.documents.items() if other.documents.get(name) != done}
+    found = []
+    for name in sorted(calm.objects.keys() | other.objects.keys()):
+        if name.partition("/")[2].removesuffix("-failures") in spoilt and name.startswith(
+            ("mariejobs/", "configmaps/")
+        ):
+            continue
+        before, after = calm.objects.get(name), other.objects.get(name)
+        if before != after:
+            found.append(f"{name} is {_shown(after, before)} and, without faults, {_shown(before, after)}")
+    return found
+
+
+def _bare(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _bare(inner) for name, inner in value.items() if name not in _OWN}
+    if not isinstance(value, list):
+        return value
+    # Whether a job was ever seen suspended depends on who was faster.
+    return [_bare(inner) for inner in value if not (isinstance(inner, dict) and inner.get("type") == "Suspended")]
+
+
+def _shown(one: str | None, other: str | None, width: int = 160) -> str:
+    """The part of a text where it begins to differ."""
+    if one is None:
+        return "not there"
+    other = other or ""
+    start = next((at for at, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
+    return f"…{one[max(0, start - 60) : start + width]}…"

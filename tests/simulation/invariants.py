@@ -1,0 +1,185 @@
+"""What must hold at every moment of a run, seen from outside: in what servers store and gateways were asked for."""
+
+import asyncio
+from collections import defaultdict, deque
+from collections.abc import Iterable
+from typing import Any
+
+from marie_operator.builders import association
+from marie_operator.controllers.mariejob import refs
+from marie_operator.testing.apiserver.store import Change, Key
+from tests.simulation.replica import LEASE, NAMESPACE
+from tests.simulation.workload import KEYS, Workload
+from tests.simulation.world import World
+
+CLUSTERS, JOBS = ("marie.ai", "marieclusters"), ("marie.ai", "mariejobs")
+DEPLOYMENTS = ("apps", "deployments")
+LEASES = ("coordination.k8s.io", "leases")
+MOST_WRITES = 400
+"""Writes of all replicas within a minute; more is a loop that has no end."""
+
+
+class ViolationError(AssertionError):
+    """Something was so that must never be so."""
+
+
+class Invariants:
+    """Watches a world.
+
+    Args:
+        world: The world.
+        workload: What its users want.
+        blindness: Seconds for which an operator may believe what is no longer so.
+        elected: Whether there is a lease.
+
+    Attributes:
+        found: What was violated.
+        written: Writes and submissions that left.
+        last_write: When the last of them did.
+        sent: The last of them.
+    """
+
+    def __init__(self, world: World, workload: Workload, *, blindness: float, elected: bool) -> None:
+        self._world = world
+        self._workload = workload
+        self._blindness = blindness
+        self._elected = elected
+        self._ready: defaultdict[str, list[tuple[float, int]]] = defaultdict(lambda: [(0.0, 0)])
+        self._writes: deque[float] = deque()
+        self.found: list[str] = []
+        self.written = 0
+        self.last_write = 0.0
+        self.sent: deque[str] = deque(maxlen=20)
+        store = world.server.server.store
+        store.listen(DEPLOYMENTS, self._on_deployment)
+        store.listen(CLUSTERS, self._on_cluster)
+        store.listen(JOBS, self._on_job)
+        world.on_send = self.on_send
+
+    # Who writes.
+
+    def on_send(self, who: str, what: str) -> None:
+        """A write or a submission is about to leave a process."""
+        if self._elected:
+            lease = self._world.server.server.store.get(LEASES, Key(NAMESPACE, LEASE))
+            holder = lease.object["spec"].get("holderIdentity", "") if lease is not None else ""
+            if holder != who:
+                self._violated(f"{who} sends {what} while {holder or 'nobody'} holds the lease")
+        now = self._now()
+        self.written += 1
+        self.last_write = now
+        self.sent.append(f"{who} {what}")
+        self._writes.append(now)
+        while self._writes[0] < now - 60:
+            self._writes.popleft()
+        if len(self._writes) > MOST_WRITES:
+            self._violated(f"{len(self._writes)} writes within a minute, the last one {what} of {who}")
+
+    # What a status says of a cluster.
+
+    def _on_deployment(self, change: Change) -> None:
+        status = {} if change.removed else change.entry.object.get("status") or {}
+        history, ready = self._ready[change.entry.key.name], int(status.get("readyReplicas", 0))
+        if history[-1][1] != ready:
+            history.append((self._now(), ready))
+
+    def _lately(self, deployment: str) -> set[int]:
+        """The numbers of ready pods that a Deployment has told of within the time of blindness."""
+        since, found = self._now() - self._blindness, set[int]()
+        for moment, ready in reversed(self._ready[deployment]):
+            found.add(ready)
+            if moment < since:
+                break
+        return found
+
+    def _on_cluster(self, change: Change) -> None:
+        status = change.entry.object.get("status")
+        if change.removed or not status or (change.previous and change.previous.object.get("status") == status):
+            return
+        name = change.entry.key.name
+        server = self._lately(association.server_deployment_name(name))
+        for kind in ("Ready", "ServerPodReady"):
+            if condition(change.entry.object, kind) == "True" and not any(server):
+                self._violated(f"{name} is told to be {kind}, and no server has been ready")
+        for group, told in (status.get("executorGroupStatuses") or {}).items():
+            ready = int(told.get("readyReplicas", 0))
+            known = self._lately(association.executor_deployment_name(name, group))
+            if ready not in known:
+                self._violated(f"{name} is told to have {ready} ready pods in group {group}, which had {sorted(known)}")
+
+    # What a status says of a job, and what became of documents.
+
+    def _on_job(self, change: Change) -> None:
+        job = change.entry.object
+        status = job.get("status") or {}
+        if change.removed or (change.previous and change.previous.object.get("status") == status):
+            return
+        counts = status.get("documents") or {}
+        succeeded, failed = int(counts.get("succeeded", 0)), int(counts.get("failed", 0))
+        listed, flying = int(counts.get("listed", 0)), len(counts.get("inFlight") or ())
+        states = self.states(job)
+        name = change.entry.key.name
+        if succeeded > sum("completed" in each for each in states.values()):
+            self._violated(f"{name} is told to have {succeeded} documents done, and Marie has {states}")
+        if failed > sum(bool(each) and "completed" not in each for each in states.values()):
+            self._violated(f"{name} is told to have {failed} failed documents, and Marie has {states}")
+        if counts and succeeded + failed + flying != listed:
+            self._violated(f"{name}: of {listed} documents, {succeeded} + {failed} ended and {flying} are in flight")
+        if condition(job, "Complete") == "True" and (succeeded != len(expected(job)) or flying):
+            self._violated(f"{name} is told to be complete with {succeeded} of {len(expected(job))} documents done")
+
+    def states(self, job: dict[str, Any]) -> dict[str, list[str]]:
+        """By document: the state of every DAG that was made of it for a job, as Marie has it."""
+        found: dict[str, list[str]] = {}
+        for dag in self._dags(job):
+            found.setdefault(dag.uri, []).append(dag.state)
+        return found
+
+    def _dags(self, job: dict[str, Any]) -> Iterable[Any]:
+        meta = job["metadata"]
+        for cluster in self._clusters():
+            for dag in self._world.gateways.cluster("default", cluster).dags:
+                try:
+                    refs.ordinal(dag.ref_id, job=meta["name"], uid=meta["uid"])
+                except ValueError:
+                    continue
+                yield dag
+
+    def check_documents(self) -> None:
+        """No document was doubled: under every reference id is one DAG, and of every document one that was done."""
+        for cluster in self._clusters():
+            references: dict[str, str] = {}
+            for dag in self._world.gateways.cluster("default", cluster).dags:
+                if dag.ref_id in references:
+                    self._violated(f"{dag.ref_id} was submitted twice: {references[dag.ref_id]} and {dag.id}")
+                references[dag.ref_id] = dag.id
+        for entry in self._world.server.server.store.range(JOBS):
+            states = self.states(entry.object)
+            twice = {uri: each for uri, each in states.items() if each.count("completed") > 1}
+            if twice:
+                self._violated(f"{entry.key.name} had documents done twice: {twice}")
+            if set(states) - set(expected(entry.object)):
+                self._violated(f"{entry.key.name} submitted what it was not asked for: {states}")
+
+    def _clusters(self) -> list[str]:
+        return sorted({step.name for step in self._workload.steps if step.name.startswith("c")})
+
+    def _violated(self, what: str) -> None:
+        self._world.trace.note("VIOLATION", what)
+        self.found.append(f"at {self._now():.3f} s: {what}")
+
+    @staticmethod
+    def _now() -> float:
+        return asyncio.get_running_loop().time()
+
+
+def expected(job: dict[str, Any]) -> list[str]:
+    """The documents of a job."""
+    uri = job["spec"]["input"]["uri"]
+    return [f"s3://bucket/{key}" for key in KEYS if f"s3://bucket/{key}".startswith(uri)]
+
+
+def condition(found: dict[str, Any], kind: str) -> str:
+    """The status of a condition; empty where there is none."""
+    conditions = (found.get("status") or {}).get("conditions") or ()
+    return next((each["status"] for each in conditions if each["type"] == kind), "")

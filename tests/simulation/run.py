@@ -1,0 +1,384 @@
+"""One run: a workload under chaos, then calm until nothing moves, and what must hold in the end."""
+
+import asyncio
+import contextlib
+import gc
+import logging
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, NoReturn, TypeVar
+
+import structlog
+
+from marie_operator.builders import association
+from marie_operator.testing import virtual
+from marie_operator.testing.api import ApiStatus
+from marie_operator.testing.apiserver.store import Bucket
+from marie_operator.testing.gateway import SimulatedMarie
+from marie_operator.testing.kubelet import Behaviour, NodeSpec
+from tests.simulation import chaos, workload
+from tests.simulation.chaos import WEATHERS, Chaos, Hit
+from tests.simulation.ending import Ending, differences
+from tests.simulation.invariants import CLUSTERS, JOBS, Invariants, condition
+from tests.simulation.replica import Replica
+from tests.simulation.trace import Trace
+from tests.simulation.workload import KEYS, Workload
+from tests.simulation.world import World, installed
+
+T = TypeVar("T")
+
+SHARED = 16
+"""Seeds that share a workload, and with it the run without faults that their ends are compared with."""
+USUAL = (0.0005, 0.005)
+TERMS = ((15.0, 10.0, 2.0), (45.0, 30.0, 6.0), (45.0, 30.0, 6.0), (45.0, 30.0, 6.0))
+PATIENCE = 1800.0
+"""Seconds of calm within which everything comes to its end."""
+QUIET = 20.0
+IDLE = 180.0
+"""Seconds for which nobody writes once everything has come to its end."""
+REPAIR = 60.0
+"""Seconds between two looks for work that Marie has lost to the death of its gateway, which a person has to repair."""
+MARIE = "/apis/marie.ai/v1alpha1/namespaces/default"
+NODES = (NodeSpec("node-1"), NodeSpec("node-2"))
+PODS: Bucket = ("", "pods")
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a run.
+
+    Attributes:
+        seed: Of the run.
+        digest: Of everything that happened.
+        problems: What must not be, and was.
+        seconds: Of virtual time.
+        writes: Of all replicas.
+    """
+
+    seed: int
+    digest: str
+    problems: tuple[str, ...]
+    seconds: float
+    writes: int
+
+
+def simulate(seed: int, show: Callable[[str], None] | None = None) -> Outcome:
+    """Run a seed, and its workload without faults, and compare the two.
+
+    Args:
+        seed: Decides everything.
+        show: Where the lines of the trace go.
+    """
+    users = workload.drawn(seed // SHARED)
+    calm = without_faults(seed // SHARED)
+    source = random.Random(f"faults {seed}")
+    run = _Run(users, chaos.drawn(source), source, Trace(show), terms=source.choice(TERMS))
+    problems = run.carried_out()
+    if run.ending is not None and calm.ending is not None:
+        problems += differences(calm.ending, run.ending)
+    problems = [f"without faults: {problem}" for problem in calm.problems] + problems
+    return Outcome(seed, run.trace.digest, tuple(problems), run.seconds, run.writes)
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """What becomes of a workload without faults."""
+
+    ending: Ending | None
+    problems: tuple[str, ...]
+
+
+@lru_cache(maxsize=4)
+def without_faults(seed: int) -> Reference:
+    """The end of a workload of this seed, with one replica that nothing disturbs."""
+    run = _Run(workload.drawn(seed), Chaos(), random.Random(f"calm {seed}"), Trace(), terms=None)
+    problems = run.carried_out()
+    return Reference(run.ending, tuple(problems))
+
+
+@lru_cache(maxsize=1)
+def _prepared() -> None:
+    """Leave out of the collector's sight what every run shares."""
+    installed()
+    gc.collect()
+    gc.freeze()
+
+
+class _Run:
+    """A run.
+
+    Args:
+        users: What they do.
+        ill: What goes wrong.
+        source: Decides what is left.
+        trace: What happened.
+        terms: Of the election; None for one replica that leads as it starts.
+    """
+
+    def __init__(
+        self,
+        users: Workload,
+        ill: Chaos,
+        source: random.Random,
+        trace: Trace,
+        *,
+        terms: tuple[float, float, float] | None,
+    ) -> None:
+        self.users, self.ill, self.source, self.trace, self.terms = users, ill, source, trace, terms
+        self.ending: Ending | None = None
+        self.seconds = 0.0
+        self.writes = 0
+        self._problems: list[str] = []
+        self._over = False
+
+    def carried_out(self) -> list[str]:
+        """Run it to its end; what must not be, and was."""
+        _prepared()
+        gc.disable()
+        try:
+            with _errors(self._problems):
+                virtual.run(self._main)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it belongs to the seed
+            self._problems.append(f"{type(error).__name__}: {error}")
+        finally:
+            gc.enable()
+            gc.collect()
+        return self._problems
+
+    async def _main(self) -> None:
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _, context: self._problems.append(f"unhandled: {context}"))
+        behaviours = [Behaviour(start=self.source.choice((0.1, 1.0, 4.0)), stop=self.source.choice((0.0, 1.0)))]
+        self.world = World(
+            installed(),
+            self.source,
+            usual=USUAL,
+            replicas=1 if self.terms is None else 2,
+            terms=self.terms,
+            nodes=NODES,
+            behaviours=behaviours,
+            lease_period=3600.0,
+            outcome=self.users.outcome,
+            keys=KEYS,
+            trace=self.trace,
+        )
+        self.invariants = Invariants(
+            self.world, self.users, blindness=self.ill.blindness, elected=self.terms is not None
+        )
+        async with self.world as world:
+            world.network.weather = self.ill.weather
+            for replica in world.replicas:
+                replica.ended = self._on_end
+                replica.start()
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._use())
+                for hit in self.ill.hits:
+                    group.create_task(self._strike(hit))
+            await self._calm()
+            if await self._settled():
+                await self._idle()
+                self.ending = Ending.of(world, self.invariants)
+            self.invariants.check_documents()
+            await self._stop()
+        self._problems += self.invariants.found
+        self.seconds, self.writes = loop.time(), self.invariants.written
+
+    # Users.
+
+    async def _use(self) -> None:
+        api = self.world.api
+        for name in sorted({step.name for step in self.users.steps if step.name.startswith("c")}):
+            secret = workload.key_secret(name)
+            await api.apply(f"/api/v1/namespaces/default/secrets/{secret['metadata']['name']}", secret, manager="user")
+        for step in self.users.steps:
+            await asyncio.sleep(max(0.0, step.at - asyncio.get_running_loop().time()))
+            path = f"{MARIE}/{'marieclusters' if step.name.startswith('c') else 'mariejobs'}/{step.name}"
+            self.trace.note("user", f"wants {step.name}: {step.wish}")
+            if step.wish is None:
+                with contextlib.suppress(ApiStatus):
+                    await api.delete(path)
+            else:
+                await api.apply(path, workload.manifest(step.name, step.wish), manager="user")
+
+    # What goes wrong.
+
+    async def _strike(self, hit: Hit) -> None:
+        await asyncio.sleep(hit.at)
+        self.trace.note("chaos", f"{hit.blow}, {hit.whom} for {hit.seconds:g} s, {hit.count}")
+        world, replica = self.world, self.world.replicas[hit.whom % len(self.world.replicas)]
+        match hit.blow:
+            case "crash" if replica.running:
+                await replica.crash()
+            case "crash on message":
+                replica.port.fuse = hit.count
+            case "stand still":
+                process = replica.process
+                process.stop()
+                await asyncio.sleep(hit.seconds)
+                process.resume()
+            case "restart" if replica.running:
+                await replica.stop()
+            case "api server down":
+                world.network.down.add("apiserver")
+                world.server.server.end_watches()
+                await asyncio.sleep(hit.seconds)
+                world.network.down.discard("apiserver")
+            case "compaction":
+                world.server.server.store.compact()
+            case "weather":
+                world.network.weather = WEATHERS[hit.whom % len(WEATHERS)]
+            case _:
+                await self._strike_marie(hit)
+
+    async def _strike_marie(self, hit: Hit) -> None:
+        world = self.world
+        match hit.blow:
+            case "gateway killed":
+                _, marie = self._chosen(list(self._gateways()), hit)
+                marie.kill()
+                await asyncio.sleep(hit.seconds)
+                self._revive_gateways()
+            case "pod deleted":
+                if pods := self._pods():
+                    with contextlib.suppress(ApiStatus):
+                        await world.api.delete(f"/api/v1/namespaces/default/pods/{self._chosen(pods, hit)}")
+            case "node dead":
+                node = self._chosen(list(NODES), hit).name
+                world.kubelet.kill_node(node)
+                await asyncio.sleep(hit.seconds)
+                await world.kubelet.revive_node(node)
+            case _:
+                pass
+
+    @staticmethod
+    def _chosen(among: list[T], hit: Hit) -> T:
+        return among[hit.whom % len(among)]
+
+    def _on_end(self, replica: Replica, error: BaseException | None) -> None:
+        if error is not None and type(error).__name__ != "LeadershipLost":
+            self._problems.append(f"{replica.identity} ended with {error!r}")
+        if not self._over:
+            asyncio.get_running_loop().call_later(self.source.uniform(0.5, 5.0), self._start, replica)
+
+    def _start(self, replica: Replica) -> None:
+        if not replica.running and not self._over:
+            replica.start()
+
+    # The end.
+
+    async def _calm(self) -> None:
+        """Nothing goes wrong any more."""
+        self.trace.note("chaos", "ends")
+        self.world.network.heal()
+        for replica in self.world.replicas:
+            replica.port.fuse = None
+        self._repair()
+
+    async def _settled(self) -> bool:
+        """Whether everything comes to its end, and stays there for a while."""
+        loop = asyncio.get_running_loop()
+        end, repaired = loop.time() + PATIENCE, loop.time()
+        while loop.time() < end:
+            await asyncio.sleep(2.0)
+            waiting = self._unfinished()
+            if not waiting and loop.time() - self.invariants.last_write > QUIET:
+                return True
+            if loop.time() - repaired > REPAIR:
+                repaired = loop.time()
+                self._repair()
+        self._problems.append(f"not at its end after {PATIENCE:g} s: {'; '.join(self._unfinished()) or 'never quiet'}")
+        return False
+
+    def _unfinished(self) -> list[str]:
+        """What has not come to its end yet."""
+        found = []
+        for cluster in self._objects(CLUSTERS):
+            observed = (cluster.get("status") or {}).get("observedGeneration")
+            if condition(cluster, "Ready") != "True" or observed != cluster["metadata"]["generation"]:
+                found.append(f"{cluster['metadata']['name']} is not ready")
+        found += [
+            f"{job['metadata']['name']}: {(job.get('status') or {}).get('message')}"
+            for job in self._objects(JOBS)
+            if "True" not in {condition(job, "Complete"), condition(job, "Failed")}
+        ]
+        for name, wish in self.users.wanted.items():
+            bucket = CLUSTERS if isinstance(wish, workload.Cluster) else JOBS
+            if name not in {each["metadata"]["name"] for each in self._objects(bucket)}:
+                found.append(f"{name} is not there")
+        if any(pod["metadata"].get("deletionTimestamp") for pod in self._objects(PODS)):
+            found.append("pods are ending")
+        return found
+
+    async def _idle(self) -> None:
+        before = self.invariants.written
+        await asyncio.sleep(IDLE)
+        if more := self.invariants.written - before:
+            told = ", ".join(list(self.invariants.sent)[-more:])
+            self._problems.append(f"{more} writes in {IDLE:g} s of rest: {told}")
+
+    async def _stop(self) -> None:
+        """Every process ends cleanly, and leaves nothing behind."""
+        self._over = True
+        for replica in self.world.replicas:
+            if replica.running:
+                await replica.stop()
+                await asyncio.sleep(0)
+                if left := replica.process.tasks:
+                    self._problems.append(f"{replica.identity} has left tasks: {left}")
+
+    # Marie, as people look after it.
+
+    def _repair(self) -> None:
+        """Give back what was under way in a gateway that died, as people do by SQL: nothing else ever would."""
+        for name, marie in self._gateways():
+            lost = marie.engine.nodes("active")
+            if lost and marie.serving:
+                self.trace.note("people", f"repair {name}")
+                marie.kill()
+                for node in lost:
+                    node.state = "retry"
+        self._revive_gateways()
+
+    def _revive_gateways(self) -> None:
+        for name, marie in self._gateways():
+            ready = any(
+                condition(pod, "Ready") == "True" and "deletionTimestamp" not in pod["metadata"]
+                for pod in self._objects(PODS)
+                if pod["metadata"]["labels"].get(association.CLUSTER_LABEL) == name
+                and pod["metadata"]["labels"].get(association.NODE_TYPE_LABEL) == association.SERVER
+            )
+            if ready and not marie.serving:
+                marie.start()
+
+    def _gateways(self) -> Iterator[tuple[str, SimulatedMarie]]:
+        for name in sorted({step.name for step in self.users.steps if step.name.startswith("c")}):
+            yield name, self.world.gateways.cluster("default", name)
+
+    def _objects(self, bucket: Bucket) -> list[dict[str, Any]]:
+        return [entry.object for entry in self.world.server.server.store.range(bucket, "default")]
+
+    def _pods(self) -> list[str]:
+        return [pod["metadata"]["name"] for pod in self._objects(PODS)]
+
+
+@contextlib.contextmanager
+def _errors(found: list[str]) -> Iterator[None]:
+    """Take what the operator logs as an error for a problem; the rest is not even put together."""
+
+    def take(_: Any, __: str, event: Any) -> NoReturn:
+        problem = event.get("exc_info")
+        found.append(f"logged: {event.get('event')} {event.get('problem', '')} {problem!r}")
+        raise structlog.DropEvent
+
+    before = structlog.get_config()
+    structlog.configure(
+        processors=[take],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR),
+        cache_logger_on_first_use=False,
+    )
+    try:
+        yield
+    finally:
+        structlog.configure(**before)
