@@ -43,8 +43,9 @@ docker-push: ## Push the operator's image: make docker-push IMG=registry/name:ta
 	@test -n "$(CONTAINER_TOOL)" || { echo "error: none of docker, podman, buildah is installed" >&2; exit 1; }
 	$(CONTAINER_TOOL) push $(IMG)
 
-manifests: $(READY) ## Regenerate config/crd and config/rbac from the source.
+manifests: $(READY) ## Regenerate config/crd, config/rbac and the dashboard from their sources.
 	$(BIN)/python hack/manifests.py
+	$(BIN)/python hack/dashboard.py
 
 install: ## Install the CRDs in the cluster of the current kubeconfig context.
 	$(KUBECTL) apply -k config/crd
@@ -73,10 +74,13 @@ simulate: $(READY) ## Simulate the whole system: make simulate [SEEDS=100000] [F
 	$(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),100000) --first $(or $(FIRST),0))
 
 embedded: $(READY) ## The operator at work on the embedded control plane.
+	hack/controlplane/build.sh >/dev/null
+	hack/promql/build.sh >/dev/null
 	$(BIN)/pytest -m embedded -n auto -q
 
 controlplane: $(READY) ## The tests on a real etcd and kube-apiserver (built once, about 5 minutes).
 	hack/controlplane/build.sh >/dev/null
+	hack/promql/build.sh >/dev/null
 	$(BIN)/pytest -m controlplane -q
 
 lint: $(READY) ## Format, lint, types, architecture.

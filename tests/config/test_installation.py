@@ -1,4 +1,7 @@
+import json
+import os
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import kubernetes_validate
@@ -44,6 +47,32 @@ def denied(kubectl: Kubectl, accesses: Iterable[tuple[str, str, str, str]]) -> l
 
 def rendered(kubectl: Kubectl) -> list[dict[str, Any]]:
     return list(yaml.safe_load_all(kubectl("kustomize", str(ROOT / "config/default"))))
+
+
+def test_monitoring_is_a_component_of_an_installation(kubectl: Kubectl, tmp_path: Path) -> None:
+    config = os.path.relpath(ROOT / "config", tmp_path)
+    kustomization = {"resources": [f"{config}/default"], "components": [f"{config}/monitoring"]}
+    (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(kustomization))
+    found = {
+        (each["kind"], each["metadata"]["name"]): each
+        for each in yaml.safe_load_all(kubectl("kustomize", str(tmp_path)))
+    }
+    assert found.keys() - {(each["kind"], each["metadata"]["name"]) for each in rendered(kubectl)} == {
+        ("PodMonitor", "marie-operator"),
+        ("PrometheusRule", "marie-operator"),
+        ("ConfigMap", "marie-operator-dashboard"),
+    }
+    pod = found["Deployment", "marie-operator"]["spec"]["template"]
+    monitor = found["PodMonitor", "marie-operator"]
+    assert monitor["metadata"]["namespace"] == "marie-system"
+    assert monitor["spec"]["selector"]["matchLabels"].items() <= pod["metadata"]["labels"].items()
+    # The rules and the dashboard select by the job that this makes.
+    assert pod["metadata"]["labels"][monitor["spec"]["jobLabel"]] == "marie-operator"
+    (endpoint,) = monitor["spec"]["podMetricsEndpoints"]
+    assert endpoint["port"] in {port["name"] for port in pod["spec"]["containers"][0]["ports"]}
+    dashboard = found["ConfigMap", "marie-operator-dashboard"]
+    assert dashboard["metadata"]["labels"]["grafana_dashboard"] == "1"
+    assert json.loads(dashboard["data"]["marie-operator.json"])["title"] == "Marie Operator"
 
 
 def operator_pod(kubectl: Kubectl) -> dict[str, Any]:

@@ -265,7 +265,10 @@ async def test_a_kind_that_is_installed_later_is_read_then_and_the_trouble_was_t
         reflector, sink = await played(script, 30)
     assert sink.told == ["replace  @5"]
     assert reflector.last_error == ""
-    assert [log["problem"].partition(";")[0] for log in logs] == ["the API server does not know things.example.com"]
+    assert [(log["event"], log.get("problem", "").partition(";")[0]) for log in logs] == [
+        ("cannot keep up with the API server", "the API server does not know things.example.com"),
+        ("keeps up with the API server again", ""),
+    ]
 
 
 @pytest.mark.semantics("R-02", "R-03")

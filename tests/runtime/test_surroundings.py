@@ -1,12 +1,15 @@
 """Events, conditions, metrics and health."""
 
 import asyncio
+import io
+import logging
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
+import structlog
 from prometheus_client import CollectorRegistry
 
 from marie_operator.runtime import (
@@ -21,6 +24,7 @@ from marie_operator.runtime import (
     Resource,
     Server,
     Unreachable,
+    configure_logs,
     is_true,
     metrics_page,
     probes,
@@ -228,3 +232,22 @@ async def test_a_loop_that_was_blocked_is_not_well() -> None:
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
     assert lag.problem() == "the event loop woke 9.0 s late"
+
+
+@pytest.mark.parametrize("style", ["json", "console"])
+def test_a_traceback_tells_where_and_not_with_what(style: str) -> None:
+    written, logger = io.StringIO(), logging.getLogger()
+    before = logger.handlers, logger.level
+    try:
+        configure_logs(style=style, stream=written)
+        key = "mas_secret"
+        try:
+            bytes.fromhex(key)
+        except ValueError:
+            structlog.get_logger().exception("failed unexpectedly")
+    finally:
+        logger.handlers, logger.level = before
+        structlog.reset_defaults()
+    assert "non-hexadecimal number" in written.getvalue()
+    assert "test_a_traceback_tells_where" in written.getvalue()
+    assert "mas_secret" not in written.getvalue().replace('key = "mas_secret"', "")

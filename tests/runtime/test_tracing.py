@@ -175,8 +175,11 @@ async def test_a_gateway_hears_of_the_trace_that_it_is_asked_in() -> None:
     app.router.add_route("*", "/{path:.*}", answer)
     async with TestServer(app) as server, ClientSession() as session:
         transport = TracedGatewayTransport(HttpTransport(session), traces.tracer)
-        await Gateway(transport, str(server.make_url("/"))).planners()
-    (span,) = traces.spans
+        with traces.tracer.span("reconcile thing", {}):
+            await Gateway(transport, str(server.make_url("/"))).planners()
+    span, reconcile = traces.spans
+    assert span.parent is None
+    assert span.context != reconcile.context
     assert span.context is not None
     assert heard == [f"00-{span.context.trace_id:032x}-{span.context.span_id:016x}-{span.context.trace_flags:02x}"]
     assert span.name == "gateway GET /api/planners"

@@ -83,12 +83,17 @@ class Gateways:
     def _start(self, cluster: ObjectKey) -> None:
         monitor = self._monitors[cluster]
 
+        # Not a child of the reconcile that happened to start it: its log lines are its own, and name its cluster.
+        context = contextvars.copy_context()
+        context.run(structlog.contextvars.clear_contextvars)
+        context.run(structlog.contextvars.bind_contextvars, namespace=cluster.namespace, cluster=cluster.name)
+
         def ended(task: asyncio.Task[None]) -> None:
             self._ending.discard(task)
             error = None if task.cancelled() else task.exception()
             if error is None:
                 return
-            log.error("monitor failed; it starts again", cluster=str(cluster), url=monitor.url, exc_info=error)
+            context.run(log.error, "monitor failed; it starts again", url=monitor.url, exc_info=error)
             if self._monitors.get(cluster) is monitor:
                 task.get_loop().call_later(MAX_BACKOFF, restart)
 
@@ -96,9 +101,6 @@ class Gateways:
             if self._monitors.get(cluster) is monitor:
                 self._start(cluster)
 
-        # Not a child of the reconcile that happened to start it: its log lines are its own.
-        context = contextvars.copy_context()
-        context.run(structlog.contextvars.clear_contextvars)
         task = asyncio.create_task(monitor.run(), name=f"monitor {cluster}", context=context)
         task.add_done_callback(ended)
         self._tasks[cluster] = task

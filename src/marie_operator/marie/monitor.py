@@ -195,7 +195,9 @@ class Monitor:
         if view == self._view and self._asked:
             return
         if view.problem and view.problem != self._view.problem:
-            log.info("gateway", url=self.url, problem=view.problem)
+            log.warning("gateway does not take work", url=self.url, problem=view.problem)
+        if view.running and not self._view.running:
+            log.info("gateway takes work", url=self.url)
         self._view, self._asked = view, True
         self._on_gateway()
 
@@ -206,7 +208,7 @@ class Monitor:
             try:
                 planners = await self._gateway.planners()
             except Unanswered as error:
-                log.debug("planners", url=self.url, problem=str(error))
+                log.debug("planners are not told", url=self.url, problem=str(error))
             else:
                 self._planners_at = now
                 return planners
@@ -217,6 +219,6 @@ class Monitor:
         try:
             found = await self._gateway.worker_addresses()
         except Unanswered as error:
-            log.debug("executors", url=self.url, problem=str(error))
+            log.debug("executors are not told", url=self.url, problem=str(error))
             return self._view.executors
         return {name: len(addresses) for name, addresses in found.items()}

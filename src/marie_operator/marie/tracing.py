@@ -30,7 +30,8 @@ class TracedTransport:
         """
         attributes = {"http.request.method": request.method, "url.full": request.base + request.path}
         name = f"gateway {request.method} {route_of(request.path)}"
-        with self._tracer.span(name, attributes, outgoing=True) as span:
+        # A monitor asks on nobody's behalf, be it that a reconcile has started it.
+        with self._tracer.span(name, attributes, outgoing=True, root=True) as span:
             told = replace(request, headers={**request.headers, **self._tracer.headers()})
             async with self._carrier.exchange(told) as response:
                 span.set("http.response.status_code", response.status)

@@ -140,6 +140,7 @@ class EventRecorder:
                 await asyncio.sleep(2.0**attempt)
             else:
                 return
+        log.warning("event lost", reason=occurrence.reason, problem="the API server did not answer")
         self._dropped.inc()
 
     async def _deliver(self, occurrence: _Occurrence, moment: datetime) -> None:

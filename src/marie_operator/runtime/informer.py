@@ -340,7 +340,8 @@ class Informer:
             handler(event)
         except Exception:
             # One object that a handler cannot digest must not stop the others (I-06).
-            log.exception("event handler failed", resource=str(self.resource), object=str(ObjectKey.of(event.object)))
+            namespace, name = ObjectKey.of(event.object)
+            log.exception("event handler failed", resource=str(self.resource), namespace=namespace, name=name)
 
     def _check(self, namespace: str) -> None:
         if "" not in self._namespaces and namespace not in self._namespaces:

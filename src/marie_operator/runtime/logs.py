@@ -22,10 +22,12 @@ def configure_logs(*, level: str = "info", style: str = "auto", stream: TextIO =
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="%H:%M:%S" if columns else "iso", utc=not columns),
     ]
+    # Never with local variables: keys and tokens are among them.
+    told = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
     closing: list[Processor] = (
-        [structlog.dev.ConsoleRenderer(colors=stream.isatty())]
+        [structlog.dev.ConsoleRenderer(colors=stream.isatty(), exception_formatter=structlog.dev.plain_traceback)]
         if columns
-        else [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
+        else [structlog.processors.ExceptionRenderer(told), structlog.processors.JSONRenderer()]
     )
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from opentelemetry import propagate, trace
+from opentelemetry.context import Context
 
 from marie_operator.runtime.tracing import Attributes, Span
 
@@ -20,10 +21,11 @@ class OpenTelemetryTracer:
         self._tracer = provider.get_tracer("marie_operator", version)
 
     @contextmanager
-    def span(self, name: str, attributes: Attributes, *, outgoing: bool = False) -> Iterator[Span]:
+    def span(self, name: str, attributes: Attributes, *, outgoing: bool = False, root: bool = False) -> Iterator[Span]:
         """The span of what is done in the block, below the one it is in; an exception makes it a failed one."""
         kind = trace.SpanKind.CLIENT if outgoing else trace.SpanKind.INTERNAL
-        with self._tracer.start_as_current_span(name, kind=kind, attributes=dict(attributes)) as span:
+        above = Context() if root else None
+        with self._tracer.start_as_current_span(name, above, kind=kind, attributes=dict(attributes)) as span:
             yield _Span(span)
 
     def headers(self) -> Mapping[str, str]:

@@ -302,8 +302,7 @@ class Reflector:
         self._quorum = False
         self._unended = 0
         self._read_at = self._clock.monotonic()
-        self.last_error = ""
-        self._heard()
+        self._well()
         if self._metrics is not None:
             self._metrics.listed()
 
@@ -316,8 +315,14 @@ class Reflector:
             log.warning("unknown watch event", resource=str(self._resource), type=event.type)
             return
         self._version = event.object["metadata"]["resourceVersion"]
-        self.last_error = ""
+        self._well()
+
+    def _well(self) -> None:
+        """The server has said something that is of use."""
         self._heard()
+        if self.last_error:
+            self.last_error = ""
+            log.info("keeps up with the API server again", resource=str(self._resource))
 
     def _heard(self) -> None:
         self._heard_at = self._clock.monotonic()

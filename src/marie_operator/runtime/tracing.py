@@ -32,13 +32,16 @@ class Span(Protocol):
 class Tracer(Protocol):
     """Where spans go."""
 
-    def span(self, name: str, attributes: Attributes, *, outgoing: bool = False) -> AbstractContextManager[Span]:
+    def span(
+        self, name: str, attributes: Attributes, *, outgoing: bool = False, root: bool = False
+    ) -> AbstractContextManager[Span]:
         """The span of what is done in the block, below the one it is in; an exception makes it a failed one.
 
         Args:
             name: What is done, without the names of objects.
             attributes: More of it, names included.
             outgoing: Whether another program does it.
+            root: Whether it is on nobody's behalf: a trace of its own.
         """
         ...
 
