@@ -123,7 +123,7 @@ async def test_both_formats_say_the_same(seen: Seen) -> None:
         return {(each.name, each.type, each.documentation) for each in alike}
 
     plain = families(text_string_to_metric_families(seen.texts[2]))
-    assert plain == families(open_metrics(seen.open_metrics))
+    assert plain == families(open_metrics(seen.open_metrics))  # type: ignore[no-untyped-call]
 
 
 async def test_prometheus_accepts_it_and_promtool_has_nothing_to_object(seen: Seen) -> None:
