@@ -1,7 +1,6 @@
 """A plain client of an API server for simulators and tests: dictionaries in, dictionaries out."""
 
 import asyncio
-import json
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -11,6 +10,7 @@ from typing import Any, Protocol, Self
 
 import aiohttp
 import yaml
+from pydantic_core import from_json, to_json
 
 RETRY_PERIOD = 0.2
 
@@ -159,7 +159,7 @@ class Api:
             ApiStatus: the answer is an error.
             ApiUnreachable: there is no answer.
         """
-        data = None if body is None else json.dumps(body).encode()
+        data = None if body is None else to_json(body)
         return _decoded(*await self._wire.send(method, path, data, content_type))
 
     async def get(self, path: str) -> Any:
@@ -236,7 +236,7 @@ class Api:
             buffer = b""
             async for chunk in chunks:
                 *lines, buffer = (buffer + chunk).split(b"\n")
-                for event in map(json.loads, lines):
+                for event in map(from_json, lines):
                     if event["type"] == "ERROR":
                         raise ApiStatus(event["object"]["code"], event["object"])
                     yield event["type"], event["object"]
@@ -244,7 +244,7 @@ class Api:
 
 def _decoded(status: int, content: bytes) -> Any:
     try:
-        decoded = json.loads(content)
+        decoded = from_json(content)
     except ValueError:
         decoded = content.decode(errors="replace")
     if status >= 300:

@@ -8,6 +8,7 @@ from typing import Self
 
 from marie_operator.testing.api import Api
 from marie_operator.testing.apiserver.authorization import User
+from marie_operator.testing.apiserver.direct import DirectWire
 from marie_operator.testing.apiserver.embedded import EmbeddedApiServer
 from marie_operator.testing.audit import Requests
 from marie_operator.testing.controlplane import ADMIN, OPERATOR
@@ -54,8 +55,7 @@ class EmbeddedControlPlane:
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(self.apiserver)
             if self._controllers:
-                api = await stack.enter_async_context(self.apiserver.api(WORKLOADS))
-                await stack.enter_async_context(Workloads(api))
+                await stack.enter_async_context(Workloads(Api(self._wire())))
             self._stack = stack.pop_all()
         return self
 
@@ -63,6 +63,15 @@ class EmbeddedControlPlane:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         await self._stack.aclose()
+
+    def _wire(self) -> DirectWire:
+        """What the controllers call the API server by: they are many, and live in its process."""
+        return DirectWire(
+            self.apiserver.server,
+            token=self.apiserver.token(WORKLOADS),
+            agent="kube-controller-manager",
+            reachable=lambda: self.apiserver.listening,
+        )
 
     def kubeconfig(self, user: str = ADMIN) -> Path:
         """The kubeconfig of ADMIN, or of OPERATOR under its own role."""

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from marie_operator.testing.api import ApiStatus
+from marie_operator.testing.api import RETRY_PERIOD, ApiStatus
 from marie_operator.testing.apiserver.faults import Fault, cut, drop, lose_reply, refuse
 from marie_operator.testing.kube import Kube
 
@@ -77,3 +77,19 @@ async def test_a_restart_keeps_what_is_stored(kube: Kube) -> None:
         await kube.api.get(f"{CONFIG_MAPS}/a")
     await kube.plane.start_apiserver()
     assert await kube.api.exists(f"{CONFIG_MAPS}/a")
+
+
+async def test_controllers_rest_while_the_server_is_stopped(kube: Kube) -> None:
+    template = {"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [{"name": "c", "image": "i"}]}}
+    spec = {"replicas": 1, "selector": {"matchLabels": {"a": "b"}}, "template": template}
+    await kube.plane.stop_apiserver()
+    mark = kube.audit.mark()
+    async with kube.plane.apiserver.direct() as beside:
+        await beside.create("/apis/apps/v1/namespaces/default/deployments", {"metadata": {"name": "d"}, "spec": spec})
+    await asyncio.sleep(3 * RETRY_PERIOD)
+    assert {each.user for each in kube.audit.requests(since=mark)} == {"kubernetes-admin"}
+    await kube.plane.start_apiserver()
+    async with asyncio.timeout(20):
+        async for kind, _ in kube.api.watch("/api/v1/namespaces/default/pods"):
+            if kind == "ADDED":
+                break

@@ -1,6 +1,6 @@
 """A wire to a server in the same process: no sockets, so that virtual time holds for both of its ends."""
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Self
@@ -12,7 +12,7 @@ from marie_operator.testing.apiserver.requests import Call
 from marie_operator.testing.apiserver.server import ApiServer
 
 
-def call_of(method: str, target: str, body: bytes | None, *, content_type: str, token: str) -> Call:
+def call_of(method: str, target: str, body: bytes | None, *, content_type: str, token: str, agent: str = "") -> Call:
     """A request as a listener would have read it.
 
     Args:
@@ -21,12 +21,18 @@ def call_of(method: str, target: str, body: bytes | None, *, content_type: str, 
         body: None where there is none.
         content_type: Of the body.
         token: Who asks.
+        agent: What asks, for ``managedFields``.
     """
     path, _, query = target.partition("?")
     parameters: dict[str, str] = {}
     for name, value in parse_qsl(query, keep_blank_values=True):
         parameters.setdefault(name, value)
-    headers = {"content-type": content_type, "accept": "application/json", "authorization": f"Bearer {token}"}
+    headers = {
+        "content-type": content_type,
+        "accept": "application/json",
+        "authorization": f"Bearer {token}",
+        "user-agent": agent,
+    }
     return Call(method, unquote(path), parameters, headers, body or b"")
 
 
@@ -36,11 +42,17 @@ class DirectWire:
     Args:
         server: Which.
         token: Who calls.
+        agent: What calls, for ``managedFields``.
+        reachable: Whether there is anybody to call.
     """
 
-    def __init__(self, server: ApiServer, *, token: str) -> None:
+    def __init__(
+        self, server: ApiServer, *, token: str, agent: str = "", reachable: Callable[[], bool] = lambda: True
+    ) -> None:
         self._server = server
         self._token = token
+        self._agent = agent
+        self._reachable = reachable
 
     async def __aenter__(self) -> Self:
         return self
@@ -54,7 +66,7 @@ class DirectWire:
         """One request; the answer's status and body.
 
         Raises:
-            ApiUnreachable: a fault has it that there is none.
+            ApiUnreachable: the server cannot be reached, or a fault has it that there is no answer.
         """
         answer = await self._answer(method, target, body, content_type)
         return answer.code, answer.body
@@ -64,7 +76,7 @@ class DirectWire:
         """An answer that goes on: its status, and what comes of its body.
 
         Raises:
-            ApiUnreachable: a fault has it that there is none.
+            ApiUnreachable: the server cannot be reached, or a fault has it that there is no answer.
         """
         answer = await self._answer("GET", target, None, "application/json")
         chunks = _chunks(answer, target)
@@ -74,7 +86,9 @@ class DirectWire:
             await chunks.aclose()
 
     async def _answer(self, method: str, target: str, body: bytes | None, content_type: str) -> Answer:
-        call = call_of(method, target, body, content_type=content_type, token=self._token)
+        if not self._reachable():
+            raise ApiUnreachable(f"{method} {target}: the server is stopped")
+        call = call_of(method, target, body, content_type=content_type, token=self._token, agent=self._agent)
         answer = await self._server.handle(call)
         if answer.dropped:
             raise ApiUnreachable(f"{method} {target}: the connection broke")

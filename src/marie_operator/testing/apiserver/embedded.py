@@ -88,6 +88,11 @@ class EmbeddedApiServer:
         """Where it is."""
         return self._listener.url
 
+    @property
+    def listening(self) -> bool:
+        """Whether it takes requests over its sockets."""
+        return self._listener.open
+
     async def start(self) -> None:
         """Listen; again, on the same port, after a stop."""
         await self._listener.start()

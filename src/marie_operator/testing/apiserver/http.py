@@ -33,6 +33,11 @@ class Listener:
         self._runner: web.ServerRunner | None = None
         self.url = ""
 
+    @property
+    def open(self) -> bool:
+        """Whether it listens."""
+        return self._runner is not None
+
     async def start(self) -> None:
         """Listen; after a stop, on the same port."""
         self._runner = web.ServerRunner(web.Server(self._serve, access_log=None), shutdown_timeout=0.5)
@@ -44,10 +49,10 @@ class Listener:
 
     async def stop(self) -> None:
         """Break every connection and take no more."""
+        runner, self._runner = self._runner, None
         self._server.end_watches()
-        if self._runner is not None:
-            await self._runner.cleanup()
-            self._runner = None
+        if runner is not None:
+            await runner.cleanup()
 
     async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
         try:

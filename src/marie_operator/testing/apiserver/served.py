@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import cache
 
 from marie_operator.testing.apiserver import definitions, forms
 from marie_operator.testing.apiserver.builtin import BuiltinKind, builtin
@@ -71,7 +72,12 @@ _MADE_BY_PUT = frozenset(
 
 def served() -> Kinds:
     """The built-in kinds."""
-    return Kinds([_kind(each) for each in builtin()])
+    return Kinds(_kinds())
+
+
+@cache
+def _kinds() -> tuple[Kind, ...]:
+    return tuple(_kind(each) for each in builtin())
 
 
 def _kind(known: BuiltinKind) -> Kind:

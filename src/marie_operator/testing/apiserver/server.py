@@ -87,6 +87,8 @@ class ApiServer:
 
     async def handle(self, call: Call) -> Answer:
         """Answer one request; every problem is a Status."""
+        if not self.faults:
+            return await self._serve(call)
         about = target(call.path)
         asked = Attributes(verb=call.method.lower(), path=call.path) if about is None else attributes(call, about)
         for fault in self.faults:

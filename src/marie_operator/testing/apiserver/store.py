@@ -1,11 +1,12 @@
 """What is stored, under one revision: the part of etcd that an API server shows."""
 
-import json
 from bisect import bisect_left, bisect_right, insort
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
+
+from pydantic_core import to_json
 
 from marie_operator.testing.apiserver.errors import Object
 
@@ -53,7 +54,7 @@ class Entry:
 
 def encode(value: object) -> bytes:
     """Compact JSON."""
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
+    return to_json(value)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 import re
 from decimal import ROUND_UP, Decimal, InvalidOperation
+from functools import lru_cache
 
 _FORM = re.compile(r"([+-]?\d*\.?\d*)([eE][+-]?\d+|Ki|Mi|Gi|Ti|Pi|Ei|[numkMGTPE])?")
 _BINARY = {"Ki": 1, "Mi": 2, "Gi": 3, "Ti": 4, "Pi": 5, "Ei": 6}
@@ -13,6 +14,7 @@ class QuantityError(ValueError):
     """A text is no quantity."""
 
 
+@lru_cache(maxsize=4096, typed=True)
 def parse(text: str | float) -> tuple[Decimal, str]:
     """A quantity's value, and its kind of suffix: ``binary``, ``exponent`` or ``decimal``.
 
@@ -34,6 +36,7 @@ def parse(text: str | float) -> tuple[Decimal, str]:
     return number.scaleb(_DECIMAL[suffix]), "decimal"
 
 
+@lru_cache(maxsize=4096, typed=True)
 def canonical(text: str | float, finest: int = -9) -> str:
     """The form that a server stores: the largest suffix that needs no fraction.
 
