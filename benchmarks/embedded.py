@@ -1,17 +1,35 @@
-"""The embedded API server: requests per second on one core, a watch's fan-out, memory for each stored pod."""
+"""The embedded API server: requests per second of one core, a watch's fan-out, memory for each pod, time to start.
+
+Over HTTP the server is a process of its own, and its processor time for each request is what counts: the load comes from
+another core, and what else runs on the machine does not change it much.
+"""
 
 import asyncio
+import contextlib
 import gc
 import json
+import subprocess
+import sys
+import tempfile
 import time
 import tracemalloc
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass
+from http.client import HTTPConnection
+from pathlib import Path
+from statistics import median
+from urllib.parse import urlsplit
 
+from benchmarks import load
 from marie_operator.testing.apiserver.embedded import EmbeddedApiServer
 from marie_operator.testing.apiserver.requests import Call
+from marie_operator.testing.embedded import EmbeddedControlPlane
 
 STORED = 10_000
 WATCHERS = 100
+CHANGES = 200
+CONNECTIONS = 4
+BATCH = 100
 PODS = "/api/v1/namespaces/default/pods"
 
 
@@ -28,14 +46,17 @@ def pod(number: int) -> bytes:
     return json.dumps({"metadata": meta, "spec": {"containers": [container]}}).encode()
 
 
+# In process.
+
+
 async def rate(times: int, request: Callable[[int], Awaitable[int]], expected: int) -> float:
-    began = time.perf_counter()
+    began = time.process_time()
     for number in range(times):
         assert await request(number) == expected
-    return times / (time.perf_counter() - began)
+    return times / (time.process_time() - began)
 
 
-async def measure() -> dict[str, float]:
+async def in_process() -> dict[str, float]:
     found: dict[str, float] = {}
     embedded = EmbeddedApiServer(seed=1)
     server = embedded.server
@@ -56,48 +77,110 @@ async def measure() -> dict[str, float]:
     tracemalloc.stop()
     found["creates/s, in process"] = await rate(STORED - 1000, lambda n: create(n + 1000), 201)
     found["gets/s, in process"] = await rate(20_000, get, 200)
-    async with embedded, embedded.api() as api:
-
-        async def http_get(number: int) -> int:
-            await api.get(f"{PODS}/pod-{number * 7919 % STORED:06}")
-            return 200
-
-        async def http_create(number: int) -> int:
-            await api.create(PODS, json.loads(pod(STORED + number)))
-            return 201
-
-        found["gets/s over HTTP, client included"] = await rate(3000, http_get, 200)
-        found["creates/s over HTTP, client included"] = await rate(3000, http_create, 201)
-        found["events/s to 100 watchers"] = await fan_out(embedded, headers, create)
     return found
 
 
-async def fan_out(
-    embedded: EmbeddedApiServer, headers: dict[str, str], create: Callable[[int], Awaitable[int]]
-) -> float:
-    changes, heard = 200, 0
+# Over HTTP.
 
-    async def watch() -> None:
-        nonlocal heard
-        query = {"watch": "true", "resourceVersion": str(embedded.server.store.revision)}
-        answer = await embedded.server.handle(Call("GET", PODS, query, headers))
-        assert answer.stream is not None
-        lines = 0
-        async for chunk in answer.stream:
-            lines += chunk.count(b"\n")
-            if lines >= changes:
-                heard += lines
-                return
 
-    tasks = [asyncio.create_task(watch()) for _ in range(WATCHERS)]
-    await asyncio.sleep(0)
-    began = time.perf_counter()
-    for number in range(changes):
-        await create(10 * STORED + number)
-    await asyncio.gather(*tasks)
-    return heard / (time.perf_counter() - began)
+@dataclass(frozen=True)
+class Served:
+    """A server in a process of its own."""
+
+    process: int
+    address: tuple[str, int]
+    headers: dict[str, str]
+
+    def busy(self) -> float:
+        """Processor time that it has taken so far, in seconds."""
+        return int(Path(f"/proc/{self.process}/schedstat").read_text().split()[0]) / 1e9
+
+    def version(self) -> str:
+        """The version of the collection of pods."""
+        connection = HTTPConnection(*self.address)
+        connection.request("GET", f"{PODS}?limit=1", headers=self.headers)
+        with contextlib.closing(connection), connection.getresponse() as response:
+            return str(json.load(response)["metadata"]["resourceVersion"])
+
+    def request(self, method: str, target: str, body: bytes = b"") -> bytes:
+        return load.request(method, target, self.headers, body)
+
+
+async def serve() -> None:
+    """Be the server, until standard input ends."""
+    async with EmbeddedApiServer(seed=1) as embedded:
+        print(embedded.url, embedded.token(), flush=True)
+        await asyncio.to_thread(sys.stdin.read)
+
+
+@contextlib.contextmanager
+def served() -> Iterator[Served]:
+    command = [sys.executable, "-c", "import asyncio; from benchmarks import embedded; asyncio.run(embedded.serve())"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        url, token = process.stdout.readline().split()
+        host, port = urlsplit(url).hostname, urlsplit(url).port
+        assert host is not None
+        assert port is not None
+        headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+        try:
+            yield Served(process.pid, (host, port), headers)
+        finally:
+            process.stdin.close()
+
+
+async def throughput(server: Served, requests: Sequence[bytes], code: int) -> float:
+    """Requests per second of the server's processor time: of batches, the middle one."""
+    found = []
+    for start in range(0, len(requests), BATCH):
+        batch, before = requests[start : start + BATCH], server.busy()
+        await load.send(server.address, batch, code=code, connections=CONNECTIONS)
+        found.append(len(batch) / (server.busy() - before))
+    return median(found)
+
+
+async def over_http() -> dict[str, float]:
+    with served() as server:
+        creates = [server.request("POST", PODS, pod(number)) for number in range(STORED + 2000)]
+        await load.send(server.address, creates[:STORED], code=201, connections=CONNECTIONS)
+        gets = [server.request("GET", f"{PODS}/pod-{number * 7919 % STORED:06}") for number in range(5000)]
+        return {
+            "creates/s over HTTP": await throughput(server, creates[STORED:], 201),
+            "gets/s over HTTP": await throughput(server, gets, 200),
+            f"events/s to {WATCHERS} watchers over HTTP": await fan_out(server),
+        }
+
+
+async def fan_out(server: Served) -> float:
+    """Events per second of the server's processor time, creates included."""
+    query = f"watch=true&resourceVersion={server.version()}"
+    watches = [
+        await load.watch(server.address, server.request("GET", f"{PODS}?{query}"), CHANGES) for _ in range(WATCHERS)
+    ]
+    creates = [server.request("POST", PODS, pod(10 * STORED + number)) for number in range(CHANGES)]
+    before = server.busy()
+    await load.send(server.address, creates, code=201, connections=1)
+    await asyncio.gather(*watches)
+    return WATCHERS * CHANGES / (server.busy() - before)
+
+
+# Start.
+
+
+async def start() -> float:
+    """Seconds until a control plane, as the fixture ``kube`` has it, has answered: of several, the middle one."""
+    found = []
+    for _ in range(9):
+        with tempfile.TemporaryDirectory() as folder:
+            began = time.process_time()
+            async with EmbeddedControlPlane(Path(folder)) as plane, plane.api() as api:
+                await api.get("/api/v1/namespaces")
+                found.append(time.process_time() - began)
+    return median(found)
 
 
 async def run() -> list[str]:
     """The figures as lines."""
-    return [f"embedded API server: {name:38} {value:10,.1f}" for name, value in (await measure()).items()]
+    found = await in_process() | await over_http() | {"start of a control plane, ms": 1000 * await start()}
+    return [f"embedded API server: {name:38} {value:10,.1f}" for name, value in found.items()]

@@ -1,9 +1,10 @@
 """A load of HTTP requests over several connections, light enough that the server is what is measured."""
 
 import asyncio
-from collections.abc import Iterable, Iterator
+from collections.abc import Awaitable, Iterable, Iterator
 
 _END_OF_HEADERS = b"\r\n\r\n"
+_EVENT = b'{"type":"'
 
 
 def request(method: str, target: str, headers: dict[str, str], body: bytes = b"") -> bytes:
@@ -74,3 +75,46 @@ async def send(address: tuple[str, int], requests: Iterable[bytes], *, code: int
         for _ in range(connections)
     ]
     await asyncio.gather(*(protocol.done for _, protocol in opened))
+
+
+class _Listener(asyncio.Protocol):
+    """Asks for a watch and counts the events that come."""
+
+    def __init__(self, request: bytes, events: int) -> None:
+        loop = asyncio.get_running_loop()
+        self.begun: asyncio.Future[None] = loop.create_future()
+        self.done: asyncio.Future[None] = loop.create_future()
+        self._request = request
+        self._missing = events
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.WriteTransport)
+        self._transport = transport
+        transport.write(self._request)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        for each in (self.begun, self.done):
+            if not each.done():
+                each.set_exception(exc or ConnectionResetError("the server closed the connection"))
+
+    def data_received(self, data: bytes) -> None:
+        if not self.begun.done():
+            self.begun.set_result(None)
+        self._missing -= data.count(_EVENT)
+        if self._missing <= 0 and not self.done.done():
+            self.done.set_result(None)
+            self._transport.close()
+
+
+async def watch(address: tuple[str, int], request: bytes, events: int) -> Awaitable[None]:
+    """Open a watch; what is returned ends when so many events have come.
+
+    Args:
+        address: Host and port.
+        request: As ``request`` makes it.
+        events: How many.
+    """
+    loop = asyncio.get_running_loop()
+    _, listener = await loop.create_connection(lambda: _Listener(request, events), *address)
+    await listener.begun
+    return listener.done
