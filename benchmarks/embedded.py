@@ -1,7 +1,7 @@
 """The embedded API server: requests per second of one core, a watch's fan-out, memory for each pod, time to start.
 
-Over HTTP the server is a process of its own, and its processor time for each request is what counts: the load comes from
-another core, and what else runs on the machine does not change it much.
+Over HTTP the server is a process of its own, and its processor time for each request is what counts: the load
+comes from another core, and what else runs on the machine does not change it much.
 """
 
 import asyncio
