@@ -13,14 +13,7 @@ from pydantic_core import from_json
 
 from marie_operator.testing.apiserver import protobuf
 from marie_operator.testing.apiserver.decoding import go_type
-from marie_operator.testing.apiserver.errors import (
-    FieldError,
-    Json,
-    Refusal,
-    Shown,
-    invalid,
-    quoted,
-)
+from marie_operator.testing.apiserver.errors import FieldError, Json, Refusal, Shown, invalid, quoted
 from marie_operator.testing.apiserver.store import encode
 
 APPLY = "application/apply-patch+yaml"
