@@ -13,10 +13,13 @@ import structlog
 from prometheus_client import CollectorRegistry
 
 from marie_operator.runtime import (
+    SERVICES,
     BindError,
+    Cache,
     EventRecorder,
     LoopClock,
     LoopLag,
+    Manager,
     Metrics,
     Object,
     ObjectKey,
@@ -30,6 +33,8 @@ from marie_operator.runtime import (
     probes,
     with_condition,
 )
+from marie_operator.testing.apiserver.embedded import EmbeddedApiServer
+from tests.runtime.direct import DirectTransport, client_of
 
 EARLY, LATE = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 2, tzinfo=UTC)
 CLUSTER = ObjectReference("marie.ai/v1alpha1", "MarieCluster", "n", "c", "uid")
@@ -214,6 +219,29 @@ async def test_metrics_are_served_as_they_are_asked_for(accept: str, content_typ
     assert text.endswith(end)
     assert 'rest_client_requests_total{code="200",host="h",method="GET"} 1.0' in text
     assert measured == [True]
+
+
+@pytest.mark.semantics("W-24")
+async def test_a_scrape_asks_the_api_server_nothing_and_works_while_it_is_away() -> None:
+    api, metrics = EmbeddedApiServer(seed=1), Metrics(CollectorRegistry())
+    transport = DirectTransport(api)
+    cache = Cache(client_of(api, transport), clock=LoopClock(), metrics=metrics)
+    cache.add(SERVICES)
+    manager = Manager(cache=cache, controllers=[])
+    running = asyncio.create_task(cache.run())
+    await cache.wait_synced()
+    mark = api.audit.mark()
+    async with Server("127.0.0.1:0", setting="X", app=metrics_page(metrics, manager.measure)) as server:
+        for _ in range(3):
+            assert (await fetched(server.port, "/metrics"))[0] == 200
+        assert api.audit.requests(since=mark) == []
+        transport.down = True
+        api.server.end_watches()
+        await asyncio.sleep(0.05)
+        code, text = await fetched(server.port, "/metrics")
+    assert (code, 'operator_cache_objects{resource="services"}' in text) == (200, True)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
 
 
 @pytest.mark.semantics("W-26")

@@ -22,7 +22,7 @@ from marie_operator.runtime import (
     PatchKind,
     Writer,
 )
-from marie_operator.runtime.resource import CONFIG_MAPS, DEPLOYMENTS, EVENTS
+from marie_operator.runtime.resource import CONFIG_MAPS, DEPLOYMENTS, EVENTS, PODS, SERVICES, Resource
 from marie_operator.testing import virtual
 from marie_operator.testing.apiserver.embedded import EmbeddedApiServer
 from tests.runtime.direct import client_of
@@ -53,7 +53,7 @@ def staged(scenario: Callable[[Stage], Awaitable[None]]) -> None:
         server = EmbeddedApiServer(seed=1)
         client = client_of(server)
         cache = Cache(client, clock=LoopClock())
-        for resource in (CONFIG_MAPS, DEPLOYMENTS):
+        for resource in (CONFIG_MAPS, DEPLOYMENTS, SERVICES, PODS):
             cache.add(resource)
         running = asyncio.create_task(cache.run())
         await cache.wait_synced()
@@ -125,6 +125,43 @@ def test_each_way_of_writing_is_in_the_copy_when_it_returns() -> None:
         assert data_of(copy.get(KEY)) == {"x": "4"}
         await writer.delete(CONFIG_MAPS, KEY, uid=made["metadata"]["uid"])
         assert copy.get(KEY) is None
+
+    staged(scenario)
+
+
+def simple(resource: Resource, **more: Any) -> Object:
+    metadata = {"namespace": KEY.namespace, "name": KEY.name, **more.pop("metadata", {})}
+    return {"apiVersion": resource.api_version, "kind": resource.kind, "metadata": metadata, **more}
+
+
+POD = {"containers": [{"name": "c", "image": "i"}]}
+
+
+@pytest.mark.semantics("W-01", "K-28")
+@pytest.mark.parametrize("named", [True, False])
+@pytest.mark.parametrize(
+    ("resource", "made", "stays"),
+    [
+        (CONFIG_MAPS, {}, False),
+        (CONFIG_MAPS, {"metadata": {"finalizers": ["example.com/x"]}}, True),
+        # These are shown a last time by the answer to their deletion.
+        (SERVICES, {"spec": {"ports": [{"port": 80}]}}, False),
+        (PODS, {"spec": POD}, False),
+        (PODS, {"spec": {**POD, "nodeName": "node"}}, True),
+    ],
+)
+def test_what_was_deleted_is_not_in_the_copy_unless_it_stays(
+    resource: Resource, made: Object, stays: bool, named: bool
+) -> None:
+    async def scenario(stage: Stage) -> None:
+        created = await stage.writer.create(resource, simple(resource, **made))
+        uid = created["metadata"]["uid"] if named else ""
+        await stage.writer.delete(resource, KEY, uid=uid)
+        if named or resource != CONFIG_MAPS:
+            # Without a uid, an answer that shows no object does not say which one is gone.
+            assert (stage.cache[resource].get(KEY) is not None) is stays
+        await asyncio.sleep(1)
+        assert (stage.cache[resource].get(KEY) is not None) is stays
 
     staged(scenario)
 

@@ -343,8 +343,8 @@ class Client:
             propagation: Background, Foreground or Orphan.
 
         Returns:
-            A Status when the object is gone, or the object when it stays until its end, as pods and those with
-            finalizers do.
+            A Status, or the object: as it stays until its end, which pods and those with finalizers do, or for some
+            kinds, such as Services, as it was last.
 
         Raises:
             NotFound: it does not exist.

@@ -79,11 +79,13 @@ class Writer:
         result = await self._client.delete(
             resource, key, uid=uid, resource_version=resource_version, propagation=propagation
         )
-        if result.get("kind") != "Status":
+        told = result.get("kind") != "Status"
+        if told and _stays(result):
             return self._written(resource, result)
         informer = self._cache.find(resource)
-        if informer is not None and uid:
-            informer.removed(key, uid)
+        gone = result["metadata"]["uid"] if told else uid
+        if informer is not None and gone:
+            informer.removed(key, gone)
         return result
 
     def _written(self, resource: Resource, obj: Object) -> Object:
@@ -91,3 +93,11 @@ class Writer:
         if informer is not None:
             informer.written(obj)
         return obj
+
+
+def _stays(obj: Object) -> bool:
+    """Whether an object is there after its deletion: some kinds are shown a last time when they are gone already."""
+    metadata = obj["metadata"]
+    return "deletionTimestamp" in metadata and bool(
+        metadata.get("finalizers") or metadata.get("deletionGracePeriodSeconds")
+    )
