@@ -13,7 +13,7 @@ READY := $(VENV)/.ready
 KUBECTL ?= $(shell hack/controlplane/build.sh)/kubectl
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build docker-build docker-push manifests install uninstall deploy undeploy run test unit simulate embedded controlplane \
+.PHONY: help setup build docker-build docker-push manifests docs install uninstall deploy undeploy run test unit simulate embedded controlplane \
 	lint format demo bench clean
 
 help: ## List the targets.
@@ -46,6 +46,10 @@ docker-push: ## Push the operator's image: make docker-push IMG=registry/name:ta
 manifests: $(READY) ## Regenerate config/crd, config/rbac and the dashboard from their sources.
 	$(BIN)/python hack/manifests.py
 	$(BIN)/python hack/dashboard.py
+
+docs: $(READY) ## Regenerate the pages of docs/ that are made of source, tests and data.
+	$(BIN)/python hack/semantics.py
+	$(BIN)/python hack/reference.py
 
 install: ## Install the CRDs in the cluster of the current kubeconfig context.
 	$(KUBECTL) apply -k config/crd

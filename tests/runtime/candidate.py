@@ -68,15 +68,14 @@ async def main() -> None:
             for number in itertools.count():
                 with suppress(ApiError, Unreachable):
                     metadata = {"namespace": NAMESPACE, "name": f"{name}-{number}"}
-                    await fenced.create(CONFIG_MAPS, {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata})
-                await asyncio.sleep(0.02)
+                    made = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata}
+                    await fenced.apply(CONFIG_MAPS, made, field_manager=name)
+                await asyncio.sleep(0.1)
 
         stop, loop = asyncio.Event(), asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGTERM, stop.set)
         loop.add_signal_handler(signal.SIGUSR1, busy)
-        cache = Cache(client, clock=clock)
-        cache.add(CONFIG_MAPS, label_selector="nothing")
-        await Manager(cache=cache, controllers=[], leading=[write], elector=elector).run(stop)
+        await Manager(cache=Cache(client, clock=clock), controllers=[], leading=[write], elector=elector).run(stop)
 
 
 if __name__ == "__main__":

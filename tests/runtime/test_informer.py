@@ -357,6 +357,18 @@ async def test_a_cache_of_some_namespaces_asks_for_those_and_answers_for_no_othe
 
 
 @pytest.mark.looptime
+async def test_a_cache_that_keeps_nothing_is_synced_and_runs_until_it_is_stopped() -> None:
+    held = cache(Server())
+    running = asyncio.create_task(held.run())
+    await held.wait_synced()
+    await asyncio.sleep(100)
+    assert not running.done()
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+
+
+@pytest.mark.looptime
 @pytest.mark.semantics("I-08", "I-10", "I-11", "K-07", "W-15")
 async def test_kinds_are_given_once_and_before_and_a_stop_leaves_no_task() -> None:
     held = cache(Server())

@@ -76,7 +76,7 @@ class Candidates:
         """Whose writes were carried out, one entry for each time that the writer was another than before."""
         names = [
             each.name.partition("-")[0]
-            for each in self.kube.audit.requests(verbs={"create"})
+            for each in self.kube.audit.requests(verbs={"patch"})
             if each.resource == "configmaps" and each.code == 201
         ]
         return [name for before, name in zip(["", *names], names, strict=False) if name != before]
@@ -127,7 +127,7 @@ async def test_a_leader_whose_world_stood_still_writes_nothing_when_it_goes_on(k
         # It learns at once that its time has passed, and ends: by itself, or by its watchdog.
         assert await both.processes[first].wait() == 1
         mark = both.kube.audit.mark()
-        while len(both.kube.audit.requests(since=mark, verbs={"create"})) < 10:
+        while len(both.kube.audit.requests(since=mark, verbs={"patch"})) < 10:
             await asyncio.sleep(0.05)
         assert both.reigns() == [first, second]
 

@@ -123,6 +123,8 @@ class Cache:
             for informer in self._informers.values():
                 for reflector in informer.reflectors:
                     tasks.create_task(reflector.run(), name=f"reflector {informer.resource}")
+            # Also one that keeps nothing runs until it is cancelled.
+            await asyncio.Event().wait()
 
     async def wait_synced(self) -> None:
         """Return once every informer has been read once."""
