@@ -1,6 +1,6 @@
-"""Makes docs/semantics.md of the promises in docs/semantics.toml and of the tests that name them.
+"""Makes docs/semantics.md and docs/upstream.md of promises, of the tests that name them, and of others' tests.
 
-``python hack/semantics.py`` writes it; a test sees that it is current and that no promise is without a test.
+``python hack/semantics.py`` writes them; a test sees that they are current and that no promise is without a test.
 """
 
 import ast
@@ -9,16 +9,27 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parent.parent
-PAGE = ROOT / "docs" / "semantics.md"
-_HEAD = """# What the runtime promises
+DOCS = ROOT / "docs"
+_SEMANTICS = """# What the runtime promises
 
 Each line is a promise of `marie_operator.runtime`, with the tests that hold it. The ids group them by what they are
 about, and tests name them: `pytest --collect-only` shows them, and `grep -rn '"R-11"' tests` finds them. Promises that
-other runtimes make and this one does not are here too, with the reason.
+other runtimes make and this one does not are here too, with the reason. [guarantees.md](guarantees.md) says the same in
+prose, in the order of what a user may rely on; [upstream.md](upstream.md) lists the tests of client-go,
+controller-runtime and kube-rs with what answers them here.
 
-This page is made by `python hack/semantics.py` of `docs/semantics.toml` and the tests' marks.
+This page is made by `python hack/semantics.py` of `docs/semantics.toml` and the tests' marks; a promise without a test
+and without a reason fails `make test`.
+"""
+_UPSTREAM = """# Others' tests, and what answers them here
+
+The tests of client-go, controller-runtime and kube-rs, file by file. Each is answered by promises of
+[semantics.md](semantics.md), whose tests show here what it shows there, or by the reason why it has no counterpart.
+
+This page is made by `python hack/semantics.py` of `docs/upstream.toml`.
 """
 
 
@@ -45,15 +56,42 @@ class Test:
     name: str
 
 
+@dataclass(frozen=True)
+class Answer:
+    """Tests of others that are answered alike.
+
+    Attributes:
+        names: Theirs.
+        by: Ids of promises.
+        reason: Why there is no counterpart; empty where there is.
+    """
+
+    names: tuple[str, ...]
+    by: tuple[str, ...]
+    reason: str
+
+
 def promises() -> Mapping[str, tuple[Promise, ...]]:
     """All promises, by the title of their section."""
-    sections = tomllib.loads((ROOT / "docs" / "semantics.toml").read_text(encoding="utf-8"))
     return {
         section.pop("title"): tuple(
             Promise(name, said, "") if isinstance(said, str) else Promise(name, said["promise"], said["reason"])
             for name, said in section.items()
         )
-        for section in sections.values()
+        for section in _read("semantics.toml").values()
+    }
+
+
+def upstream() -> Mapping[str, Mapping[str, tuple[Answer, ...]]]:
+    """Others' tests, by project and file."""
+    return {
+        project: {
+            path: tuple(
+                Answer(tuple(each["tests"]), tuple(each.get("by", ())), each.get("reason", "")) for each in answers
+            )
+            for path, answers in files.items()
+        }
+        for project, files in _read("upstream.toml").items()
     }
 
 
@@ -72,12 +110,12 @@ def tests() -> Mapping[str, tuple[Test, ...]]:
 def _marks(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> Iterator[str]:
     for decorator in node.decorator_list:
         if isinstance(decorator, ast.Call) and ast.unparse(decorator.func) == "pytest.mark.semantics":
-            yield from (argument.value for argument in decorator.args if isinstance(argument, ast.Constant))
+            yield from (str(argument.value) for argument in decorator.args if isinstance(argument, ast.Constant))
 
 
-def page() -> str:
-    """The whole page."""
-    proven, parts = tests(), [_HEAD]
+def semantics_page() -> str:
+    """docs/semantics.md."""
+    proven, parts = tests(), [_SEMANTICS]
     for title, section in promises().items():
         parts.append(f"## {title}\n\n| id | promise | shown by |\n|---|---|---|")
         parts += [_row(promise, proven.get(promise.id, ())) for promise in section]
@@ -87,13 +125,40 @@ def page() -> str:
 
 def _row(promise: Promise, proven: tuple[Test, ...]) -> str:
     links = "<br>".join(f"[{_words(test.name)}](../{test.path})" for test in proven)
-    shown = f"*Not promised.* {promise.reason}" if promise.reason else links or "*not yet*"
-    return f"| {promise.id} | {promise.sentence} | {shown} |"
+    shown = f"*Not promised.* {promise.reason}" if promise.reason else links
+    anchor = f'<a id="{promise.id.lower()}"></a>{promise.id}'
+    return f"| {anchor} | {promise.sentence} | {shown} |"
 
 
 def _words(name: str) -> str:
     return name.removeprefix("test_").replace("_", " ")
 
 
+def upstream_page() -> str:
+    """docs/upstream.md."""
+    parts = [_UPSTREAM]
+    for project, files in upstream().items():
+        parts.append(f"## {project}\n")
+        for path, answers in files.items():
+            parts.append(f"### `{path}`\n\n| there | here |\n|---|---|")
+            parts += [f"| {'<br>'.join(answer.names)} | {_answered(answer)} |" for answer in answers]
+            parts.append("")
+    return "\n".join(parts)
+
+
+def _answered(answer: Answer) -> str:
+    return answer.reason or " ".join(f"[{name}](semantics.md#{name.lower()})" for name in answer.by)
+
+
+def pages() -> Mapping[Path, str]:
+    """Every page by its place."""
+    return {DOCS / "semantics.md": semantics_page(), DOCS / "upstream.md": upstream_page()}
+
+
+def _read(name: str) -> dict[str, Any]:
+    return tomllib.loads((DOCS / name).read_text(encoding="utf-8"))
+
+
 if __name__ == "__main__":
-    PAGE.write_text(page(), encoding="utf-8")
+    for place, content in pages().items():
+        place.write_text(content, encoding="utf-8")
