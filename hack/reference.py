@@ -23,10 +23,9 @@ _SECTIONS = (
     ("Controllers", ("Controller", "Result", "TerminalError", "own_key", "owner", "always", "asked_for")),
     ("Reading", ("Cache", "Informer", "Event", "Typed", "Unparsable", "NotCached")),
     ("Writing", ("Writer", "Children", "NameTaken", "write_status", "with_condition", "conditions_with", "is_true")),
-    ("Telling", ("EventRecorder", "ObjectReference", "Metrics", "metrics_page", "probes", "Server", "LoopLag")),
+    ("Telling", ("EventRecorder", "ObjectReference", "Metrics", "Tracer", "Span")),
     ("The API server", ("Client", "PatchKind", "Resource", "Object", "ObjectKey", "ObjectList", "WatchEvent")),
-    ("Leading and running", ("Manager", "Elector", "Watchdog", "ProcessWatchdog", "Clock", "LoopClock", "SystemClock",
-                             "WorkQueue", "ShutDown")),
+    ("Leading and running", ("Manager", "Elector", "ProcessWatchdog", "Clock", "LoopClock", "SystemClock")),
 )  # fmt: skip
 ERRORS, KINDS = "Errors", "Kinds"
 

@@ -16,11 +16,10 @@ from marie_operator.runtime import (
     ObjectKey,
     Resource,
     Result,
-    Server,
     Unreachable,
-    debug_pages,
-    tasks,
 )
+from marie_operator.runtime.debug import debug_pages, tasks
+from marie_operator.runtime.health import Server
 from marie_operator.runtime.informer import Informer
 
 THINGS = Resource("example.com", "v1", "Thing", "things")

@@ -7,8 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
-from marie_operator.runtime import LoopClock, Metrics, ObjectKey, ShutDown, WorkQueue
-from marie_operator.runtime.queue import LOW_PRIORITY, MOST_PRIORITIES, NORMAL_PRIORITY, SECONDS_PER_PRIORITY
+from marie_operator.runtime import LoopClock, Metrics, ObjectKey
+from marie_operator.runtime.queue import (
+    LOW_PRIORITY,
+    MOST_PRIORITIES,
+    NORMAL_PRIORITY,
+    SECONDS_PER_PRIORITY,
+    ShutDown,
+    WorkQueue,
+)
 
 A, B, C = (ObjectKey("n", name) for name in "abc")
 

@@ -12,13 +12,15 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 from prometheus_client import CollectorRegistry
 
-from marie_operator.runtime import LoopClock, Metrics, ObjectKey, ShutDown, WorkQueue
+from marie_operator.runtime import LoopClock, Metrics, ObjectKey
 from marie_operator.runtime.queue import (
     FIRST_BACKOFF,
     LOW_PRIORITY,
     MAX_BACKOFF,
     NORMAL_PRIORITY,
     SECONDS_PER_PRIORITY,
+    ShutDown,
+    WorkQueue,
 )
 from marie_operator.testing.virtual import VirtualLoop
 

@@ -18,21 +18,18 @@ from marie_operator.runtime import (
     Cache,
     EventRecorder,
     LoopClock,
-    LoopLag,
     Manager,
     Metrics,
     Object,
     ObjectKey,
     ObjectReference,
     Resource,
-    Server,
     Unreachable,
     configure_logs,
     is_true,
-    metrics_page,
-    probes,
     with_condition,
 )
+from marie_operator.runtime.health import LoopLag, Server, metrics_page, probes
 from marie_operator.testing.apiserver.embedded import EmbeddedApiServer
 from tests.runtime.direct import DirectTransport, client_of
 

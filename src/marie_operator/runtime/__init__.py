@@ -11,7 +11,6 @@ from marie_operator.runtime.client import Client, PatchKind
 from marie_operator.runtime.clock import Clock, LoopClock, SystemClock
 from marie_operator.runtime.conditions import conditions_with, is_true, with_condition
 from marie_operator.runtime.controller import Controller, Result, TerminalError, always, asked_for, own_key, owner
-from marie_operator.runtime.debug import debug_pages, tasks
 from marie_operator.runtime.decoding import ObjectList, WatchEvent
 from marie_operator.runtime.election import Elector, LeadershipLost
 from marie_operator.runtime.errors import (
@@ -34,13 +33,12 @@ from marie_operator.runtime.errors import (
     Unreachable,
 )
 from marie_operator.runtime.events import EventRecorder, ObjectReference
-from marie_operator.runtime.health import BindError, LoopLag, Server, metrics_page, probes
+from marie_operator.runtime.health import BindError
 from marie_operator.runtime.informer import Event, Informer, NotCached
 from marie_operator.runtime.logs import configure_logs
 from marie_operator.runtime.manager import Manager
 from marie_operator.runtime.metrics import Metrics
 from marie_operator.runtime.process import Options, Process, run
-from marie_operator.runtime.queue import ShutDown, WorkQueue
 from marie_operator.runtime.resource import (
     CONFIG_MAPS,
     CUSTOM_RESOURCE_DEFINITIONS,
@@ -60,7 +58,7 @@ from marie_operator.runtime.resource import (
 from marie_operator.runtime.status import write_status
 from marie_operator.runtime.tracing import Span, Tracer
 from marie_operator.runtime.typed import Typed, Unparsable
-from marie_operator.runtime.watchdog import ProcessWatchdog, Watchdog
+from marie_operator.runtime.watchdog import ProcessWatchdog
 from marie_operator.runtime.writer import Writer
 
 __all__ = [
@@ -97,7 +95,6 @@ __all__ = [
     "Invalid",
     "LeadershipLost",
     "LoopClock",
-    "LoopLag",
     "Manager",
     "Metrics",
     "NameTaken",
@@ -114,9 +111,7 @@ __all__ = [
     "ProcessWatchdog",
     "Resource",
     "Result",
-    "Server",
     "ServerError",
-    "ShutDown",
     "Span",
     "StartError",
     "SystemClock",
@@ -128,21 +123,15 @@ __all__ = [
     "Unparsable",
     "Unreachable",
     "WatchEvent",
-    "Watchdog",
-    "WorkQueue",
     "Writer",
     "always",
     "asked_for",
     "conditions_with",
     "configure_logs",
-    "debug_pages",
     "is_true",
-    "metrics_page",
     "own_key",
     "owner",
-    "probes",
     "run",
-    "tasks",
     "with_condition",
     "write_status",
 ]
