@@ -262,7 +262,7 @@ class Children:
             "labels": {**manifest["metadata"].get("labels", {}), MANAGED_BY: self._field_manager},
             "ownerReferences": [self._reference(owner)],
         }
-        return stamped({**manifest, "metadata": metadata}, f"{self.owner.group}/spec-hash")
+        return stamped({**manifest, "metadata": metadata}, f"{self.owner.group}/spec-hash".lstrip("/"))
 
     def _reference(self, owner: Object) -> Object:
         return {
