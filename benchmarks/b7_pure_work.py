@@ -1,40 +1,143 @@
-"""Pure work per object: what a reconcile of a cluster at rest costs besides reading its caches."""
+"""B7: what is done for each object and each event, without a server; with --instructions counted by callgrind.
 
+The floor is encoding the same objects as JSON. Instructions do not depend on what else the machine does, so that a
+change of a few per cent is seen; each work is run alone under callgrind, which takes a minute.
+"""
+
+import asyncio
 import json
+import shutil
+import subprocess
+import sys
+import tempfile
 import timeit
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import yaml
+from prometheus_client import CollectorRegistry
 
+from benchmarks.rig import REPOSITORY, Options
 from marie_operator.api.mariecluster import MarieCluster
 from marie_operator.builders import chain
-from marie_operator.runtime import drift
+from marie_operator.controllers.mariecluster import status
+from marie_operator.controllers.mariecluster.status import Observation
+from marie_operator.runtime import Cache, Client, LoopClock, Metrics, ObjectKey, WatchEvent, WorkQueue
+from marie_operator.runtime.children import steps
+from marie_operator.runtime.decoding import watch_event
+from marie_operator.runtime.resource import DEPLOYMENTS
 
+Work: TypeAlias = Callable[[], Any]
 REPEATS = 5
+COUNTED = 200
 
 
-def run() -> Iterator[str]:
-    """One line for each figure; the floor is encoding the same objects as JSON."""
-    sample = Path(__file__).parents[1] / "config" / "samples" / "mariecluster_pools.yaml"
-    found = next(
-        each for each in yaml.safe_load_all(sample.read_text(encoding="utf-8")) if each["kind"] == "MarieCluster"
-    )
-    found["metadata"] |= {"namespace": "default", "uid": "uid"}
-    cluster = MarieCluster.model_validate(found)
-    wanted = chain.desired(cluster)
-    floor = _microseconds(lambda: json.dumps([manifest for _, manifest in wanted]))
-    yield f"decisions: encoding the {len(wanted)} children as JSON     {floor:8.0f} us   1.0x (floor)"
-    works: dict[str, Callable[[], Any]] = {
-        "parsing the cluster": lambda: MarieCluster.model_validate(found),
-        "building its children": lambda: chain.desired(cluster),
-        "comparing them with live ones": lambda: [drift.differs(manifest, manifest) for _, manifest in wanted],
-    }
-    for name, work in works.items():
+async def run(options: Options) -> list[str]:
+    """Rows of the table."""
+    found = await works()
+    floor = _microseconds(found["children of a cluster: encoding them as JSON"])
+    rows = []
+    for name, work in found.items():
         cost = _microseconds(work)
-        yield f"decisions: {name:36} {cost:8.0f} us   {cost / floor:.1f}x"
+        rows.append(f"| B7, {name} | {cost:.0f} us | {floor:.0f} us | {cost / floor:.2f}x |")
+    if options.instructions and shutil.which("valgrind"):
+        nothing = await asyncio.to_thread(_instructions, "", 0)
+        for name in found:
+            each = (await asyncio.to_thread(_instructions, name, COUNTED) - nothing) / COUNTED
+            rows.append(f"| B7, {name}: instructions | {each:,.0f} | | |")
+    return rows
 
 
-def _microseconds(work: Callable[[], Any], number: int = 200) -> float:
+async def works() -> dict[str, Work]:
+    """What is measured, by its name."""
+    sample = REPOSITORY / "config" / "samples" / "mariecluster_pools.yaml"
+    documents = yaml.safe_load_all(await asyncio.to_thread(sample.read_text, "utf-8"))
+    manifest = next(each for each in documents if each["kind"] == "MarieCluster")
+    manifest["metadata"] |= {"namespace": "default", "uid": "uid"}
+    cluster = MarieCluster.model_validate(manifest)
+    wanted = chain.desired(cluster)
+    live = {(kind, each["metadata"]["name"]): json.loads(json.dumps(each)) for kind, each in wanted}
+    seen = Observation(cluster, live, (), None, datetime.now(UTC))
+    deployment = next(each for kind, each in wanted if kind == DEPLOYMENTS)
+    deployment = {**deployment, "metadata": {**deployment["metadata"], "uid": "u", "resourceVersion": "1"}}
+    line = json.dumps({"type": "MODIFIED", "object": deployment}).encode()
+    return {
+        "children of a cluster: encoding them as JSON": lambda: json.dumps([each for _, each in wanted]),
+        "a cluster: parsing it": lambda: MarieCluster.model_validate(manifest),
+        "children of a cluster: building them": lambda: chain.desired(cluster),
+        "children of a cluster: comparing them with live ones": lambda: steps(wanted, live),
+        "a cluster: computing its status": lambda: status.of(seen),
+        "a Deployment: decoding its watch event": lambda: watch_event(line, request="watch"),
+        "a Deployment: taking its watch event into the cache": _cached(deployment),
+        "a key: through the queue": await _queued(),
+    }
+
+
+def _cached(obj: dict[str, Any]) -> Work:
+    clock = LoopClock()
+    informer = Cache(Client(_NoTransport(), clock=clock), clock=clock).add(DEPLOYMENTS)
+    version = 1
+
+    def take() -> None:
+        nonlocal version
+        version += 1
+        metadata = {**obj["metadata"], "resourceVersion": str(version)}
+        informer.event("", WatchEvent("MODIFIED", {**obj, "metadata": metadata}))
+
+    return take
+
+
+async def _queued() -> Work:
+    queue = WorkQueue("bench", clock=LoopClock(), metrics=Metrics(CollectorRegistry()))
+    key = ObjectKey("default", "c")
+
+    def through() -> None:
+        queue.add(key)
+        turn = queue.get()
+        try:
+            turn.send(None)
+        except StopIteration:
+            queue.done(key)
+
+    return through
+
+
+class _NoTransport:
+    """Nothing is asked."""
+
+    url = "none://"
+
+    def exchange(self, request: Any) -> Any:
+        raise NotImplementedError
+
+    def stream(self, request: Any, *, silence: float) -> Any:
+        raise NotImplementedError
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+
+def _microseconds(work: Work, number: int = 200) -> float:
     return min(timeit.repeat(work, number=number, repeat=REPEATS)) / number * 1e6
+
+
+def _instructions(name: str, number: int) -> int:
+    """How many a process executes that does a work so often."""
+    with tempfile.TemporaryDirectory() as folder:
+        tool = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={folder}/out"]
+        command = [*tool, sys.executable, "-m", "benchmarks.b7_pure_work", name, str(number)]
+        subprocess.run(command, check=True, capture_output=True, cwd=REPOSITORY)
+        lines = (Path(folder) / "out").read_text(encoding="utf-8").splitlines()
+        return int(next(line for line in lines if line.startswith(("totals:", "summary:"))).split()[1])
+
+
+async def _alone(name: str, number: int) -> None:
+    found = await works()
+    for _ in range(number):
+        found[name]()
+
+
+if __name__ == "__main__":
+    asyncio.run(_alone(sys.argv[1], int(sys.argv[2])))

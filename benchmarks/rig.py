@@ -50,6 +50,8 @@ class Options:
         crds: Its CustomResourceDefinitions.
         sample: A file with one object of its, in which ``{name}`` stands for the name.
         rounds: How often each side is measured; the median counts.
+        foreign: Pods of others beside what rests, and a quarter as many Secrets.
+        instructions: Whether instructions are counted.
     """
 
     clusters: int
@@ -57,6 +59,8 @@ class Options:
     crds: Path
     sample: Path
     rounds: int
+    foreign: int
+    instructions: bool
 
     @property
     def name(self) -> str:

@@ -47,6 +47,14 @@ class Subject(Process):
         """Have it stand still."""
         os.kill(self.pid, signal.SIGSTOP)
 
+    def terminate(self) -> None:
+        """Ask it to end."""
+        os.kill(self.pid, signal.SIGTERM)
+
+    def kill(self) -> None:
+        """End it as a crash would."""
+        os.kill(self.pid, signal.SIGKILL)
+
     def resume(self) -> None:
         """Have it go on."""
         os.kill(self.pid, signal.SIGCONT)

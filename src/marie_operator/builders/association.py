@@ -3,6 +3,7 @@
 Nothing else in the operator spells them out.
 """
 
+import functools
 import re
 
 from marie_operator.api.mariecluster import ExecutorGroupSpec, MarieCluster
@@ -179,6 +180,7 @@ def spec_hash(live: Object) -> str:
     return str((live["metadata"].get("annotations") or {}).get(SPEC_HASH, ""))
 
 
+@functools.lru_cache(maxsize=1024)
 def _label_value(text: str) -> str:
     """As much of a text as a label can hold."""
     return re.sub(r"[^-A-Za-z0-9_.]", "-", text)[:63].strip("-_.")

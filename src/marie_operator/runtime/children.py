@@ -154,10 +154,12 @@ def _owners(obj: Object) -> Iterable[str]:
     return filter(None, [controller_uid(obj)])
 
 
+_canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
+
+
 def stamped(manifest: Object, annotation: str) -> Object:
     """The manifest with its own hash in an annotation, so that it differs also where a field is given up."""
-    content = json.dumps(manifest, sort_keys=True, separators=(",", ":")).encode()
-    digest = hashlib.sha256(content).hexdigest()[:16]
+    digest = hashlib.sha256(_canonical(manifest).encode()).hexdigest()[:16]
     annotations = {**manifest["metadata"].get("annotations", {}), annotation: digest}
     return {**manifest, "metadata": {**manifest["metadata"], "annotations": annotations}}
 

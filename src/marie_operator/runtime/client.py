@@ -2,7 +2,6 @@
 
 import asyncio
 import copy
-import json
 import random
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from enum import StrEnum
@@ -11,7 +10,7 @@ from types import TracebackType
 from typing import Protocol, Self
 
 import structlog
-from pydantic_core import from_json
+from pydantic_core import from_json, to_json
 
 from marie_operator.runtime import connection as connections
 from marie_operator.runtime.clock import Clock
@@ -386,7 +385,7 @@ class Client:
         A server that names a time to come back gets the request again then (N-01): it has not acted on it. A broken
         connection tells nothing, so only what may safely happen twice is sent again.
         """
-        data = None if body is None else json.dumps(body, separators=(",", ":")).encode()
+        data = None if body is None else to_json(body)
         request = Request(method, path, query or {}, data, content_type, check)
         retries, broken, renewed = 0, 0, False
         while True:

@@ -38,7 +38,36 @@ _DEFAULTED = frozenset(
 
 def differs(desired: Object, live: Object) -> list[str]:
     """Paths at which ``live`` is not what ``desired`` says; empty when an apply would change nothing."""
-    return list(_object(desired, live, ""))
+    # Nearly always nothing does, which is seen much faster than where something does.
+    return [] if _agrees(desired, live, "") else list(_object(desired, live, ""))
+
+
+def _agrees(desired: Any, live: Any, name: str) -> bool:
+    """Whether surely nothing differs; lists are only compared in the order they have."""
+    if isinstance(desired, dict) and isinstance(live, dict):
+        for key, value in desired.items():
+            found = live.get(key)
+            if value is not found and (value.__class__ is not str or value != found) and not _agrees(value, found, key):
+                return False
+        return True
+    if isinstance(desired, list) and isinstance(live, list):
+        return _agree_in_order(desired, live, name)
+    return (
+        desired is None
+        or bool(desired == live)
+        or (_empty(desired, name) and _empty(live, name))
+        or (desired == 0 and name in _DEFAULTED)
+    )
+
+
+def _agree_in_order(desired: list[Any], live: list[Any], name: str) -> bool:
+    keys = _keys(name, desired)
+    if len(desired) > len(live) or (keys is None and len(desired) != len(live)):
+        return False
+    return all(
+        (keys is None or _identity(wanted, keys) == _identity(found, keys)) and _agrees(wanted, found, name)
+        for wanted, found in zip(desired, live, strict=False)
+    )
 
 
 def _value(desired: Any, live: Any, path: str, name: str) -> Iterator[str]:
@@ -83,7 +112,7 @@ def _keys(name: str, items: Sequence[Any]) -> tuple[str, ...] | None:
 
 
 def _identity(item: Mapping[str, Any], keys: tuple[str, ...]) -> tuple[Any, ...]:
-    return tuple(item.get(key, "TCP" if key == "protocol" else None) for key in keys)
+    return tuple([item.get(key, "TCP" if key == "protocol" else None) for key in keys])
 
 
 def _empty(value: Any, name: str) -> bool:

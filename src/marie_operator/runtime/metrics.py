@@ -93,6 +93,8 @@ class Metrics:
             "rest_client_request_duration_seconds", "Length of a request, but for watches.", ("verb", "host"),
             buckets=REQUEST_BUCKETS, registry=registry,
         )  # fmt: skip
+        self._counted: dict[tuple[str, str, str], Counter] = {}
+        self._timed: dict[tuple[str, str], Histogram] = {}
         self._request_retries = Counter(
             "rest_client_request_retries_total", "Requests that were sent again, by what the last one came to.",
             ("code", "verb", "host"), registry=registry,
@@ -124,9 +126,16 @@ class Metrics:
 
     def request(self, *, code: str, method: str, host: str, seconds: float | None) -> None:
         """One request to the API server was answered, or failed; ``seconds`` is None for a watch."""
-        self._requests.labels(code, method, host).inc()
+        # Looking a child up takes longer than counting.
+        counted = self._counted.get((code, method, host))
+        if counted is None:
+            counted = self._counted[code, method, host] = self._requests.labels(code, method, host)
+        counted.inc()
         if seconds is not None:
-            self._request_time.labels(method, host).observe(seconds)
+            timed = self._timed.get((method, host))
+            if timed is None:
+                timed = self._timed[method, host] = self._request_time.labels(method, host)
+            timed.observe(seconds)
 
     def retry(self, *, code: str, method: str, host: str) -> None:
         """A request will be sent again, since the last attempt came to ``code``."""

@@ -1,5 +1,6 @@
 """Quantities, exactly: read in every form the API takes, written in the one form the API server stores."""
 
+import functools
 import re
 from decimal import ROUND_UP, Context, Decimal
 
@@ -41,6 +42,7 @@ def _read(text: str) -> tuple[Decimal, str, str]:
     return value.quantize(_NANO, ROUND_UP, EXACT), suffix, exponent
 
 
+@functools.lru_cache(maxsize=1024)
 def canonical(text: str | float, *, finest: Decimal = _NANO) -> str:
     """The quantity as the API server writes it: no fraction, the largest suffix of its own family.
 

@@ -11,6 +11,7 @@ from marie_operator.builders import association, backing, chain, endpoints, moun
 from marie_operator.controllers import kinds
 from marie_operator.controllers.mariecluster import sharing, status
 from marie_operator.controllers.mariecluster.news import News
+from marie_operator.controllers.mariecluster.settled import Settled
 from marie_operator.controllers.mariecluster.status import Observation, Refusal
 from marie_operator.controllers.mariecluster.supplies import Problem, Supplies
 from marie_operator.controllers.named import NamedObjects
@@ -80,12 +81,14 @@ class MarieClusterReconciler:
         self._gateway_url = gateway_url
         self._events = events
         self._clock = clock
+        self._settled = Settled()
 
     async def reconcile(self, key: ObjectKey) -> Result:
         """Bring one cluster closer to its spec."""
         cluster = self._clusters.get(key)
         if cluster is None:
             self._gateways.forget(key)
+            self._settled.forget(key)
             return Result()
         if isinstance(cluster, Unparsable):
             return await self._report_unreadable(cluster)
@@ -158,9 +161,13 @@ class MarieClusterReconciler:
             news: Takes what was written.
             withhold: Whether Marie's pods are to be left as they are, because they could not work as wanted.
         """
-        refusals: list[Refusal] = []
         children = self._children(cluster)
-        for step in steps(await self._desired(cluster, children), children, kept=chain.KEPT):
+        by_itself = not _reads_by_name(cluster)
+        if by_itself and self._settled.holds(cluster, children):
+            return ()
+        refusals: list[Refusal] = []
+        desired = await self._desired(cluster, children)
+        for step in steps(desired, children, kept=chain.KEPT):
             if withhold and step.resource == DEPLOYMENTS and not isinstance(step, Remove):
                 continue
             try:
@@ -174,6 +181,9 @@ class MarieClusterReconciler:
                 )
             except (Invalid, Forbidden, ApplyConflict, NameTaken) as error:
                 refusals.append(_refusal(step, error))
+        children = self._children(cluster)
+        if by_itself and not refusals and not steps(desired, children, kept=chain.KEPT):
+            self._settled.note(cluster, children)
         return refusals
 
     def _children(self, cluster: MarieCluster) -> LiveChildren:

@@ -1,0 +1,58 @@
+"""Which clusters have been found to be as they are meant, so that none is built and compared again without a reason."""
+
+from collections.abc import Hashable, Mapping
+from typing import Any, TypeAlias
+
+from marie_operator.api.mariecluster import MarieCluster
+from marie_operator.runtime.children import LiveChildren
+from marie_operator.runtime.resource import Object, ObjectKey
+
+_Sight: TypeAlias = tuple[Any, Mapping[Hashable, Any]]
+
+
+class Settled:
+    """Remembers of each cluster what it was when its children were as wanted.
+
+    Nearly every event is about status, which neither decides what is wanted nor differs from it: the generation, the
+    labels and the annotations of a cluster and of its children say whether anything else can have changed.
+    """
+
+    def __init__(self) -> None:
+        self._seen: dict[ObjectKey, _Sight] = {}
+
+    def holds(self, cluster: MarieCluster, children: LiveChildren) -> bool:
+        """Whether cluster and children are what they were when they were last found to be settled."""
+        known = self._seen.get(_key(cluster))
+        return known is not None and known == _sight(cluster, children)
+
+    def note(self, cluster: MarieCluster, children: LiveChildren) -> None:
+        """These children are as this cluster wants them."""
+        self._seen[_key(cluster)] = _sight(cluster, children)
+
+    def forget(self, cluster: ObjectKey) -> None:
+        """The cluster is gone."""
+        self._seen.pop(cluster, None)
+
+
+def _key(cluster: MarieCluster) -> ObjectKey:
+    return ObjectKey(cluster.metadata.namespace, cluster.metadata.name)
+
+
+def _sight(cluster: MarieCluster, children: LiveChildren) -> _Sight:
+    meta = cluster.metadata
+    return (meta.uid, meta.generation, meta.labels, meta.annotations), {
+        identity: _of_child(live) for identity, live in children.items()
+    }
+
+
+def _of_child(live: Object) -> Any:
+    meta = live["metadata"]
+    return (
+        meta["uid"],
+        # Kinds without a status have no generation; their version moves when they do.
+        meta.get("generation") or meta["resourceVersion"],
+        "deletionTimestamp" in meta,
+        meta.get("labels"),
+        meta.get("annotations"),
+        meta.get("ownerReferences"),
+    )
