@@ -24,9 +24,10 @@ from marie_operator.api.mariecluster import MarieCluster
 from marie_operator.builders import chain
 from marie_operator.controllers.mariecluster import status
 from marie_operator.controllers.mariecluster.status import Observation
-from marie_operator.runtime import Cache, Client, LoopClock, Metrics, ObjectKey, WatchEvent, WorkQueue
+from marie_operator.runtime import Cache, Client, LoopClock, Metrics, ObjectKey, WatchEvent
 from marie_operator.runtime.children import steps
 from marie_operator.runtime.decoding import watch_event
+from marie_operator.runtime.queue import WorkQueue
 from marie_operator.runtime.resource import DEPLOYMENTS
 
 Work: TypeAlias = Callable[[], Any]
