@@ -85,7 +85,7 @@ embedded: $(READY) ## The operator at work on the embedded control plane.
 controlplane: $(READY) ## The tests on a real etcd and kube-apiserver (built once, about 5 minutes).
 	hack/controlplane/build.sh >/dev/null
 	hack/promql/build.sh >/dev/null
-	$(BIN)/pytest -m controlplane -q
+	$(BIN)/pytest -m controlplane -n auto --dist loadfile --no-loadscope-reorder -q
 
 lint: $(READY) ## Format, lint, types, architecture.
 	$(BIN)/ruff format --check --quiet .

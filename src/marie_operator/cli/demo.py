@@ -16,7 +16,7 @@ from marie_operator.cli import live
 from marie_operator.cli.live import Snapshot
 from marie_operator.cli.stage import CLUSTER, JOB, Stage, stage
 from marie_operator.testing import manifests
-from marie_operator.testing.api import ApiStatus
+from marie_operator.testing.api import ApiStatus, ApiUnreachable
 from marie_operator.testing.processes import ProcessError
 
 PERIOD = 0.25
@@ -30,14 +30,24 @@ def main(*, jobs: int, documents: int, real: bool, keep: bool) -> int:
     """Show the demo; 0 when every job has succeeded."""
     console = Console()
     try:
-        with tempfile.TemporaryDirectory(prefix="marie-demo-", ignore_cleanup_errors=True) as folder:
-            return asyncio.run(_show(console, Path(folder), jobs=jobs, documents=documents, real=real, keep=keep))
+        folder = tempfile.TemporaryDirectory(prefix="marie-demo-", ignore_cleanup_errors=True)
+    except OSError as error:
+        return _failed(f"{error}. Set TMPDIR to a folder in which the demo can make one of its own.")
+    try:
+        with folder as path:
+            return asyncio.run(_show(console, Path(path), jobs=jobs, documents=documents, real=real, keep=keep))
     except ProcessError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+        return _failed(str(error))
+    except ApiUnreachable as error:
+        return _failed(f"the API server has gone: {error}")
     except (KeyboardInterrupt, asyncio.CancelledError):
         console.print("Stopped; nothing is left behind.")
         return 130
+
+
+def _failed(why: str) -> int:
+    print(f"error: {why}", file=sys.stderr)
+    return 1
 
 
 async def _show(console: Console, folder: Path, *, jobs: int, documents: int, real: bool, keep: bool) -> int:

@@ -51,7 +51,8 @@ def locate_binaries(repository: Path | None = None) -> Path:
         if not assets:
             raise ProcessError(
                 "No control plane to start: set KUBEBUILDER_ASSETS to a folder with etcd, kube-apiserver, "
-                "kube-controller-manager, kube-scheduler and kubectl, or name a checkout of marie-operator."
+                "kube-controller-manager, kube-scheduler and kubectl, or run this from a checkout of marie-operator, "
+                "which builds them with Go."
             )
         return Path(assets)
     script = repository / "hack" / "controlplane" / "build.sh"
