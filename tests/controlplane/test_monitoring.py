@@ -15,9 +15,13 @@ import yaml
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as open_metrics
 from prometheus_client.parser import text_string_to_metric_families
 
+from marie_operator.testing.processes import free_ports
 from tests.controlplane.clusters import cluster, job
 from tests.controlplane.promql import ROOT, Answer, Scrape, asked, output
 from tests.controlplane.world import Stage, World
+
+# The first test waits for servers, a cluster and a job.
+pytestmark = pytest.mark.timeout(180)
 
 GOLDEN = Path(__file__).parent / "exposition.txt"
 MONITORING = ROOT / "config/monitoring"
@@ -35,10 +39,15 @@ Edit = Callable[[str, int], str]
 
 @dataclass(frozen=True)
 class Seen:
-    """What a real operator exposed: at its start, when its cluster was ready, when its job had ended."""
+    """What a real operator exposed: at its start, when its cluster was ready, when its job had ended.
+
+    And what it showed in the end: in OpenMetrics, to probes, and for debugging.
+    """
 
     texts: tuple[str, str, str]
     open_metrics: str
+    ready: str
+    debug: dict[str, Any]
 
     def scrapes(self, edit: Edit = lambda text, _: text, *, up: int = 1) -> list[Scrape]:
         """An hour of it: quiet at first, and at work for the last minutes."""
@@ -55,13 +64,16 @@ async def seen(stage: Stage, tmp_path_factory: pytest.TempPathFactory) -> AsyncI
     namespace = "monitoring"
     await stage.api.create("/api/v1/namespaces", {"metadata": {"name": namespace}})
     world = World(stage, namespace, tmp_path_factory.mktemp("monitoring"))
-    lease = ("--lease-namespace=marie-system", "--lease-name=monitoring")
-    async with world.running("--leader-election", *lease) as operator, aiohttp.ClientSession() as session:
+    (debug,) = free_ports(1)
+    told = ("--lease-namespace=marie-system", "--lease-name=monitoring", f"--debug-bind-address=127.0.0.1:{debug}")
+    async with world.running("--leader-election", *told) as operator, aiohttp.ClientSession() as session:
+
+        async def read(port: int, path: str, accept: str = "") -> str:
+            async with session.get(f"http://127.0.0.1:{port}{path}", headers={"Accept": accept}) as response:
+                return await response.text()
 
         async def scrape(accept: str = "") -> str:
-            headers = {"Accept": accept}
-            async with session.get(f"http://127.0.0.1:{operator.metrics}/metrics", headers=headers) as response:
-                return await response.text()
+            return await read(operator.metrics, "/metrics", accept)
 
         async def leads() -> str:
             text = await scrape()
@@ -80,7 +92,12 @@ async def seen(stage: Stage, tmp_path_factory: pytest.TempPathFactory) -> AsyncI
         second = await scrape()
         await world.create(job("j", "c"))
         await world.condition("mariejobs", "j", "Complete")
-        yield Seen((first, second, await scrape()), await scrape(OPEN_METRICS))
+        shown = {
+            page.rpartition("/")[2]: json.loads(await read(debug, page, "application/json"))
+            for page in json.loads(await read(debug, "/debug?format=json"))
+        }
+        ready = await read(operator.health, "/readyz?verbose")
+        yield Seen((first, second, await scrape()), await scrape(OPEN_METRICS), ready, shown)
     await stage.api.delete(f"/api/v1/namespaces/{namespace}")
 
 
@@ -145,6 +162,20 @@ async def test_it_counts_what_has_happened(seen: Seen) -> None:
     assert value(last, 'operator_cache_lists_total{resource="mariejobs.marie.ai"}') == 1
     assert value(last, 'operator_cache_synced{resource="pods"}') == 1
     assert value(last, 'controller_runtime_reconcile_total{controller="mariejob",result="success"}') > 0
+
+
+async def test_it_says_that_it_is_ready_and_shows_what_it_is_about(seen: Seen) -> None:
+    assert seen.ready == "[+]caches ok\nreadyz check passed\n"
+    assert sorted(seen.debug) == ["caches", "gateways", "leader", "queues", "tasks"]
+    (gateway,) = seen.debug["gateways"]
+    assert (gateway["cluster"], gateway["state"], gateway["problem"]) == ("monitoring/c", "running", "")
+    assert seen.debug["leader"]["leading"] is True
+    assert 0 < seen.debug["leader"]["seconds_left"] <= 15
+    (jobs,) = (each for each in seen.debug["caches"] if each["resource"] == "mariejobs.marie.ai")
+    assert (jobs["objects"], jobs["synced"], jobs["problem"]) == (1, True, "")
+    assert [each["controller"] for each in seen.debug["queues"]] == ["mariecluster", "mariejob"]
+    (monitor,) = (each for each in seen.debug["tasks"] if each["task"] == "monitor monitoring/c")
+    assert "Monitor.run" in monitor["stack"][0]
 
 
 async def test_no_label_has_the_name_of_an_object(seen: Seen) -> None:

@@ -58,6 +58,7 @@ async def test_help_names_every_option_and_its_variable() -> None:
         "LEADER_ELECTION",
         "METRICS_BIND_ADDRESS",
         "HEALTH_PROBE_BIND_ADDRESS",
+        "DEBUG_BIND_ADDRESS",
         "MARIE_URL_TEMPLATE",
         "--log-level",
         "--log-format",
@@ -123,6 +124,17 @@ async def test_an_address_that_is_taken(stage: Stage) -> None:
         )
     assert f"cannot listen on {taken}" in message
     assert "METRICS_BIND_ADDRESS" in message
+
+
+async def test_an_address_for_debugging_that_others_can_reach(stage: Stage) -> None:
+    message = await refused(
+        f"--kubeconfig={stage.plane.kubeconfig(OPERATOR)}",
+        "--metrics-bind-address=0",
+        "--health-probe-bind-address=0",
+        "--debug-bind-address=:8082",
+    )
+    assert "error: DEBUG_BIND_ADDRESS=:8082 can be reached from other machines" in message
+    assert "give 127.0.0.1:8082" in message
 
 
 @pytest.mark.parametrize("template", ["localhost:80/{name}", "http://x/{cluster}", "http://x/{name"])

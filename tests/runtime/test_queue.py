@@ -273,6 +273,7 @@ def test_against_a_model(steps: list[tuple[str, ObjectKey, int]]) -> None:
 
 
 @pytest.mark.looptime
+@pytest.mark.semantics("Q-31")
 async def test_many_priorities_share_a_label_and_each_depth_comes_back_to_zero() -> None:
     registry = CollectorRegistry()
     work = WorkQueue("test", clock=LoopClock(), metrics=Metrics(registry))
