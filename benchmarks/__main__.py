@@ -11,6 +11,7 @@ from benchmarks.rig import Options
 
 MODULES = {
     "b1": "b1_children",
+    "b2": "b2_ready",
     "b3": "b3_rest",
     "b5": "b5_failover",
     "b6": "b6_fairness",

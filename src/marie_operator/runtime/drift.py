@@ -64,10 +64,14 @@ def _agree_in_order(desired: list[Any], live: list[Any], name: str) -> bool:
     keys = _keys(name, desired)
     if len(desired) > len(live) or (keys is None and len(desired) != len(live)):
         return False
-    return all(
-        (keys is None or _identity(wanted, keys) == _identity(found, keys)) and _agrees(wanted, found, name)
-        for wanted, found in zip(desired, live, strict=False)
-    )
+    # Keys are fields like others, and compared with them, but for the one that has a default.
+    defaulted = keys is not None and "protocol" in keys
+    for wanted, found in zip(desired, live, strict=False):
+        if defaulted and wanted.get("protocol", "TCP") != found.get("protocol", "TCP"):
+            return False
+        if not _agrees(wanted, found, name):
+            return False
+    return True
 
 
 def _value(desired: Any, live: Any, path: str, name: str) -> Iterator[str]:

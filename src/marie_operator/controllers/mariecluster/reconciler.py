@@ -117,6 +117,8 @@ class MarieClusterReconciler:
 
     async def _supply(self, cluster: MarieCluster, news: News) -> Sequence[Problem]:
         """See to what the pods' configuration is made of; returns what is wrong with it."""
+        if backing.of(cluster) is None:
+            return ()
         children = self._children(cluster)
         has_data = (PERSISTENT_VOLUME_CLAIMS, association.postgres_name(cluster.metadata.name)) in children
         problems = await self._supplies.provide(cluster, news.done, has_data=has_data)
@@ -125,7 +127,7 @@ class MarieClusterReconciler:
     def _shared(self, cluster: MarieCluster) -> Sequence[Problem]:
         clusters = self._cache[kinds.MARIE_CLUSTERS]
         live = clusters.get(_key(cluster))
-        if live is None or backing.of(cluster) is None:
+        if live is None:
             return ()
         others = {store: clusters.indexed(sharing.STORE_INDEX, store) for store in sharing.stores(live)}
         return sharing.problems(live, others)
