@@ -97,8 +97,8 @@ format: $(READY) ## Format the source and fix what can be fixed.
 	$(BIN)/ruff format --quiet .
 	$(BIN)/ruff check --quiet --fix .
 
-bench: $(READY) ## Measure; results and their commands in benchmarks/RESULTS.md
-	$(BIN)/python -m benchmarks
+bench: $(READY) ## Measure; results and their commands in benchmarks/RESULTS.md: make bench [ONLY=b1,b7] [ARGS="--clusters 500"]
+	$(BIN)/python -m benchmarks $(if $(ONLY),--only $(ONLY)) $(ARGS)
 
 clean: ## Remove what the targets made inside the repository.
 	rm -rf $(VENV) dist build .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis
