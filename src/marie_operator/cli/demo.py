@@ -123,7 +123,8 @@ def _summary(console: Console, running: Stage, last: Snapshot, seconds: float, *
         console.print(f"MarieJob {job['metadata']['name']} has {status['phase']}: {count} documents.", soft_wrap=True)
     console.print(f"All of it took {seconds:.0f} s, control plane included.")
     if not keep:
-        console.print("To look around in it, run it again with --keep (make demo ARGS=--keep).", soft_wrap=True)
+        again = "marie-operator demo --keep (from a checkout, make demo ARGS=--keep)"
+        console.print(f"To look around in it while it runs on: {again}", highlight=False, soft_wrap=True)
         return
     kubectl = f"{shutil.which('kubectl') or 'kubectl'} --kubeconfig={running.plane.kubeconfig()}"
     console.print("It runs on until Ctrl-C. In another terminal:", highlight=False)

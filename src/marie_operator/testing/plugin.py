@@ -1,4 +1,4 @@
-"""The pytest plug-in: a test that takes ``kube`` has an API server of its own, a few milliseconds later.
+"""The pytest plug-in: a test that takes ``kube`` has an API server of its own some tens of milliseconds later.
 
 pytest loads it wherever the package is installed, also without what only the fixture needs; that is imported in it.
 """

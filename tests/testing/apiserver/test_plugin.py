@@ -1,6 +1,8 @@
 """The pytest plug-in, as another project's tests would use it."""
 
 import asyncio
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -93,3 +95,24 @@ async def test_controllers_rest_while_the_server_is_stopped(kube: Kube) -> None:
         async for kind, _ in kube.api.watch("/api/v1/namespaces/default/pods"):
             if kind == "ADDED":
                 break
+
+
+PROJECT = """
+async def test_one(kube):
+    await kube.api.create("/api/v1/namespaces/default/configmaps", {"metadata": {"name": "a"}})
+    assert kube.kubeconfig.exists()
+
+
+async def test_another(kube):
+    assert not await kube.api.exists("/api/v1/namespaces/default/configmaps/a")
+"""
+
+
+@pytest.mark.timeout(180)
+def test_the_tests_of_another_project_need_a_setting_and_no_import(tmp_path: Path) -> None:
+    (tmp_path / "test_project.py").write_text(PROJECT, encoding="utf-8")
+    (tmp_path / "pytest.ini").write_text("[pytest]\nasyncio_mode = auto\n", encoding="utf-8")
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+    ran = subprocess.run(command, cwd=tmp_path, check=False, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stdout
+    assert "2 passed" in ran.stdout
