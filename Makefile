@@ -28,7 +28,7 @@ $(READY): pyproject.toml uv.lock
 		{ echo "error: $(PYTHON) cannot create virtual environments; on Debian: apt install python3-venv" >&2; exit 1; }
 	$(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check 'uv>=0.13,<1'
-	$(UV) sync --quiet --frozen --inexact --all-groups --all-extras
+	$(UV) sync --quiet --frozen --inexact --compile-bytecode --all-groups --all-extras
 	@touch $@
 
 build: $(READY) ## Build the wheel into dist/.

@@ -6,7 +6,7 @@ import itertools
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from marie_operator.testing.s3 import S3Server
 ROOT = Path(__file__).parents[2]
 API_KEY = "mas_test-key-000000000000000000000000000000000000000000000"
 MARIE = "/apis/marie.ai/v1alpha1"
+PROGRAM = ("-m", "marie_operator")
 
 _numbers = itertools.count(1)
 
@@ -53,8 +54,16 @@ class Stage:
 class Operator:
     """An operator process under its own service account."""
 
-    def __init__(self, stage: Stage, log: Path, *arguments: str, environment: dict[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        stage: Stage,
+        log: Path,
+        *arguments: str,
+        environment: dict[str, str] | None = None,
+        program: Sequence[str] = PROGRAM,
+    ) -> None:
         self._stage = stage
+        self._program = program
         self._arguments = arguments
         self._environment = environment or {}
         self._process: asyncio.subprocess.Process | None = None
@@ -76,13 +85,14 @@ class Operator:
             "HEALTH_PROBE_BIND_ADDRESS": f"127.0.0.1:{self.health}",
             "LOG_FORMAT": "json",
             "PYTHONWARNINGS": "error",
+            # Programs of the tests' own import each other by name.
+            "PYTHONPATH": str(ROOT),
             **self._environment,
         }
         with self.log_file.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
                 sys.executable,
-                "-m",
-                "marie_operator",
+                *self._program,
                 "run",
                 f"--kubeconfig={self._stage.plane.kubeconfig(OPERATOR)}",
                 *self._arguments,
@@ -126,15 +136,18 @@ class World:
         """A cluster's simulated gateway."""
         return self.stage.gateways.cluster(self.namespace, cluster)
 
-    def new_operator(self, *arguments: str, environment: dict[str, str] | None = None) -> Operator:
+    def new_operator(
+        self, *arguments: str, environment: dict[str, str] | None = None, program: Sequence[str] = PROGRAM
+    ) -> Operator:
         """Another operator process for this namespace."""
         log = self.folder / f"operator-{next(_numbers)}.log"
-        return Operator(self.stage, log, f"--namespaces={self.namespace}", *arguments, environment=environment)
+        own = f"--namespaces={self.namespace}"
+        return Operator(self.stage, log, own, *arguments, environment=environment, program=program)
 
     @contextlib.asynccontextmanager
-    async def running(self, *arguments: str) -> AsyncIterator[Operator]:
+    async def running(self, *arguments: str, program: Sequence[str] = PROGRAM) -> AsyncIterator[Operator]:
         """An operator that runs while entered."""
-        self.operator = self.new_operator(*arguments)
+        self.operator = self.new_operator(*arguments, program=program)
         await self.operator.start()
         try:
             yield self.operator

@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from urllib.parse import urlencode
 
-from marie_operator.runtime import Client, LoopClock, Unreachable
+from marie_operator.runtime import Client, LoopClock, Silent, Unreachable
 from marie_operator.runtime.transport import READ_TIMEOUT, Reply, Request, Stream
 from marie_operator.testing.apiserver.answers import Answer
 from marie_operator.testing.apiserver.direct import call_of
@@ -47,7 +47,7 @@ class DirectTransport:
             async with asyncio.timeout(silence):
                 answer = await self._answer(request)
         except TimeoutError as error:
-            raise Unreachable(f"{request}: no answer in time", maybe_sent=True) from error
+            raise Silent(f"{request}: no answer in time", maybe_sent=True) from error
         chunks = self._chunks(answer, request, silence)
         try:
             yield Stream(answer.code, chunks, _retry_after(answer))
@@ -81,7 +81,7 @@ class DirectTransport:
             except StopAsyncIteration:
                 break
             except TimeoutError as error:
-                raise Unreachable(f"{request}: no answer in time", maybe_sent=True) from error
+                raise Silent(f"{request}: no answer in time", maybe_sent=True) from error
             if self.lag:
                 await asyncio.sleep(self.lag)
             yield line

@@ -37,6 +37,7 @@ from marie_operator.runtime import (
     ObjectKey,
     PatchKind,
     ServerError,
+    Silent,
     TooManyRequests,
     Unauthorized,
     Unreachable,
@@ -285,7 +286,7 @@ async def test_an_error_event_is_raised_as_its_status(tmp_path: Path) -> None:
 
 @pytest.mark.semantics("N-03", "W-13")
 async def test_a_silent_watch_is_taken_for_dead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "WATCH_GRACE", 0.1)
+    monkeypatch.setattr(module, "WATCH_SILENCE", 0.1)
 
     async def answer(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse()
@@ -296,6 +297,39 @@ async def test_a_silent_watch_is_taken_for_dead(tmp_path: Path, monkeypatch: pyt
     async with serving(tmp_path, answer) as (client, _):
         with pytest.raises(Unreachable, match="no answer in time"):
             _ = [event async for event in client.watch(SERVICES, resource_version="7", timeout=0.1)]
+
+
+@pytest.mark.semantics("W-13")
+async def test_bytes_that_trickle_in_and_never_make_an_event_are_silence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "WATCH_SILENCE", 0.5)
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        while True:
+            await response.write(b" ")
+            await asyncio.sleep(0.05)
+
+    async with serving(tmp_path, answer) as (client, _):
+        with pytest.raises(Silent, match="no answer in time"):
+            _ = [event async for event in client.watch(SERVICES, resource_version="7", timeout=60)]
+
+
+async def test_a_reply_that_trickles_in_for_ever_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transport, "CALL_TIMEOUT", 0.5)
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        while True:
+            await response.write(b" ")
+            await asyncio.sleep(0.05)
+
+    async with serving(tmp_path, answer) as (client, _):
+        with pytest.raises(Unreachable, match="no answer in time"):
+            await client.create(SERVICES, OBJECT)
 
 
 async def test_a_delete_names_the_object_it_means(tmp_path: Path) -> None:
@@ -495,7 +529,7 @@ async def test_a_server_that_is_always_busy_is_not_asked_for_ever(tmp_path: Path
 @pytest.mark.semantics("N-03", "W-13")
 async def test_connections_ask_whether_the_other_side_is_there(tmp_path: Path) -> None:
     seen: list[socket.socket] = []
-    make = connection._socket
+    make = transport._socket
 
     def made(address: Any) -> socket.socket:
         seen.append(make(address))
@@ -503,7 +537,7 @@ async def test_connections_ask_whether_the_other_side_is_there(tmp_path: Path) -
 
     async with serving(tmp_path, found(OBJECT)) as (client, _):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(client._transport._calls.connector, "_socket_factory", made)  # type: ignore[attr-defined]
+            patch.setattr(transport, "_socket", made)
             await client.get(SERVICES, KEY)
             options = [
                 seen[0].getsockopt(level, option)
@@ -552,13 +586,13 @@ async def test_a_rotated_token_of_the_service_account_is_used_from_the_next_requ
     monkeypatch.delenv("KUBECONFIG", raising=False)
     monkeypatch.setattr(loaders.incluster_config, "SERVICE_TOKEN_FILENAME", str(token))
     monkeypatch.setattr(loaders.incluster_config, "SERVICE_CERT_FILENAME", str(authority))
-    here = await connection.load()
-    assert await here.authorization() == "Bearer old"
+    here = await connection.load(clock=LoopClock())
+    assert (await here.current()).authorization == "Bearer old"
     token.write_text("new\n")
     os.utime(token, ns=(1, 1))
-    assert await here.authorization() == "Bearer new"
+    assert (await here.current()).authorization == "Bearer new"
     token.unlink()
-    assert await here.authorization() == "Bearer new"
+    assert (await here.current()).authorization == "Bearer new"
 
 
 def test_the_models_of_kubernetes_asyncio_are_not_loaded_and_whoever_imports_it_has_all_of_it() -> None:

@@ -18,10 +18,12 @@ from marie_operator.runtime import (
     Resource,
     Result,
     TerminalError,
+    Unreachable,
     WatchEvent,
     asked_for,
     owner,
 )
+from marie_operator.runtime.errors import from_status
 from marie_operator.runtime.informer import Informer
 
 pytestmark = pytest.mark.looptime
@@ -471,3 +473,26 @@ async def test_ten_thousand_keys_wait_for_nothing_but_their_workers() -> None:
         for number in range(left):
             run.controller.enqueue(ObjectKey("n", str(number)))
         assert await finished - began < 1
+
+
+@pytest.mark.semantics("C-07")
+@pytest.mark.parametrize(
+    ("error", "gap"),
+    [
+        (Unreachable("down", maybe_sent=True), 30.0),
+        (from_status(503, {}, request="x"), 30.0),
+        (from_status(429, {}, request="x"), 30.0),
+        (from_status(403, {}, request="x"), 1000.0),
+    ],
+)
+async def test_an_outage_of_the_server_is_not_waited_out_for_longer_than_it_lasts(error: Exception, gap: float) -> None:
+    loop, times = asyncio.get_running_loop(), []
+
+    async def reconcile(_: ObjectKey) -> Result:
+        times.append(loop.time())
+        raise error
+
+    async with Run(reconcile) as run:
+        run.controller.enqueue(KEY)
+        await asyncio.sleep(10_000)
+    assert max(after - before for before, after in itertools.pairwise(times)) == pytest.approx(gap)

@@ -8,7 +8,7 @@ import pytest
 import structlog
 from prometheus_client import CollectorRegistry
 
-from marie_operator.runtime import LoopClock, Metrics, Object, ObjectList, Resource, Unreachable, WatchEvent
+from marie_operator.runtime import LoopClock, Metrics, Object, ObjectList, Resource, Silent, Unreachable, WatchEvent
 from marie_operator.runtime.errors import from_status
 from marie_operator.runtime.metrics import CollectionMetrics
 from marie_operator.runtime.reflector import Reflector
@@ -66,6 +66,8 @@ class Script:
         events = self.watches.pop(0) if self.watches else [HANG]
         if isinstance(events, Exception):
             raise events
+        if "opened" in options:
+            options["opened"]()
         for event in events:
             if event is HANG:
                 await asyncio.Event().wait()
@@ -453,3 +455,43 @@ async def test_lists_and_ends_of_watches_are_counted_by_their_reason_and_silence
     assert registry.get_sample_value("operator_cache_lists_total", {"resource": "things.example.com"}) == 2
     # 60 s of the first watch, 0.8 s of back-off, 100 s of silence in the last one, and then the bookmark.
     assert reflector.age == pytest.approx(200 - 160 - 0.8, abs=2.0)
+
+
+SILENCE = Silent("silent for 90 s", maybe_sent=True)
+
+
+@pytest.mark.semantics("R-28", "W-13")
+async def test_a_quiet_watch_of_a_server_without_bookmarks_begins_anew_and_that_is_no_trouble() -> None:
+    script = Script([[bookmark(5, end=True), 1], *[[90, SILENCE]] * 3, [HANG]])
+    with structlog.testing.capture_logs() as logs:
+        reflector, _ = await played(script, 275)
+    assert script.asked == ["stream", *["watch 5"] * 4]
+    assert reflector.last_error == ""
+    assert [log["event"] for log in logs] == ["a silent watch begins anew"]
+
+
+@pytest.mark.semantics("R-28", "W-13")
+async def test_a_watch_whose_bookmarks_stop_is_trouble_until_it_is_accepted_again() -> None:
+    script = Script([[bookmark(5, end=True), 1], [60, bookmark(6), 90, SILENCE], [HANG]])
+    with structlog.testing.capture_logs() as logs:
+        reflector, _ = await played(script, 151.5)
+        assert reflector.last_error.endswith("silent for 90 s")
+        assert [log["event"] for log in logs] == ["cannot keep up with the API server"]
+    script = Script([[bookmark(5, end=True), 1], [60, bookmark(6), 90, SILENCE], [HANG]])
+    reflector, _ = await played(script, 152)
+    assert script.asked == ["stream", "watch 5", "watch 6"]
+    assert reflector.last_error == ""
+
+
+@pytest.mark.semantics("R-30", "W-13")
+async def test_a_watch_that_is_never_accepted_is_trouble() -> None:
+    script = Script([[bookmark(5, end=True), 1], SILENCE, SILENCE])
+    reflector, _ = await played(script, 2)
+    assert reflector.last_error.endswith("silent for 90 s")
+
+
+@pytest.mark.semantics("R-04")
+async def test_a_copy_is_up_to_date_again_from_when_its_watch_is_accepted() -> None:
+    down = Unreachable("connection refused", maybe_sent=False)
+    reflector, _ = await played(Script([[bookmark(5, end=True), 1], down, [HANG]]), 3)
+    assert reflector.last_error == ""

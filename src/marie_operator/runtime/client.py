@@ -1,6 +1,7 @@
 """The API server's verbs, with typed errors, timeouts on everything, and retries only where they are safe."""
 
 import asyncio
+import contextlib
 import copy
 import random
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
@@ -15,14 +16,26 @@ from pydantic_core import from_json, to_json
 from marie_operator.runtime import connection as connections
 from marie_operator.runtime.clock import Clock
 from marie_operator.runtime.decoding import ObjectList, WatchEvent, lines, page_of, refusal, watch_event
-from marie_operator.runtime.errors import AlreadyExists, ApiError, Conflict, Expired, Unauthorized, Unreachable
+from marie_operator.runtime.errors import (
+    AlreadyExists,
+    ApiError,
+    Conflict,
+    Expired,
+    Silent,
+    Unauthorized,
+    Unreachable,
+)
 from marie_operator.runtime.metrics import NO_ANSWER
 from marie_operator.runtime.resource import Object, ObjectKey, Resource
 from marie_operator.runtime.tracing import TracedTransport, Tracer
 from marie_operator.runtime.transport import HttpTransport, Reply, Request, Transport
 
-WATCH_GRACE = 5.0
-"""Seconds beyond the server's own timeout after which a silent watch is taken for dead (W-13)."""
+WATCH_SILENCE = 90.0
+"""Seconds after which a watch that brings nothing is given up (W-13).
+
+An API server sends a bookmark each minute. Where one does not, a watch that is asked for again from where it was costs
+next to nothing, and a connection that some box on the way has forgotten costs all that happens meanwhile.
+"""
 MAX_RETRIES = 10
 CONNECTION_RETRIES = 2
 MAX_WARNINGS = 100
@@ -105,8 +118,8 @@ class Client:
         Raises:
             ConfigError: no usable configuration.
         """
-        connection = await connections.load(kubeconfig=kubeconfig, context=context)
-        transport: Transport = HttpTransport(connection, user_agent=user_agent)
+        access = await connections.load(kubeconfig=kubeconfig, context=context, clock=clock)
+        transport: Transport = HttpTransport(access, user_agent=user_agent)
         if tracer is not None:
             transport = TracedTransport(transport, tracer)
         return cls(transport, clock=clock, metrics=metrics)
@@ -214,6 +227,7 @@ class Client:
         field_selector: str = "",
         timeout: float,
         send_initial_events: bool = False,
+        opened: Callable[[], None] | None = None,
     ) -> AsyncGenerator[WatchEvent, None]:
         """Events after ``resource_version``, until the server ends the watch.
 
@@ -225,10 +239,12 @@ class Client:
             field_selector: Narrows on the server.
             timeout: Seconds after which the server ends the watch.
             send_initial_events: Start with the present objects, ended by an annotated bookmark (R-41).
+            opened: Called once the server has accepted the watch.
 
         Raises:
             ApiError: the server refused, or sent an ERROR event (Expired for 410).
-            Unreachable: the connection failed, or was silent beyond the timeout.
+            Silent: nothing came for ``WATCH_SILENCE`` seconds.
+            Unreachable: the connection failed.
         """
         query = _query(
             watch="true",
@@ -241,13 +257,20 @@ class Client:
             resourceVersionMatch="NotOlderThan" if send_initial_events else "",
         )
         request = Request("GET", resource.path(namespace), query)
-        async with self._transport.stream(request, silence=timeout + WATCH_GRACE) as stream:
+        async with contextlib.AsyncExitStack() as stack:
+            try:
+                stream = await stack.enter_async_context(self._transport.stream(request, silence=WATCH_SILENCE))
+            except Unreachable:
+                self._count("GET", NO_ANSWER)
+                raise
             self._count("GET", str(stream.status))
             if stream.status != 200:
                 content = b"".join([chunk async for chunk in stream.chunks])
                 reply = Reply(stream.status, content, stream.retry_after)
                 raise refusal(reply, f"watch {request.path}")
-            async for line in lines(stream.chunks):
+            if opened is not None:
+                opened()
+            async for line in _in_time(lines(stream.chunks), f"watch {request.path}"):
                 yield watch_event(line, request=f"watch {request.path}")
 
     async def create(self, resource: Resource, obj: Object) -> Object:
@@ -445,6 +468,19 @@ class Client:
     def _count_retry(self, method: str, code: str) -> None:
         if self._metrics is not None:
             self._metrics.retry(code=code, method=method, host=self._host)
+
+
+async def _in_time(parts: AsyncIterator[bytes], request: str) -> AsyncIterator[bytes]:
+    """Whole lines, as long as they come: bytes that trickle in and never make one are silence as well."""
+    while True:
+        try:
+            async with asyncio.timeout(WATCH_SILENCE):
+                line = await anext(parts)
+        except StopAsyncIteration:
+            return
+        except TimeoutError as error:
+            raise Silent(f"{request}: no answer in time", maybe_sent=True) from error
+        yield line
 
 
 def _query(**parameters: str) -> dict[str, str]:

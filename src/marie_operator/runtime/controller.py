@@ -10,10 +10,10 @@ import structlog
 
 from marie_operator.runtime.children import Children
 from marie_operator.runtime.clock import Clock
-from marie_operator.runtime.errors import ApiError, Conflict, NotLeader, Unreachable
+from marie_operator.runtime.errors import ApiError, Conflict, NotLeader, ServerError, TooManyRequests, Unreachable
 from marie_operator.runtime.informer import Event, Informer
 from marie_operator.runtime.metrics import RESULTS, Metrics
-from marie_operator.runtime.queue import LOW_PRIORITY, NORMAL_PRIORITY, ShutDown, WorkQueue
+from marie_operator.runtime.queue import LOW_PRIORITY, MAX_BACKOFF, NORMAL_PRIORITY, ShutDown, WorkQueue
 from marie_operator.runtime.resource import ObjectKey
 from marie_operator.runtime.tracing import Tracer, reconciling
 
@@ -21,6 +21,8 @@ Mapper: TypeAlias = Callable[[Event], Iterable[ObjectKey]]
 Predicate: TypeAlias = Callable[[Event], bool]
 
 RECONCILE_TIMEOUT = 120.0
+OUTAGE_BACKOFF = 30.0
+"""Most seconds until the next try where the API server is what failed: the work waits for its return, as watches do."""
 
 log = structlog.get_logger(__name__)
 
@@ -249,7 +251,12 @@ class Controller:
                 # What was read has changed meanwhile: the usual way to learn it, and no news to anyone.
                 self._retry(key, priority)
                 told.debug("will run again", problem=str(error))
-            except (ApiError, Unreachable) as error:
+            except (Unreachable, ServerError, TooManyRequests) as error:
+                delay = self._retry(key, priority, most=OUTAGE_BACKOFF)
+                told.warning(
+                    "the API server cannot be used; will try again", problem=str(error), seconds=round(delay, 3)
+                )
+            except ApiError as error:
                 delay = self._retry(key, priority)
                 told.warning("failed; will try again", problem=str(error), seconds=round(delay, 3))
             except Exception:  # noqa: BLE001 - a defect in one reconcile must not end the others (C-11)
@@ -270,10 +277,10 @@ class Controller:
             self._causes.setdefault(key, "its own time")
             self._queue.add(key, priority=priority, after=result.requeue_after)
 
-    def _retry(self, key: ObjectKey, priority: int) -> float:
+    def _retry(self, key: ObjectKey, priority: int, *, most: float = MAX_BACKOFF) -> float:
         self._count("error")
         self._causes.setdefault(key, "failed before")
-        return self._queue.add_rate_limited(key, priority=priority)
+        return self._queue.add_rate_limited(key, priority=priority, most=most)
 
     def _count(self, result: str) -> None:
         self._totals[result].inc()

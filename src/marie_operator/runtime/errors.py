@@ -29,6 +29,10 @@ class Unreachable(Exception):  # noqa: N818
         self.maybe_sent = maybe_sent
 
 
+class Silent(Unreachable):
+    """The connection stands, and nothing has come over it for longer than a live server lets pass."""
+
+
 class ApiError(Exception):
     """The API server answered with a ``metav1.Status`` of failure.
 

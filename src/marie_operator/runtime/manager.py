@@ -12,6 +12,7 @@ from marie_operator.runtime.cache import Cache
 from marie_operator.runtime.controller import Controller
 from marie_operator.runtime.debug import Section, tasks
 from marie_operator.runtime.election import Elector
+from marie_operator.runtime.informer import Informer
 
 SHUTDOWN_TIMEOUT = 30.0
 """Seconds that reconciles get to finish once a stop is asked for (M-07)."""
@@ -85,10 +86,9 @@ class Manager:
             elif await _reached(self._elector.acquire(), stop, always):
                 await self._hold(self._elector, stop, always)
 
-    def unsynced(self) -> str:
-        """For readiness: which copies are not there yet, and why; empty once all are."""
-        waiting = [informer for informer in self._cache.informers() if not informer.synced]
-        return "; ".join(informer.last_error or f"{informer.resource} is being read" for informer in waiting)
+    def behind(self) -> str:
+        """For readiness (M-12): which copies are not what the API server has, and why; empty while all are."""
+        return "; ".join(filter(None, (_behind(informer) for informer in self._cache.informers())))
 
     def measure(self) -> None:
         """Bring metrics up to date that depend on the time of a scrape."""
@@ -136,6 +136,10 @@ class Manager:
         _, late = await asyncio.wait(workers, timeout=self._shutdown_timeout)
         if late:
             log.warning("reconciles did not end in time", controllers=sorted(task.get_name() for task in late))
+
+
+def _behind(informer: Informer) -> str:
+    return informer.last_error or ("" if informer.synced else f"{informer.resource} is being read")
 
 
 @asynccontextmanager

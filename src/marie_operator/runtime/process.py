@@ -253,7 +253,7 @@ class Process:
             Server(
                 self.options.health_probe_bind_address,
                 setting="HEALTH_PROBE_BIND_ADDRESS",
-                app=probes(live=live, ready={"caches": manager.unsynced}),
+                app=probes(live=live, ready={"caches": manager.behind}),
             ),
             Server(
                 self.options.metrics_bind_address,

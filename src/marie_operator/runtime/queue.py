@@ -97,15 +97,20 @@ class WorkQueue:
             self._push(self._waiting, ready_at, entry)
             self._arm()
 
-    def add_rate_limited(self, key: ObjectKey, *, priority: int = NORMAL_PRIORITY) -> float:
+    def add_rate_limited(self, key: ObjectKey, *, priority: int = NORMAL_PRIORITY, most: float = MAX_BACKOFF) -> float:
         """Have ``key`` worked on again after its back-off, which doubles with each call until ``forget`` (Q-20).
+
+        Args:
+            key: What to work on.
+            priority: Of the next time.
+            most: The longest delay, in seconds.
 
         Returns:
             The delay in seconds.
         """
         failures = self._failures.get(key, 0)
         self._failures[key] = failures + 1
-        delay = min(FIRST_BACKOFF * 2.0 ** min(failures, 64), MAX_BACKOFF)
+        delay = min(FIRST_BACKOFF * 2.0 ** min(failures, 64), most)
         self.add(key, priority=priority, after=delay)
         return delay
 

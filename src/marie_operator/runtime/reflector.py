@@ -19,6 +19,7 @@ from marie_operator.runtime.errors import (
     Forbidden,
     Invalid,
     NotFound,
+    Silent,
     TooManyRequests,
     Unauthorized,
     Unreachable,
@@ -160,6 +161,9 @@ class Reflector:
         self._read_at = -BACKOFF_RESET
         self._metrics = metrics
         self._heard_at: float | None = None
+        self._quiet_told = False
+        self._opened = False
+        self._bookmarked = False
         self.last_error = ""
 
     @property
@@ -173,6 +177,11 @@ class Reflector:
         while True:
             try:
                 await self._step()
+            except Silent as error:
+                if self._opened and not self._bookmarked and self._state is _State.WATCH:
+                    self._quiet(error)
+                else:
+                    await self._recover(error)
             except (ApiError, Unreachable) as error:
                 await self._recover(error)
 
@@ -184,6 +193,13 @@ class Reflector:
                 await self._list()
             case _State.WATCH:
                 await self._watch()
+
+    def _quiet(self, error: Silent) -> None:
+        """Begin the watch anew: not every server sends bookmarks, without which silence is no trouble."""
+        self._ended(type(error).__name__)
+        if not self._quiet_told:
+            log.info("a silent watch begins anew", resource=str(self._resource), problem=str(error))
+        self._quiet_told = True
 
     async def _recover(self, error: ApiError | Unreachable) -> None:
         """What the next step is after a failure, and when."""
@@ -281,14 +297,22 @@ class Reflector:
         self._ended(CollectionMetrics.CLOSED)
 
     def _events(self, version: str, *, initial: bool) -> AsyncIterator[WatchEvent]:
+        self._opened = self._bookmarked = False
         return self._client.watch(
             self._resource,
             self._namespace,
             resource_version=version,
             timeout=WATCH_TIMEOUT * (1 + self._jitter()),
             send_initial_events=initial,
+            opened=self._on_opened,
             **self._selectors,
         )
+
+    def _on_opened(self) -> None:
+        self._opened = True
+        if self._state is _State.WATCH:
+            # What happens now is heard of, and what has happened meanwhile comes first.
+            self.last_error = ""
 
     def _start_version(self) -> str:
         return "" if self._quorum else self._version
@@ -308,6 +332,7 @@ class Reflector:
 
     def _take(self, event: WatchEvent) -> None:
         if event.type == "BOOKMARK":
+            self._bookmarked = True
             self._sink.bookmark(self._namespace, event.object["metadata"]["resourceVersion"])
         elif event.type in {"ADDED", "MODIFIED", "DELETED"}:
             self._sink.event(self._namespace, event)

@@ -1,26 +1,31 @@
 """How requests reach the API server: what carries them is a collaborator, so that a simulation can be the network."""
 
+import asyncio
 import functools
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+import socket
+import ssl
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 from urllib.parse import quote, urlencode
 
 import aiohttp
 from aiohttp.abc import AbstractStreamWriter
 from yarl import URL
 
-from marie_operator.runtime.connection import Connection
-from marie_operator.runtime.errors import NotLeader, Unreachable
+from marie_operator.runtime.connection import Access, Connection
+from marie_operator.runtime.errors import NotLeader, Silent, Unreachable
 
 CONNECT_TIMEOUT = 10.0
 READ_TIMEOUT = 30.0
 """Seconds without a byte after which a call, other than a watch, is given up."""
+CALL_TIMEOUT = 70.0
+"""Seconds after which a call is given up although bytes come: a server ends each by itself after 60."""
 CALL_CONNECTIONS = 32
 _PATH = "/:@!$&'()*+,;=~"
 """What may stand in a path as it is (RFC 3986, 3.3)."""
-_CALL_LIMITS = aiohttp.ClientTimeout(total=None, connect=CONNECT_TIMEOUT, sock_read=READ_TIMEOUT)
+_KEEPALIVE = ((socket.TCP_KEEPIDLE, 30), (socket.TCP_KEEPINTVL, 10), (socket.TCP_KEEPCNT, 3))
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,9 +105,10 @@ class Transport(Protocol):
 
         Args:
             request: What to ask.
-            silence: Seconds without a byte after which the connection is taken for dead (W-13).
+            silence: Seconds without a byte, or until the headers, after which the connection is taken for dead (W-13).
 
         Raises:
+            Silent: nothing came for that long; also out of ``chunks``.
             Unreachable: no answer came, or it broke off; also out of ``chunks``.
         """
         ...
@@ -116,22 +122,21 @@ class HttpTransport:
     """Over HTTP, to a server that kubectl would use.
 
     Args:
-        connection: Where and as whom.
+        access: Where and as whom.
         user_agent: Names the program in the server's audit log.
     """
 
-    def __init__(self, connection: Connection, *, user_agent: str) -> None:
-        self._connection = connection
-        headers = {"User-Agent": user_agent, "Accept": "application/json"}
-        # One pool for calls, bounded so that a burst queues here and not on the server (W-23); watches hold their
-        # connection for minutes and must never wait behind calls.
-        self._calls = aiohttp.ClientSession(connector=connection.connector(CALL_CONNECTIONS), headers=headers)
-        self._watches = aiohttp.ClientSession(connector=connection.connector(0), headers=headers)
+    def __init__(self, access: Access, *, user_agent: str) -> None:
+        self._access = access
+        self._headers = {"User-Agent": user_agent, "Accept": "application/json"}
+        self._pools: _Pools | None = None
+        self._streams: set[asyncio.Timeout] = set()
+        self._retiring: set[asyncio.Task[None]] = set()
 
     @property
     def url(self) -> str:
         """The API server's address."""
-        return self._connection.url
+        return self._access.url
 
     async def exchange(self, request: Request) -> Reply:
         """Send a request and read the whole answer.
@@ -139,10 +144,13 @@ class HttpTransport:
         Raises:
             Unreachable: none came.
         """
+        limits = aiohttp.ClientTimeout(total=CALL_TIMEOUT, connect=CONNECT_TIMEOUT, sock_read=READ_TIMEOUT)
+        connection = await self._access.current()
         try:
-            async with await self._sent(self._calls, request, _CALL_LIMITS) as response:
-                warnings = tuple(response.headers.getall("Warning", ()))
-                return Reply(response.status, await response.read(), _retry_after(response), warnings)
+            with self._pools_of(connection).call() as session:
+                async with await self._sent(session, connection, request, limits) as response:
+                    warnings = tuple(response.headers.getall("Warning", ()))
+                    return Reply(response.status, await response.read(), _retry_after(response), warnings)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             if isinstance(error.__cause__, NotLeader):
                 raise error.__cause__ from None
@@ -153,41 +161,137 @@ class HttpTransport:
         """Send a request and read the answer as it comes; leaving it ends the request.
 
         Raises:
+            Silent: nothing came for that long; also out of ``chunks``.
             Unreachable: no answer came, or it broke off; also out of ``chunks``.
         """
         limits = aiohttp.ClientTimeout(total=None, connect=CONNECT_TIMEOUT, sock_read=silence)
+        connection = await self._access.current()
+        session = self._pools_of(connection).watches
+        patience, answered = asyncio.timeout(silence), False
         try:
-            async with await self._sent(self._watches, request, limits) as response:
+            async with patience, await self._sent(session, connection, request, limits) as response:
+                answered = True
+                patience.reschedule(None)
+                self._streams.add(patience)
                 yield Stream(response.status, response.content.iter_any(), _retry_after(response))
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            if answered and patience.expired():
+                raise Unreachable(f"{request}: ended, since the certificates have changed", maybe_sent=True) from error
+            if patience.expired():
+                raise Silent(f"{request}: no answer in time", maybe_sent=True) from error
             if isinstance(error.__cause__, NotLeader):
                 raise error.__cause__ from None
             raise _unreachable(request, error) from error
+        finally:
+            self._streams.discard(patience)
 
     async def close(self) -> None:
         """End every connection."""
-        await self._calls.close()
-        await self._watches.close()
+        if self._pools is not None:
+            await self._pools.close()
+        for ending in self._retiring:
+            ending.cancel()
+        await asyncio.gather(*self._retiring, return_exceptions=True)
 
     async def _sent(
-        self, session: aiohttp.ClientSession, request: Request, limits: aiohttp.ClientTimeout
+        self,
+        session: aiohttp.ClientSession,
+        connection: Connection,
+        request: Request,
+        limits: aiohttp.ClientTimeout,
     ) -> aiohttp.ClientResponse:
         query = _encoded(*request.query.items())
         # Encoded here, once: aiohttp's own way takes as long as to send the request.
-        url = URL(self._connection.url + quote(request.path, safe=_PATH) + query, encoded=True)
+        url = URL(connection.url + quote(request.path, safe=_PATH) + query, encoded=True)
         headers = {} if request.body is None else {"Content-Type": request.content_type}
-        if authorization := await self._connection.authorization():
-            headers["Authorization"] = authorization
-        return await session.request(
+        if connection.authorization:
+            headers["Authorization"] = connection.authorization
+        response = await session.request(
             request.method,
             url,
             data=_Checked(request) if request.check else request.body,
             headers=headers,
             timeout=limits,
-            proxy=self._connection.proxy,
-            server_hostname=self._connection.server_name,
+            proxy=connection.proxy,
+            server_hostname=connection.server_name,
             allow_redirects=False,
         )
+        if response.status == 401:
+            self._access.refused(connection)
+        return response
+
+    def _pools_of(self, connection: Connection) -> "_Pools":
+        """Connections under the trust and the client certificate of the moment: those made under others end."""
+        before = self._pools
+        if before is not None and before.tls is connection.tls:
+            return before
+        self._pools = _Pools(connection.tls, self._headers)
+        if before is not None:
+            # They begin anew from where they were.
+            for stream in self._streams:
+                stream.reschedule(asyncio.get_running_loop().time())
+            self._streams.clear()
+            ending = asyncio.create_task(before.retire())
+            self._retiring.add(ending)
+            ending.add_done_callback(self._retiring.discard)
+        return self._pools
+
+
+class _Pools:
+    """Connections of one TLS context.
+
+    One pool for calls, bounded so that a burst queues here and not on the server (W-23); watches hold their
+    connection for minutes and must never wait behind calls.
+    """
+
+    def __init__(self, tls: ssl.SSLContext | None, headers: Mapping[str, str]) -> None:
+        self.tls = tls
+        self._calls = aiohttp.ClientSession(connector=_connector(tls, CALL_CONNECTIONS), headers=headers)
+        self.watches = aiohttp.ClientSession(connector=_connector(tls, 0), headers=headers)
+        self._under_way = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    @contextmanager
+    def call(self) -> Iterator[aiohttp.ClientSession]:
+        """Where a call is made, which is under way while this is entered."""
+        self._under_way += 1
+        self._idle.clear()
+        try:
+            yield self._calls
+        finally:
+            self._under_way -= 1
+            if not self._under_way:
+                self._idle.set()
+
+    async def retire(self) -> None:
+        """Let calls finish, of which some must not happen twice; then end every connection."""
+        try:
+            await self._idle.wait()
+        finally:
+            await self.close()
+
+    async def close(self) -> None:
+        """End every connection."""
+        await self.watches.close()
+        await self._calls.close()
+
+
+def _connector(tls: ssl.SSLContext | None, limit: int) -> aiohttp.TCPConnector:
+    """A pool of at most ``limit`` connections (0: no limit) that notices a dead peer within a minute (N-03)."""
+    return aiohttp.TCPConnector(
+        limit=limit, ssl=tls if tls is not None else True, socket_factory=_socket, keepalive_timeout=60
+    )
+
+
+def _socket(address: Any) -> socket.socket:
+    family, kind, protocol, *_ = address
+    result = socket.socket(family=family, type=kind, proto=protocol)
+    result.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in _KEEPALIVE:
+        result.setsockopt(socket.IPPROTO_TCP, option, value)
+    result.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 60_000)
+    return result
 
 
 @functools.lru_cache(maxsize=64)
@@ -197,6 +301,8 @@ def _encoded(*query: tuple[str, str]) -> str:
 
 
 def _unreachable(request: Request, error: Exception) -> Unreachable:
+    if isinstance(error, aiohttp.SocketTimeoutError):
+        return Silent(f"{request}: no answer in time", maybe_sent=True)
     sent = not isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError)
     return Unreachable(f"{request}: {_sentence(error)}", maybe_sent=sent)
 
@@ -223,6 +329,9 @@ def _retry_after(response: aiohttp.ClientResponse) -> float | None:
 
 
 def _sentence(error: BaseException) -> str:
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        why = getattr(error.certificate_error, "verify_message", "") or error.certificate_error
+        return f"the server's certificate is not trusted ({why}); is the certificate authority given the server's?"
     if isinstance(error, TimeoutError):
         return "no answer in time"
     return str(error) or type(error).__name__

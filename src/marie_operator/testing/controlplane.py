@@ -6,12 +6,13 @@ import os
 import secrets
 import signal
 import subprocess
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+import aiohttp
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
@@ -19,7 +20,7 @@ from marie_operator.testing.api import Api, ApiStatus, HttpWire
 from marie_operator.testing.audit import POLICY, AuditLog
 from marie_operator.testing.processes import Process, ProcessError, free_ports, kubectl
 
-START_TIMEOUT = 60.0
+START_TIMEOUT = 180.0
 
 ADMIN = "admin"
 OPERATOR = "operator"
@@ -68,13 +69,20 @@ class ControlPlane:
     Args:
         binaries: Folder with etcd, kube-apiserver, kube-controller-manager, kube-scheduler and kubectl.
         directory: For its data, keys, logs and kubeconfigs; empty, and the caller's to delete.
+        arguments: More of the API server's.
         controllers: Whether controller manager and scheduler run.
         guard_owners: Whether an owner reference that blocks deletion needs permission on the owner, as some
             distributions ask for. The API server then learns of a new CustomResourceDefinition half a minute late.
     """
 
     def __init__(
-        self, binaries: Path, directory: Path, *, controllers: bool = True, guard_owners: bool = False
+        self,
+        binaries: Path,
+        directory: Path,
+        *,
+        arguments: Sequence[str] = (),
+        controllers: bool = True,
+        guard_owners: bool = False,
     ) -> None:
         self.binaries = binaries
         self.directory = directory
@@ -118,6 +126,7 @@ class ControlPlane:
             # A namespace's end and a deletion of a whole collection take one object at a time otherwise.
             "--delete-collection-workers=10",
             "--profiling=false",
+            *arguments,
         )
         self._workers = [
             self._process(
@@ -223,6 +232,15 @@ class ControlPlane:
     async def kill_etcd(self) -> None:
         """End etcd as a crash would; its data stays on disk."""
         await self._etcd.stop(signal.SIGKILL)
+
+    async def compact(self) -> None:
+        """Have etcd forget all history, as an API server asks it to each five minutes for what is older than that."""
+        store = f"http://127.0.0.1:{self._etcd_port}/v3"
+        async with aiohttp.ClientSession(raise_for_status=True) as session:
+            async with session.post(f"{store}/maintenance/status", json={}) as response:
+                revision = (await response.json())["header"]["revision"]
+            async with session.post(f"{store}/kv/compaction", json={"revision": revision, "physical": True}):
+                return
 
     async def kubectl(self, *arguments: str, stdin: str = "", user: str = ADMIN) -> str:
         """Run kubectl; what it prints.
