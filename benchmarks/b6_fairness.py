@@ -1,6 +1,6 @@
 """B6: how late small clusters are served while pods of a large one come in their hundreds.
 
-A hundred clusters are changed one after the other, each in one label of its pods; what counts is the time from the
+The small clusters are changed one after the other, each in a label of its children; what counts is the time from the
 answer to that change to the answer to the write of the first child that follows. The pods of the large cluster are
 made by hand, each with a change of status, as a kubelet would: controllers would be what is measured.
 """
@@ -14,7 +14,6 @@ from benchmarks.rig import Options, Tail
 from marie_operator.testing.api import Api, ApiStatus
 from marie_operator.testing.controlplane import ControlPlane
 
-SMALL = 100
 PODS = 500
 PAUSE = 0.05
 """Seconds between two changes."""
@@ -35,14 +34,14 @@ async def run(options: Options) -> list[str]:
         await subject.start()
         try:
             owners = rig.collection(options.manifest(0))
-            names = [*range(SMALL), "large"]
+            names = [*range(options.clusters), "large"]
             tail = Tail.of(plane)
             await rig.create(api, owners, [options.manifest(name) for name in names])
             await tail.until_quiet(subject, at_least=len(names) * 7)
             await rig.create(api, "/api/v1/namespaces/default/serviceaccounts", [{"metadata": {"name": "default"}}])
-            idle = await _delays(plane, api, owners, "idle")
+            idle = await _delays(plane, api, owners, "idle", options.clusters)
             burst = asyncio.create_task(_burst(api))
-            busy = await _delays(plane, api, owners, "busy")
+            busy = await _delays(plane, api, owners, "busy", options.clusters)
             done = burst.done()
             await burst
         finally:
@@ -55,10 +54,10 @@ async def run(options: Options) -> list[str]:
     return [*rows, f"| B6, the pods were all there before the last change | {done} | | |"]
 
 
-async def _delays(plane: ControlPlane, api: Api, owners: str, value: str) -> list[float]:
+async def _delays(plane: ControlPlane, api: Api, owners: str, value: str, small: int) -> list[float]:
     """Seconds from each change to the write that follows."""
     tail, changed = Tail.of(plane), {}
-    for number in range(SMALL):
+    for number in range(small):
         patch = {"spec": {"marieVersion": f"{value}-{number}"}}
         await api.patch(f"{owners}/c{number}", patch)
         changed[f"c{number}"] = time.time()
@@ -70,7 +69,7 @@ async def _delays(plane: ControlPlane, api: Api, owners: str, value: str) -> lis
             for write in tail.writes:
                 if write.resource in {"services", "deployments"}:
                     answered.setdefault(write.name.partition("-")[0], write.at)
-            if len(answered.keys() & changed.keys()) == SMALL:
+            if len(answered.keys() & changed.keys()) == small:
                 return [max(answered[name] - at, 0.0) for name, at in changed.items()]
             await asyncio.sleep(0.2)
 

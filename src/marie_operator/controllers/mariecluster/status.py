@@ -19,7 +19,7 @@ from marie_operator.controllers.mariecluster import services, trouble
 from marie_operator.controllers.mariecluster.supplies import Problem
 from marie_operator.marie.gateways import GatewayView
 from marie_operator.runtime.children import LiveChildren
-from marie_operator.runtime.conditions import is_true, with_condition
+from marie_operator.runtime.conditions import with_condition
 from marie_operator.runtime.resource import DEPLOYMENTS, STATEFUL_SETS, Object
 
 _OF_SERVICES = frozenset(services.CONDITIONS.values())
@@ -272,7 +272,7 @@ def _phase(seen: Observation, server: Verdict, *, provisioned: bool) -> ClusterP
 
 
 def _is_true(status: MarieClusterStatus, condition: ClusterCondition) -> bool:
-    return is_true([item.model_dump(by_alias=True) for item in status.conditions], condition)
+    return any(item.type == condition and item.status == "True" for item in status.conditions)
 
 
 def _conditions(seen: Observation, verdicts: Mapping[ClusterCondition, Verdict]) -> Any:
