@@ -13,6 +13,8 @@ from marie_operator.testing.gateway.outcome import NEVER, Document, Outcome
 
 LENGTH = 30.0
 """Seconds within which all of it happens."""
+SIZES = (3, 4, 5, 6, 9)
+"""Most steps of a workload: many small ones find more than a few large ones."""
 KEYS = tuple(f"documents/{letter}.pdf" for letter in "abcde")
 """What is in the bucket."""
 BAD = "documents/c.pdf"
@@ -106,8 +108,8 @@ def drawn(seed: int) -> Workload:
     names = [f"c{number}" for number in range(source.choice((1, 1, 1, 2)))]
     wishes: dict[str, Wish] = {name: _cluster(source) for name in names}
     steps = [Step(source.uniform(0, 3), name, wishes[name]) for name in names]
-    moment, number = 1.0, 0
-    while moment < LENGTH and len(steps) < 9:
+    moment, number, most = 1.0, 0, source.choice(SIZES)
+    while moment < LENGTH and len(steps) < most:
         moment += source.uniform(0.2, 8)
         if number < 3 and (number == 0 or source.random() < 0.3):
             number += 1
