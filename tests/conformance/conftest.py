@@ -22,6 +22,7 @@ from marie_operator.testing.apiserver.embedded import EmbeddedApiServer
 from marie_operator.testing.controlplane import ADMIN, OPERATOR, OPERATOR_USER, ControlPlane, locate_binaries
 from tests.conformance.differences import DIFFERENCES
 from tests.conformance.samples import WIDGETS, established
+from tests.conformance.specimens import GUARDED
 from tests.conformance.wire import Client, Namespace
 
 SERVERS = ("real", "embedded")
@@ -36,7 +37,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if here not in item.path.parents:
             continue
-        embedded = isinstance(item, pytest.Function) and item.callspec.params.get("server") == "embedded"
+        # What is about both servers has no parameter.
+        parameters = item.callspec.params if hasattr(item, "callspec") else {}
+        embedded = parameters.get("server") == "embedded"
         item.add_marker(pytest.mark.embedded if embedded else pytest.mark.controlplane)
         item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
 
@@ -130,6 +133,20 @@ async def _embedded(folder: Path) -> AsyncIterator[Server]:
             directory=folder,
             real=False,
         )
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def both(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[list[Client]]:
+    """Administrators of a real and of an embedded server, with the same definitions on each."""
+    async with AsyncExitStack() as stack:
+        clients = []
+        for name in SERVERS:
+            started = await stack.enter_async_context(STARTS[name](tmp_path_factory.mktemp(f"both-{name}")))
+            clients.append(await stack.enter_async_context(started.client(started.tokens[ADMIN])))
+        for client in clients:
+            for each in (WIDGETS, GUARDED):
+                await established(client, each, listed=True)
+        yield clients
 
 
 STARTS = {"real": _real, "embedded": _embedded}

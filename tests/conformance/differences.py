@@ -49,13 +49,14 @@ DIFFERENCES = (
     ),
     Difference(
         "connections",
-        "`log`, `exec`, `attach`, `portforward` and `proxy` end with 503 once the pod has a node.",
+        "`log`, `exec`, `attach`, `portforward` and `proxy` end with 503 once the pod has a node; "
+        "`pods/ephemeralcontainers` and `pods/resize` are listed, but answer 405.",
         "There are no kubelets and no containers behind the pods.",
     ),
     Difference(
-        "resize",
-        "`pods/ephemeralcontainers` and `pods/resize` are listed, but answer 405.",
-        "They change containers that run, and none does.",
+        "quotes",
+        "Messages that quote a whole object, or how it has changed, quote it as the API has it.",
+        "A real server quotes the types of its source, which nobody reads by machine.",
     ),
     Difference(
         "rules",

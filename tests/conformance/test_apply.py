@@ -47,7 +47,9 @@ class TestCreate:
             never = {**body, "metadata": {**body["metadata"], "resourceVersion": "1"}}
             made = (await api.apply(ns(resource, "a"), never)).ok(201)
             assert made["metadata"]["resourceVersion"] != "1"
-            (await api.apply(ns(resource, "a"), never, manager="two")).refused(409, "Conflict", re.compile(MODIFIED))
+            (await api.apply(ns(resource, "a"), never, manager="two")).refused(
+                409, "Conflict", re.compile(f".*: {MODIFIED}")
+            )
             assert (await api.get(ns(resource, "a"))).ok() == made
 
     async def test_yaml(self, api: Client, ns: Namespace) -> None:

@@ -1,9 +1,10 @@
 """Where the embedded server is known to differ: what both do, so that a difference that ends is noticed."""
 
+import re
 from contextlib import AsyncExitStack
 
 from tests.conformance.conftest import Server
-from tests.conformance.samples import config_map, pod
+from tests.conformance.samples import config_map, job, pod
 from tests.conformance.test_auth import RBAC, allowed, grant, rule
 from tests.conformance.wire import Client, Namespace, names
 
@@ -78,12 +79,17 @@ async def test_connections(server: Server, api: Client, ns: Namespace, cleanup: 
     # A real server does not know where this node is.
     assert reply.status == (500 if server.real else 503)
     assert reply.json["kind"] == "Status"
-
-
-async def test_resize(server: Server, api: Client, ns: Namespace) -> None:
-    (await api.post(ns("pods"), pod("a"))).ok(201)
     for part in ("ephemeralcontainers", "resize"):
         assert (await api.get(ns("pods", "a", part))).status == (200 if server.real else 405)
+
+
+async def test_quotes(server: Server, api: Client, ns: Namespace) -> None:
+    made = (await api.post(ns("batch/v1/jobs"), job("a"))).ok(201)
+    made["spec"]["template"]["spec"]["containers"][0]["image"] = "y"
+    reply = await api.put(ns("batch/v1/jobs", "a"), made)
+    message = reply.refused(422, "Invalid", re.compile(".*: field is immutable"))["causes"][0]["message"]
+    assert ('"Spec":' in message) is server.real
+    assert ('"spec":' in message) is not server.real
 
 
 async def test_rules(server: Server, api: Client, cleanup: AsyncExitStack) -> None:

@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import aiohttp
+from yarl import URL
 
 JSON = "application/json"
 JSON_PATCH = "application/json-patch+json"
@@ -197,10 +198,14 @@ class Client:
             return Reply(response.status, dict(response.headers), warnings, content.decode())
 
     @asynccontextmanager
-    async def raw(self, method: str, path: str, *, headers: Mapping[str, str]) -> AsyncIterator[aiohttp.ClientResponse]:
-        """A reply that is no text."""
+    async def raw(
+        self, method: str, target: str, *, headers: Mapping[str, str], body: bytes | None = None
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """A reply that is no text, or to what is no proper request; ``target`` is sent as it is."""
         assert self._session is not None
-        async with self._session.request(method, path, headers=headers) as response:
+        url = URL(self._url + target, encoded=True)
+        data = None if body is None else io.BytesIO(body)
+        async with self._session.request(method, url, headers=headers, data=data) as response:
             yield response
 
     async def get(self, path: str, *, accept: str | None = None, **query: Any) -> Reply:

@@ -1,5 +1,6 @@
 """What Go's decoder says of JSON that is not of the types of a built-in definition."""
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Final
 
@@ -12,6 +13,8 @@ _ANYTHING: Final = frozenset({"io.k8s.apimachinery.pkg.runtime.RawExtension", f"
 _TEXTS: Final = frozenset({f"{META}Time", f"{META}MicroTime"})
 _SCALARS: Final[Mapping[str, str]] = {"string": "string", "boolean": "bool"}
 _NUMBERS: Final[Mapping[str, str]] = {"": "int64", "int32": "int32", "int64": "int64", "double": "float64"}
+_UNMARSHALLED: Final = re.compile(r"json: cannot unmarshal (\w+)(?: .*)? into Go .* of type (.+)")
+_KINDS: Final[Mapping[str, str]] = {"number": "int64", "object": "map", "array": "slice"}
 _BOUNDS: Final[Mapping[str, int]] = {"int32": 2**31, "int64": 2**63}
 
 
@@ -24,6 +27,21 @@ def problem(value: Json, definition: str, *, root: str = "") -> str:
         root: The path of the whole in what is decoded.
     """
     return next(_of_definition(value, definition, _Place(definition, root)), "")
+
+
+def unconverted(wrong: str) -> str:
+    """The same of what was never JSON: fields that a server puts into a Go type one by one."""
+    found = _UNMARSHALLED.fullmatch(wrong)
+    if found is None:
+        return wrong
+    given, wanted = _KINDS.get(found[1], found[1]), found[2]
+    if wanted.startswith("map["):
+        return f"cannot restore map from {given}"
+    if wanted.startswith("[]"):
+        return f"cannot restore slice from {given}"
+    if "." in wanted:
+        return f"cannot restore struct from: {given}"
+    return f"cannot convert {given} to {wanted}"
 
 
 class _Place:

@@ -33,16 +33,16 @@ class DeleteOptions:
     Attributes:
         policy: ``Background``, ``Foreground`` or ``Orphan``; empty for the kind's own.
         grace: Seconds; None for the object's own.
-        uid: Only the object of this uid.
-        version: Only at this resource version.
+        uid: Only the object of this uid; None for any.
+        version: Only at this resource version; None for any.
         dry_run: Do all but delete.
         pending: HTTP status when the object is still there.
     """
 
     policy: str = ""
     grace: int | None = None
-    uid: str = ""
-    version: str = ""
+    uid: str | None = None
+    version: str | None = None
     dry_run: bool = False
     pending: int = 200
 
@@ -93,11 +93,15 @@ class DeleteOptions:
             policy=policy or "",
             # Less than none is the shortest there is.
             grace=grace if grace is None or grace >= 0 else 1,
-            uid=str(conditions.get("uid") or ""),
-            version=str(conditions.get("resourceVersion") or ""),
+            uid=conditions.get("uid"),
+            version=conditions.get("resourceVersion"),
             dry_run=bool(stages),
             pending=202 if orphan is False else 200,
         )
+
+    def warnings(self, kind: Kind) -> tuple[str, ...]:
+        """What an answer warns of, whatever it is."""
+        return (PRESERVED,) if kind.bucket in ORPHANING and not self.policy else ()
 
     def check(self, kind: Kind, live: Object) -> None:
         """See that the preconditions hold.
@@ -106,13 +110,13 @@ class DeleteOptions:
             Refusal: 409, they do not.
         """
         meta = live["metadata"]
-        if self.uid and self.uid != meta["uid"]:
+        if self.uid is not None and self.uid != meta["uid"]:
             why = (
                 f"the UID in the precondition ({self.uid}) does not match the UID in record ({meta['uid']}). "
                 "The object might have been deleted and then recreated"
             )
             raise conflict(kind.kind, kind.group, meta["name"], why)
-        if self.version and self.version != meta["resourceVersion"]:
+        if self.version is not None and self.version != meta["resourceVersion"]:
             why = (
                 f"the ResourceVersion in the precondition ({self.version}) does not match "
                 f"the ResourceVersion in record ({meta['resourceVersion']}). The object might have been modified"
@@ -183,6 +187,8 @@ def ended(kind: Kind, live: Object, now: datetime) -> Object:
         return live
     meta = live["metadata"]
     gone = {"deletionTimestamp": meta.get("deletionTimestamp", objectmeta.timestamp(now))}
+    if "deletionTimestamp" not in meta and "generation" in meta:
+        gone["generation"] = meta["generation"] + 1
     return live | {"metadata": meta | gone | {"deletionGracePeriodSeconds": 0}}
 
 

@@ -13,14 +13,13 @@ from typing import Final, NamedTuple
 from marie_operator.testing.apiserver import times
 from marie_operator.testing.apiserver.builtin import definitions
 from marie_operator.testing.apiserver.errors import Json, Object
-from marie_operator.testing.apiserver.marks import marks_of
+from marie_operator.testing.apiserver.marks import DROPPED, marks_of
 from marie_operator.testing.apiserver.strategies import quantity
 
 Take = Callable[[Json], Json]
 
 META: Final = "io.k8s.apimachinery.pkg.apis.meta.v1."
 _QUANTITY: Final = "io.k8s.apimachinery.pkg.api.resource.Quantity"
-_DROPPED = frozenset("?~")
 _DEEPEST = 2
 _ZEROS: Final[Mapping[str, Json]] = {"string": "", "integer": 0, "number": 0, "boolean": False}
 
@@ -85,7 +84,7 @@ def _fields(definition: str) -> dict[str, _Field]:
 def _field(mark: str, node: Mapping[str, Json]) -> _Field:
     declared = node.get("default")
     zero = declared if declared not in ({}, None) else _zero(node) if mark == "!" else None
-    return _Field(mark in _DROPPED, _take(node), zero, mark in {"!", "^"} or bool(declared))
+    return _Field(mark in DROPPED, _take(node), zero, mark in {"!", "^"} or bool(declared))
 
 
 def nullable(definition: str, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:

@@ -1,6 +1,7 @@
 """The server on a socket, plain or with TLS."""
 
 import asyncio
+import re
 import ssl
 from urllib.parse import unquote
 
@@ -11,6 +12,7 @@ from marie_operator.testing.apiserver.errors import Refusal
 from marie_operator.testing.apiserver.requests import BODY_LIMIT, Call
 from marie_operator.testing.apiserver.server import ApiServer
 
+_BROKEN = re.compile("%(?![0-9A-Fa-f]{2})")
 _NO_MEDIA = frozenset({204, 304})
 
 
@@ -55,6 +57,9 @@ class Listener:
             await runner.cleanup()
 
     async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
+        if _BROKEN.search(request.rel_url.raw_path):
+            # As Go's server has it, before anybody else sees the request.
+            return web.Response(status=400, text="400 Bad Request", headers={"Connection": "close"})
         try:
             body = await _body(request)
         except Refusal as refusal:

@@ -56,20 +56,37 @@ class Intake:
         known = not kind.custom and validation.fits(body, kind.schema)
         if not known and (problem := self._mistyped(body)):
             raise self._unreadable(problem, body)
+        if kind.custom and (name := body.get("kind", "")) != kind.kind:
+            wrong = FieldError.invalid("kind", name, f"must be {kind.kind}")
+            raise invalid(str(name), kind.group, str((body.get("metadata") or {}).get("name", "")), [wrong])
         self._tell_strange(body, known=known)
         if not known:
             body = pruning.prune(body, kind.schema)
         try:
-            return unnamed(kind.form(body))
+            taken = unnamed(kind.form(body))
         except ValueError as error:
             raise self._unreadable(str(error), body) from None
+        return self._with_metadata(taken, body.get("metadata") or {})
+
+    def _with_metadata(self, taken: Object, sent: Object) -> Object:
+        """The object with what its form leaves out of metadata, or leaves as it came."""
+        meta = taken.get("metadata") or {}
+        if sent.get("managedFields") == []:
+            # Nobody is said to own anything, which is more than not to say who does.
+            meta = meta | {"managedFields": []}
+        if self._kind.custom:
+            for name in ("labels", "annotations"):
+                if any(value is None for value in (meta.get(name) or {}).values()):
+                    meta = meta | {name: {key: value or "" for key, value in meta[name].items()}}
+        return taken if meta is taken.get("metadata") else taken | {"metadata": meta}
 
     def _mistyped(self, body: Object) -> str:
         """What the decoder of a Go type says: of a whole built-in object, and of a custom one's metadata."""
         kind = self._kind
         if kind.custom:
             return decoding.problem(body.get("metadata"), decoding.OBJECT_META)
-        return decoding.problem(body, definition_of(kind.group, kind.version, kind.kind))
+        wrong = decoding.problem(body, definition_of(kind.group, kind.version, kind.kind))
+        return decoding.unconverted(wrong) if self._origin in {Origin.MAP, Origin.APPLY} else wrong
 
     def _tell_strange(self, body: Object, *, known: bool) -> None:
         """Refuse, or warn of, fields that the kind does not know, or that are there twice."""
@@ -90,16 +107,13 @@ class Intake:
             self._check_typed(body)
         if (not name or not api_version) and not kind.custom:
             return
-        if kind.custom and name != kind.kind:
-            wrong = FieldError("FieldValueInvalid", f'Invalid value: "{name}": must be {kind.kind}', "kind")
-            raise invalid(str(name), kind.group, str((body.get("metadata") or {}).get("name", "")), [wrong])
         if kind.custom and api_version != kind.api_version:
             raise Refusal(
                 400,
                 f"the API version in the data ({api_version}) does not match the expected API version "
                 f"({kind.api_version})",
             )
-        if (api_version, name) == (kind.api_version, kind.kind):
+        if kind.custom or (api_version, name) == (kind.api_version, kind.kind):
             return
         version = str(api_version).rpartition("/")[2]
         why = unregistered(str(api_version), str(name))
@@ -118,7 +132,7 @@ class Intake:
                 into = f"Go struct field .{name} of type string"
                 why = f"json: cannot unmarshal {decoding.go_type(value)} into {into}"
                 raise self._unreadable(f"couldn't get version/kind; json parse error: {why}", body)
-        if not body.get("apiVersion") or not body.get("kind"):
+        if body.get("kind") and not body.get("apiVersion"):
             raise objectmeta.undeterminable(str((body.get("metadata") or {}).get("name")))
 
     def _unreadable(self, why: str, body: Object) -> Refusal:

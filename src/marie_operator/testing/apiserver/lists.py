@@ -3,13 +3,14 @@
 import base64
 import binascii
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
 from marie_operator.testing.apiserver import selectors
-from marie_operator.testing.apiserver.errors import Object, Refusal
+from marie_operator.testing.apiserver.errors import Object, Refusal, quoted
 from marie_operator.testing.apiserver.kinds import Kind
 from marie_operator.testing.apiserver.requests import number
 from marie_operator.testing.apiserver.store import Entry, Forgotten, Key, Store
@@ -150,6 +151,23 @@ def _list_options(problem: str) -> Refusal:
     )
 
 
+def parsed_version(version: str) -> int:
+    """A resource version as a number.
+
+    Raises:
+        Refusal: 400, it is none.
+    """
+    why = ""
+    if not re.fullmatch("[0-9]+", version):
+        why = "invalid syntax"
+    elif int(version) >= 2**64:
+        why = "value out of range"
+    if why:
+        problem = f"Invalid value: {quoted(version)}: strconv.ParseUint: parsing {quoted(version)}: {why}"
+        raise Refusal(400, f"invalid resource version: resourceVersion: {problem}")
+    return int(version)
+
+
 def asked_revision(store: Store, version: str, *, exact: bool = False) -> int:
     """The revision to read at.
 
@@ -158,10 +176,7 @@ def asked_revision(store: Store, version: str, *, exact: bool = False) -> int:
     """
     if version in {"", "0"}:
         return store.revision
-    if not version.isdecimal():
-        problem = f'Invalid value: "{version}": strconv.ParseUint: parsing "{version}": invalid syntax'
-        raise Refusal(400, f"invalid resource version: resourceVersion: {problem}")
-    revision = int(version)
+    revision = parsed_version(version)
     if revision > store.revision:
         raise Refusal(
             504,

@@ -8,6 +8,8 @@ from typing import Any, Final
 
 MARKS: Final = "?~!^"
 """What may stand before the name of a field."""
+DROPPED: Final = frozenset("?~")
+"""The marks of fields that are not written when they are zero."""
 
 
 @cache

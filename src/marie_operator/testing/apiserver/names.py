@@ -10,7 +10,7 @@ _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 _LABEL_1035 = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
 _SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 _PART = re.compile(r"([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]")
-_STANDARD_FINALIZERS = frozenset({"orphan", "foregroundDeletion", "kubernetes"})
+STANDARD_FINALIZERS = frozenset({"orphan", "foregroundDeletion", "kubernetes"})
 ANNOTATIONS_LIMIT = 256 * 1024
 
 IS_LABEL = (
@@ -80,7 +80,7 @@ def _metadata(meta: Mapping[str, Json]) -> Iterator[FieldError]:
 
 def _finalizers(meta: Mapping[str, Json]) -> Iterator[FieldError]:
     for number, finalizer in enumerate(meta.get("finalizers") or ()):
-        if finalizer not in _STANDARD_FINALIZERS and "/" not in finalizer:
+        if finalizer not in STANDARD_FINALIZERS and "/" not in finalizer:
             why = "name is neither a standard finalizer name nor is it fully qualified"
             yield FieldError.invalid(f"metadata.finalizers[{number}]", finalizer, why)
 
@@ -98,12 +98,17 @@ def _named(meta: Mapping[str, Json], kind: str) -> Iterator[FieldError]:
 
 def _name(kind: str, name: str) -> list[str]:
     if kind in _FREE:
-        if name in {".", ".."}:
-            return [f"may not be '{name}'"]
-        return [f"may not contain '{forbidden}'" for forbidden in ("/", "%") if forbidden in name]
+        return path_segment(name)
     if kind == "Namespace":
         return label(name)
     return label_1035(name) if kind == "Service" else subdomain(name)
+
+
+def path_segment(name: str) -> list[str]:
+    """What is wrong with a name that is to be a part of a path."""
+    if name in {".", ".."}:
+        return [f"may not be '{name}'"]
+    return [f"may not contain '{forbidden}'" for forbidden in ("/", "%") if forbidden in name]
 
 
 def subdomain(name: str) -> list[str]:
@@ -116,6 +121,20 @@ def label_1035(name: str) -> list[str]:
     """What is wrong with a DNS label that begins with a letter."""
     found = ["must be no more than 63 characters"] if len(name.encode()) > 63 else []
     return found if _LABEL_1035.fullmatch(name) else [*found, IS_LABEL_1035]
+
+
+def port_name(name: str) -> list[str]:
+    """What is wrong with the name of a port."""
+    found = ["must be no more than 15 characters"] if len(name) > 15 else []
+    if not re.fullmatch("[-a-z0-9]+", name):
+        found.append("must contain only alpha-numeric characters (a-z, 0-9), and hyphens (-)")
+    if not re.search("[a-z]", name):
+        found.append("must contain at least one letter (a-z)")
+    if "--" in name:
+        found.append("must not contain consecutive hyphens")
+    if name.startswith("-") or name.endswith("-"):
+        found.append("must not begin or end with a hyphen")
+    return found
 
 
 def is_label(name: str) -> bool:

@@ -11,6 +11,14 @@ from marie_operator.testing.apiserver.store import Key
 from marie_operator.testing.apiserver.strategies import Context
 
 _VERSION = re.compile(r"[0-9]{1,19}", re.ASCII)
+_PLACES = {
+    "services": "services/specs",
+    "endpoints": "services/endpoints",
+    "ingresses": "ingress",
+    "nodes": "minions",
+    "replicationcontrollers": "controllers",
+}
+"""Where kinds are stored that were once called otherwise."""
 _GENERATED_LENGTH = 63 - 5
 _SET_BY_SERVER = ("deletionTimestamp", "deletionGracePeriodSeconds", "selfLink")
 
@@ -82,6 +90,9 @@ def kept(meta: Object, old: Object, owners: Json, *, counted: bool) -> Object:
     """
     result = {name: value for name, value in meta.items() if value not in (None, {}, []) and name != "managedFields"}
     for name in ("uid", "creationTimestamp", "generation", "resourceVersion", *_SET_BY_SERVER):
+        if name == "uid" and meta.get("uid"):
+            # Another's is refused, but not before all the rest was looked at.
+            continue
         if name in old:
             result[name] = old[name]
         else:
@@ -153,6 +164,12 @@ def version(meta: Object) -> int:
     return int(text)
 
 
+def is_versioned(meta: Object) -> bool:
+    """Whether a new object says which version it is; what is no number says nothing."""
+    text = str(meta.get("resourceVersion") or "0")
+    return _VERSION.fullmatch(text) is not None and int(text) > 0
+
+
 def unversioned(new: Object) -> Object:
     """A new object of a writer who took it for one that is there.
 
@@ -170,9 +187,10 @@ def missing_version() -> FieldError:
     return FieldError("FieldValueInvalid", message, "metadata.resourceVersion")
 
 
-def other_uid(kind: Kind, key: Key, asked: str, found: str) -> str:
+def other_uid(kind: Kind, key: Key, asked: str, found: str, *, dry: bool) -> str:
     """Why an update of an object by its uid does not hold."""
-    place = "/".join(filter(None, ("/registry", kind.group if kind.custom else "", kind.plural, *key)))
+    parts = ("" if dry else "registry", kind.group if kind.custom else "", _PLACES.get(kind.plural, kind.plural), *key)
+    place = "/" + "/".join(filter(None, parts))
     why = f"Precondition failed: UID in precondition: {asked}, UID in object meta: {found}"
     return f"StorageError: invalid object, Code: 4, Key: {place}, ResourceVersion: 0, AdditionalErrorMsg: {why}"
 

@@ -18,6 +18,7 @@ from marie_operator.testing.apiserver.store import Bucket, Entry, Key, encode
 
 SUCCESS: Object = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}
 _Change = Callable[[Object], Object]
+_BODIES = {"binding": "Binding", "eviction": "Eviction", "token": "TokenRequest"}
 _NODES: Bucket = ("", "nodes")
 _CONNECTIONS = frozenset({"attach", "exec", "log", "portforward", "proxy"})
 
@@ -45,6 +46,9 @@ class Parts:
         key = Key(about.namespace, about.name)
         if about.subresource == "scale":
             return self._scaled(call, kind, key)
+        if call.method == "POST" and about.subresource in _BODIES:
+            # What is sent is looked at before what it is about is looked for.
+            document(call, _BODIES[about.subresource])
         entry = self._storage.get(kind, key)
         if about.subresource.partition("/")[0] in _CONNECTIONS:
             return self._connected(kind, entry, about)
@@ -87,13 +91,14 @@ class Parts:
         return Answer(200, encode(scaling.shown(kind, written.object)), told)
 
     def _put(self, call: Call, kind: Kind, key: Key) -> tuple[Options, Intake, _Change]:
-        media(call)
         how = options(call)
+        media(call)
         intake = Intake(scaling.SCALE, how)
         new = objectmeta.placed(intake.take(document(call, "Scale")), scaling.SCALE, *key)
         asked, found = new["metadata"].get("uid"), self._storage.get(kind, key).object["metadata"]["uid"]
         if asked and asked != found:
-            raise conflict(kind.plural, kind.group, key.name, objectmeta.other_uid(kind, key, asked, found))
+            why = objectmeta.other_uid(kind, key, asked, found, dry=how.dry_run)
+            raise conflict(kind.plural, kind.group, key.name, why)
         return how, intake, lambda old: self._owned(old, new, how)
 
     def _patched(self, call: Call, kind: Kind, key: Key) -> tuple[Options, Intake, _Change]:
@@ -104,6 +109,8 @@ class Parts:
 
         def change(old: Object) -> Object:
             if isinstance(patch, patching.Apply):
+                if kind.custom and not old["metadata"].get("managedFields"):
+                    raise _unconvertible()
                 applied = self._applied(old, patch.configuration, how)
                 return objectmeta.placed(intake.take(applied), scaling.SCALE, *key)
             patched = patch.applied(old, scaling.SCALE.schema)
@@ -114,7 +121,7 @@ class Parts:
     def _owned(self, old: Object, new: Object, how: Options) -> Object:
         return managedfields.update(
             old,
-            new,
+            scaling.written(new),
             schema=scaling.SCALE.schema,
             manager=how.field_manager,
             api_version=scaling.SCALE.api_version,
@@ -156,6 +163,13 @@ class Parts:
                 raise not_found("pods", "", node)
         why = "the embedded API server has no nodes to connect to: it has no logs, and runs no commands"
         raise Refusal(503, f'{kind.qualified} "{name}" cannot be reached: {why}')
+
+
+def _unconvertible() -> Refusal:
+    """500: a server cannot tell who had the Scale of a custom object before its first apply."""
+    wanted = "request to convert CR to an invalid group/version: autoscaling/v1"
+    why = f"failed to convert live object (/; autoscaling/v1, Kind=Scale) to proper version: {wanted}"
+    return Refusal(500, f"failed to create manager for existing fields: {why}", reason="")
 
 
 def _object(call: Call, kind: str) -> Object:

@@ -32,7 +32,8 @@ class Change:
     """A patch that turns one document into another.
 
     Attributes:
-        applied: From the document as it is, and its schema, to the document as it should be.
+        applied: From the document as it is, and its schema, to the document as it should be; refuses what cannot be
+            read.
         origin: What becomes of it.
     """
 
@@ -74,21 +75,30 @@ def patch(call: Call, kind: Kind) -> Patch:
     """The patch of a request.
 
     Raises:
-        Refusal: 415, a type that the kind does not take; 400, it cannot be read.
+        Refusal: 415, a type that the kind does not take; 400, an apply that cannot be read.
     """
     found = accepted(call, kind)
     if found == APPLY:
         return _apply(call)
-    problem = "" if found == STRATEGIC else "error decoding patch: "
-    content = json_document(call.body, problem)
+    # What is in it matters only once there is an object to change.
     if found == JSON:
-        return Change(lambda document, _: patches.json_patch(document, content))
+        return Change(lambda document, _: patches.json_patch(document, json_document(call.body, _UNDECODED)))
+    if found == MERGE:
+        return Change(lambda document, _: patches.merge_patch(document, _fields(call, _UNDECODED)))
+    return Change(
+        lambda document, schema: patches.strategic_merge_patch(document, _fields(call, ""), schema), Origin.MAP
+    )
+
+
+_UNDECODED = "error decoding patch: "
+
+
+def _fields(call: Call, problem: str) -> Object:
+    content = json_document(call.body, problem)
     if not isinstance(content, dict):
         what = go_type(content)
         raise Refusal(400, f"{problem}json: cannot unmarshal {what} into Go value of type map[string]interface {{}}")
-    if found == MERGE:
-        return Change(lambda document, _: patches.merge_patch(document, content))
-    return Change(lambda document, schema: patches.strategic_merge_patch(document, content, schema), Origin.MAP)
+    return content
 
 
 def _apply(call: Call) -> Apply:

@@ -20,6 +20,9 @@ APPLY = "application/apply-patch+yaml"
 _OPTIONS = {"POST": "CreateOptions", "PUT": "UpdateOptions", "PATCH": "PatchOptions"}
 _VALIDATIONS = ("", "Ignore", "Strict", "Warn")
 _LONGEST_MANAGER = 128
+_DURATION = re.compile(r"[-+]?(([0-9]+(\.[0-9]*)?|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h))+", re.ASCII)
+_EXACT = 1e21
+"""From here on, Go writes whole numbers with an exponent."""
 _NO_OBJECT = (
     "json: cannot unmarshal {} into Go value of type struct "
     '{{ APIVersion string "json:\\"apiVersion,omitempty\\""; Kind string "json:\\"kind,omitempty\\"" }}'
@@ -190,17 +193,35 @@ def flag(query: Mapping[str, str], name: str) -> bool:
     return True
 
 
+def check_timeout(call: Call) -> None:
+    """See that the time a client gives its request is one.
+
+    Raises:
+        Refusal: 400, it is none.
+    """
+    text = call.query.get("timeout", "")
+    if not text or text == "0" or _DURATION.fullmatch(text):
+        return
+    shown = "".join(each if each.isascii() else "".join(f"\\x{b:02x}" for b in each.encode()) for each in text)
+    why = "missing unit in" if re.fullmatch(r"[-+]?[0-9]+(\.[0-9]*)?", text, re.ASCII) else "invalid"
+    raise Refusal(400, f'invalid timeout specified in the request URL - time: {why} duration "{shown}"')
+
+
 def number(query: Mapping[str, str], name: str) -> int | None:
     """An integer parameter; None without one.
 
     Raises:
         Refusal: 400, it is no integer.
     """
-    value = query.get(name, "")
-    if not value:
+    if name not in query:
         return None
-    if not re.fullmatch(r"[-+]?\d{1,18}", value):
-        raise Refusal(400, f'strconv.ParseInt: parsing "{value}": invalid syntax')
+    value, why = query[name], ""
+    if not re.fullmatch("[-+]?[0-9]+", value):
+        why = "invalid syntax"
+    elif not -(2**63) <= int(value) < 2**63:
+        why = "value out of range"
+    if why:
+        raise Refusal(400, f"strconv.ParseInt: parsing {quoted(value)}: {why}")
     return int(value)
 
 
@@ -242,6 +263,8 @@ def document(call: Call, kind: str = "", *, typed: bool = True) -> Json:
         if not kind:
             raise
         raise unrecognized(call, kind, refusal.message) from refusal
+    if content is None and found == "application/yaml":
+        content = {}
     if kind and not isinstance(content, dict):
         why = f"couldn't get version/kind; json parse error: {_NO_OBJECT.format(go_type(content))}"
         raise unrecognized(call, kind, why)
@@ -376,7 +399,7 @@ def yaml_document(body: bytes, problem: str = "couldn't get version/kind; json p
         with contextlib.suppress(ValueError, RecursionError):
             return json.loads(body, parse_float=_finite, parse_constant=_no_constant)
     try:
-        return yaml.load(body, Loader=_LOADER)  # noqa: S506 - a safe loader, in C where there is one
+        return _whole(yaml.load(body, Loader=_LOADER))  # noqa: S506 - a safe loader, in C where there is one
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         line = f"line {max(mark.line, 1)}: " if mark is not None else ""
@@ -385,6 +408,15 @@ def yaml_document(body: bytes, problem: str = "couldn't get version/kind; json p
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         text = " ".join(str(error).split())
         raise Refusal(400, f"{problem}error converting YAML to JSON: yaml: {text}") from error
+
+
+def _whole(value: Json) -> Json:
+    """With whole numbers as such: they become JSON before anything else."""
+    if isinstance(value, dict):
+        return {name: _whole(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_whole(inner) for inner in value]
+    return int(value) if isinstance(value, float) and value.is_integer() and abs(value) < _EXACT else value
 
 
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]

@@ -1,6 +1,6 @@
 """Which kind a request is about, and whether that takes such a request at all."""
 
-from marie_operator.testing.apiserver import negotiation
+from marie_operator.testing.apiserver import negotiation, patching
 from marie_operator.testing.apiserver.authorization import Attributes
 from marie_operator.testing.apiserver.builtin import find_builtin
 from marie_operator.testing.apiserver.errors import NoPage, Refusal, not_found
@@ -15,7 +15,7 @@ _EVERYWHERE = frozenset({"list", "watch"})
 def attributes(call: Call, about: Target) -> Attributes:
     """What a request asks for."""
     verb = _VERBS.get(call.method, "")
-    if verb == "get" and (flag(call.query, "watch") or about.watched):
+    if verb == "get" and (about.watched or (flag(call.query, "watch") and not about.name)):
         verb = "watch"
     elif not about.name:
         verb = _COLLECTED.get(verb, verb)
@@ -40,6 +40,10 @@ def routed(kinds: Kinds, call: Call, about: Target, asked: Attributes) -> Kind:
         raise no_resource() if kinds.is_built_in(about.group) else NoPage
     if kind.custom:
         _check_custom(kind, about, asked)
+        if call.method == "PATCH":
+            patching.accepted(call, kind)
+        if call.method in {"PUT", "PATCH"} and not about.name:
+            raise Refusal(400, "name must be provided")
         return kind
     if about.namespace and not kind.namespaced:
         raise no_resource()
@@ -49,6 +53,8 @@ def routed(kinds: Kinds, call: Call, about: Target, asked: Attributes) -> Kind:
         raise no_resource()
     if asked.verb not in _allowed(kind, about):
         raise no_method()
+    if call.method == "PATCH":
+        patching.accepted(call, kind)
     negotiation.routed(call.headers.get("accept", ""), collection=asked.verb in _EVERYWHERE)
     return kind
 
@@ -69,7 +75,7 @@ def _check_custom(kind: Kind, about: Target, asked: Attributes) -> None:
     everywhere = kind.namespaced and not about.namespace
     if (about.namespace and not kind.namespaced) or (everywhere and asked.verb not in _EVERYWHERE):
         raise NoPage
-    if about.subresource and about.subresource not in kind.subresources:
+    if about.subresource and about.subresource.partition("/")[0] not in kind.subresources:
         raise not_found(kind.plural, kind.group, about.name)
     known = ("get", "update", "patch") if about.subresource else kind.verbs
     if asked.verb not in known:

@@ -50,6 +50,12 @@ def shown(kind: Kind, stored: Object) -> Object:
     }
 
 
+def written(scale: Object) -> Object:
+    """A Scale as it is written: no replicas are not told."""
+    replicas = (scale.get("spec") or {}).get("replicas")
+    return scale if replicas else {**scale, "spec": {}}
+
+
 def read(kind: Kind, stored: Object) -> Object:
     """The Scale that is read.
 

@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any, Final
 
 from marie_operator.testing.apiserver import formats
-from marie_operator.testing.apiserver.marks import marks_of
+from marie_operator.testing.apiserver.marks import DROPPED, marks_of
 
 Json = Any
 _FORMATS: Final[Mapping[str, tuple[str, ...]]] = {"integer": ("int32", "int64"), "number": ("float", "double")}
@@ -191,7 +191,7 @@ class Schema:
             return {}
         marks = marks_of(self._definition)
         null = [name for name in self.node.get("required") or () if marks.get(name, "^") == "^"]
-        found = {name: child.zero for name, child in self.fields.items()}
+        found = {name: child.zero for name, child in self.fields.items() if marks.get(name) not in DROPPED}
         found |= {name: None for name in null if found.get(name) is MISSING}
         return {name: value for name, value in found.items() if value is not MISSING}
 

@@ -42,7 +42,6 @@ _SELECTABLE: Mapping[tuple[str, str], tuple[str, ...]] = {
         *("regarding.apiVersion", "regarding.resourceVersion", "regarding.fieldPath"),
         *("reason", "reportingController", "type"),
     ),
-    ("apps", "replicasets"): ("status.replicas",),
     ("batch", "jobs"): ("status.successful",),
 }
 

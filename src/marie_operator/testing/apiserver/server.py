@@ -20,6 +20,7 @@ from marie_operator.testing.apiserver.requests import (
     Call,
     Options,
     Target,
+    check_timeout,
     document,
     media,
     options,
@@ -103,6 +104,8 @@ class ApiServer:
         try:
             who = self.authorizer.user(call.headers)
             user = who.name
+            if about is None or not about.watched:
+                check_timeout(call)
             if about is not None:
                 asked = attributes(call, about)
             self.authorizer.check(who, asked)
@@ -119,11 +122,16 @@ class ApiServer:
 
     def _resource(self, call: Call, about: Target, asked: Attributes, user: User) -> Answer:
         kind = routed(self.kinds, call, about, asked)
-        if "%" in about.name:
-            raise Refusal(400, f"Name parameter invalid: \"{about.name}\": may not contain '%'")
-        choice = negotiated(call.headers.get("accept", ""), stream=asked.verb == "watch")
+        if kind.custom:
+            # What comes after a part of it, nobody looks at.
+            about = replace(about, subresource=about.subresource.partition("/")[0])
+        choice = negotiated(call.headers.get("accept", ""))
+        if asked.verb == "watch":
+            # What is asked for must be right before it matters how it is to be told.
+            lists.Selection.of(kind, call.query, about.name)
+            choice = negotiated(call.headers.get("accept", ""), stream=True)
         if version := call.query.get("resourceVersion", "") if asked.verb == "get" else "":
-            lists.asked_revision(self.store, version)
+            _check_version(self.store, version)
         shown = View.of(choice, call.query, self._now)
         if asked.verb == "watch":
             return self._watch(call, kind, about, shown)
@@ -153,7 +161,7 @@ class ApiServer:
 
     def _write(self, call: Call, kind: Kind, about: Target) -> Written:
         match call.method:
-            case "POST" if not about.name:
+            case "POST" if not about.name or (kind.custom and not about.subresource):
                 how = self._options(call, kind)
                 return self.storage.create(kind, about.namespace, self._body(call, kind), how)
             case "PUT" if about.name:
@@ -165,13 +173,15 @@ class ApiServer:
                 return self.storage.patch(kind, _key(about), patching.patch(call, kind), how, about.subresource)
             case "DELETE" if about.name and not about.subresource:
                 return self.storage.delete(kind, _key(about), DeleteOptions.asked(call))
-            case "PUT" | "PATCH" if kind.custom:
-                raise Refusal(400, "name must be provided")
         raise no_method()
 
     @staticmethod
     def _options(call: Call, kind: Kind) -> Options:
         """The options of a request whose body can be read, whatever is in it."""
+        if call.method == "PUT":
+            how = options(call)
+            media(call, typed=not kind.custom)
+            return how
         media(call, typed=not kind.custom)
         return options(call)
 
@@ -191,12 +201,12 @@ class ApiServer:
 
     def _collection(self, call: Call, kind: Kind, about: Target, asked: Attributes, shown: View) -> Answer:
         selection = lists.Selection.of(kind, call.query, about.name)
+        how = DeleteOptions.asked(call) if asked.verb == "deletecollection" else DeleteOptions()
         page = lists.page(self.store, kind, about.namespace, selection, call.query)
         if asked.verb == "deletecollection":
-            how = replace(DeleteOptions.asked(call), uid="", version="")
-            written = [self.storage.delete(kind, entry.key, how) for entry in page.entries]
-            told = warnings(text for each in written for text in each.warnings)
-            return Answer(200, shown.many(kind, page), told)
+            for entry in page.entries:
+                self.storage.delete(kind, entry.key, replace(how, uid=None, version=None))
+            return Answer(200, shown.many(kind, page), warnings(how.warnings(kind)))
         return Answer(200, shown.many(kind, page))
 
     def _watch(self, call: Call, kind: Kind, about: Target, shown: View) -> Answer:
@@ -223,6 +233,20 @@ def _in_form(call: Call, answer: Answer) -> Answer:
     """In JSON or YAML, as the client likes better; what went wrong is told even to who likes neither."""
     choice = chosen(call.headers.get("accept", ""), forms=answer.code < HTTPStatus.BAD_REQUEST)
     return in_yaml(answer) if choice is not None and choice.media == YAML else answer
+
+
+def _check_version(store: Store, version: str) -> None:
+    """See that an object can be read that is at least as new as this.
+
+    Raises:
+        Refusal: 500, the version is none, which is told so; 504, it is yet to come.
+    """
+    try:
+        lists.asked_revision(store, version)
+    except Refusal as refusal:
+        if refusal.code != 400:
+            raise
+        raise Refusal(500, refusal.message.removeprefix("invalid resource version: "), reason="") from refusal
 
 
 def _warned(kind: Kind, answer: Answer) -> Answer:

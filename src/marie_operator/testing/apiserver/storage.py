@@ -5,8 +5,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from marie_operator.testing.apiserver import managedfields, objectmeta, patching
-from marie_operator.testing.apiserver.deletion import ORPHANING, PRESERVED, DeleteOptions, ended, finished, marked
+from marie_operator.testing.apiserver import managedfields, names, objectmeta, patching
+from marie_operator.testing.apiserver.deletion import DeleteOptions, ended, finished, marked
 from marie_operator.testing.apiserver.errors import (
     FieldError,
     Object,
@@ -15,6 +15,7 @@ from marie_operator.testing.apiserver.errors import (
     conflict,
     invalid,
     not_found,
+    quoted,
 )
 from marie_operator.testing.apiserver.intake import Intake
 from marie_operator.testing.apiserver.kinds import Kind, Kinds
@@ -89,10 +90,15 @@ class Storage:
         Raises:
             Refusal: 404.
         """
-        entry = self.store.get(kind.bucket, key)
+        entry = self._find_entry(kind, key)
         if entry is None:
             raise not_found(kind.plural, kind.group, key.name)
         return kind.read(entry)
+
+    def _find_entry(self, kind: Kind, key: Key) -> Entry | None:
+        if wrong := names.path_segment(key.name):
+            raise Refusal(400, f"Name parameter invalid: {quoted(key.name)}: {wrong[0]}")
+        return self.store.get(kind.bucket, key)
 
     # Writing.
 
@@ -104,11 +110,7 @@ class Storage:
         """
         write = _Write(kind, Key(namespace, ""), options, Intake(kind, options))
         with write.intake.telling():
-            new = objectmeta.placed(write.intake.take(body), kind, namespace)
-            if new["metadata"].get("resourceVersion"):
-                # A PUT or an apply that creates is not asked.
-                raise Refusal(500, "resourceVersion should not be set on objects to be created", reason="")
-            return self._create(write, new)
+            return self._create(write, objectmeta.placed(write.intake.take(body), kind, namespace))
 
     def _create(self, write: "_Write", new: Object, *, owned: bool = False) -> Written:
         kind, context, meta = write.kind, self._context(), new["metadata"]
@@ -122,10 +124,14 @@ class Storage:
         new = kind.strategy.admit(new, context)
         counted = kind.strategy.generation(new, {})
         born = objectmeta.born(new["metadata"], context, counted=counted, wiped=not write.key.name)
+        if kind.custom:
+            born.pop("selfLink", None)
         new = {**kind.blank, **kind.strategy.prepare_create(new | {"metadata": born}, context)}
         self._check(write, objectmeta.errors(kind, new), new, None)
         new = kind.read_back(kind.strategy.allocate(new, None, context))
         key = Key(write.key.namespace, name)
+        if not write.options.dry_run and objectmeta.is_versioned(meta):
+            raise Refusal(500, "resourceVersion should not be set on objects to be created", reason="")
         existing = self.store.get(kind.bucket, key)
         if existing is not None:
             ending = "deletionTimestamp" in existing.object["metadata"]
@@ -144,14 +150,20 @@ class Storage:
 
     def _update(self, write: "_Write", body: Any) -> Written:
         kind, key = write.kind, write.key
+        if kind.custom and body.get("apiVersion") == kind.api_version and body.get("kind") != kind.kind:
+            # It is looked for before it is looked at.
+            self.get(kind, key)
         new = objectmeta.placed(write.intake.take(body), kind, key.namespace, name=key.name)
-        entry = self.store.get(kind.bucket, key)
-        if entry is None and kind.made_by_put:
+        stored = self.store.get(kind.bucket, key)
+        creating = stored is None and kind.made_by_put
+        asked = new["metadata"].get("uid")
+        found = "" if creating else self.get(kind, key).object["metadata"]["uid"]
+        if asked and asked != found:
+            why = objectmeta.other_uid(kind, key, asked, found, dry=write.options.dry_run)
+            raise conflict(kind.plural, kind.group, key.name, why)
+        if creating:
             return self._create(write, objectmeta.unversioned(new))
         live = kind.served(self.get(kind, key).object)
-        asked, found = new["metadata"].get("uid"), live["metadata"]["uid"]
-        if asked and asked != found:
-            raise conflict(kind.plural, kind.group, key.name, objectmeta.other_uid(kind, key, asked, found))
         return self._replace(write, live, new)
 
     def patch(self, kind: Kind, key: Key, patch: patching.Patch, options: Options, subresource: str = "") -> Written:
@@ -160,7 +172,7 @@ class Storage:
         Raises:
             Refusal: there is none, the patch does not fit, or what comes out is wrong.
         """
-        stored = self.store.get(kind.bucket, key)
+        stored = self._find_entry(kind, key)
         entry = None if stored is None else kind.read(stored)
         write = _Write(kind, key, options, Intake(kind, options, origin=patch.origin), subresource)
         if isinstance(patch, patching.Apply):
@@ -226,9 +238,10 @@ class Storage:
             new = kind.strategy.prepare_status(new, old, context)
         else:
             new = {**kind.blank, **kind.strategy.prepare_update(new, old, context)}
+        asked = new["metadata"]
         counted = write.subresource != "status" and kind.strategy.generation(new, old)
         new = new | {"metadata": objectmeta.kept(new["metadata"], old_meta, owners, counted=counted)}
-        self._check(write, objectmeta.change_errors(kind, meta, new, old), new, old)
+        self._check(write, objectmeta.change_errors(kind, asked, new, old), new, old)
         if write.subresource != "status":
             new = kind.read_back(kind.strategy.allocate(new, old, context))
         entry = self.store.get(kind.bucket, key)
@@ -243,7 +256,7 @@ class Storage:
         Raises:
             Refusal: there is none, or a precondition does not hold.
         """
-        warnings = (PRESERVED,) if kind.bucket in ORPHANING and not how.policy else ()
+        warnings = how.warnings(kind)
         try:
             return self._delete(kind, key, how, warnings)
         except Refusal as refusal:

@@ -8,6 +8,7 @@ from marie_operator.testing.apiserver.strategies import (
     events,
     limits,
     network,
+    notices,
     pods,
     rbac,
     services,
@@ -64,6 +65,7 @@ _CUSTOM = Strategy(
     generation=lambda new, old: without(new, "metadata") != without(old, "metadata") or not old,
     unconditional=False,
     prepare_status=only_status,
+    warnings=notices.of_finalizers,
 )
 _WITH_STATUS = replace(_CUSTOM, prepare_create=lambda new, _: new, prepare_update=lambda new, _, __: new)
 

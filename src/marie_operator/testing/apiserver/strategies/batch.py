@@ -10,7 +10,6 @@ from marie_operator.testing.apiserver.strategies.base import (
     Strategy,
     at,
     filled,
-    forbidden,
     immutable,
     required,
     shown,
@@ -255,7 +254,7 @@ def _schedule_problems(spec: Object) -> Iterator[FieldError]:
     job = spec["jobTemplate"]["spec"]
     yield from _spec_errors({"completionMode": "NonIndexed", **job}, "spec.jobTemplate.spec")
     if job.get("selector") is not None:
-        yield forbidden("spec.jobTemplate.spec.selector", "`selector` will be auto-generated")
+        yield invalid(job["selector"], "`selector` will be auto-generated", "spec.jobTemplate.spec.selector")
     if job.get("manualSelector"):
         message = 'Unsupported value: true: supported values: "nil", "false"'
         yield FieldError("FieldValueNotSupported", message, "spec.jobTemplate.spec.manualSelector")

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from marie_operator.testing.apiserver.errors import FieldError, Json, Object
-from marie_operator.testing.apiserver.names import IS_LABEL, is_label
+from marie_operator.testing.apiserver.names import IS_LABEL, is_label, port_name
 from marie_operator.testing.apiserver.strategies.base import required, shown
 from marie_operator.testing.apiserver.strategies.quantity import QuantityError, parse
 
@@ -12,6 +12,13 @@ PROTOCOLS = ("SCTP", "TCP", "UDP")
 _POLICIES = ("Always", "IfNotPresent", "Never")
 _RESTARTS = ("Always", "OnFailure", "Never")
 _DNS = ("ClusterFirstWithHostNet", "ClusterFirst", "Default", "None")
+_SOURCES = (
+    *("emptyDir", "hostPath", "gitRepo", "gcePersistentDisk", "awsElasticBlockStore", "secret", "nfs", "iscsi"),
+    *("glusterfs", "flocker", "persistentVolumeClaim", "rbd", "cinder", "cephfs", "quobyte", "downwardAPI", "fc"),
+    *("flexVolume", "configMap", "azureFile", "vsphereVolume", "photonPersistentDisk", "portworxVolume", "azureDisk"),
+    *("storageos", "projected", "scaleIO", "csi", "ephemeral", "image"),
+)
+"""What a volume may be of, in the order in which a server looks."""
 _LARGEST = 2**31 - 1
 
 
@@ -26,6 +33,8 @@ def _spec_errors(spec: Object, path: str) -> Iterator[FieldError]:
         if volume.get("name") in volumes:
             yield duplicate(volume["name"], f"{path}.volumes[{number}].name")
         volumes.add(volume.get("name", ""))
+        for extra in [name for name in _SOURCES if volume.get(name) is not None][1:]:
+            yield FieldError.forbidden(f"{path}.volumes[{number}].{extra}", "may not specify more than 1 volume type")
     if not spec.get("containers"):
         yield required(f"{path}.containers")
     names: set[str] = set()
@@ -85,6 +94,8 @@ def _port(port: Object, at: str, *, host: bool) -> Iterator[FieldError]:
         yield required(f"{at}.containerPort")
     elif not 1 <= number <= 65535:
         yield invalid(number, PORT_RANGE, f"{at}.containerPort")
+    for why in port_name(port["name"]) if port.get("name") else ():
+        yield invalid(port["name"], why, f"{at}.name")
     yield from unsupported(port.get("protocol", "TCP"), PROTOCOLS, f"{at}.protocol")
     if host and port.get("hostPort") not in {None, number}:
         why = "must match `containerPort` when `hostNetwork` is true"

@@ -1,7 +1,7 @@
 """Ingresses, their classes, and NetworkPolicies."""
 
 from collections.abc import Iterator
-from ipaddress import ip_network
+from ipaddress import ip_address, ip_network
 
 from marie_operator.testing.apiserver import names
 from marie_operator.testing.apiserver.errors import FieldError, Json, Object
@@ -34,6 +34,9 @@ def _errors_at_first(new: Object) -> list[FieldError]:
 
 
 def _spec_errors(spec: Object) -> Iterator[FieldError]:
+    given = spec.get("ingressClassName")
+    for why in () if given is None else names.subdomain(given):
+        yield invalid(given, why, "spec.ingressClassName")
     rules, backend = spec.get("rules") or [], spec.get("defaultBackend")
     if not rules and backend is None:
         yield invalid(spec, "either `defaultBackend` or `rules` must be specified", "spec")
@@ -42,7 +45,7 @@ def _spec_errors(spec: Object) -> Iterator[FieldError]:
     for number, rule in enumerate(rules):
         at = f"spec.rules[{number}]"
         if rule.get("host"):
-            yield from _host(rule["host"], f"{at}.host")
+            yield from _host(rule["host"], f"{at}.host", named=True)
         if rule.get("http") is not None:
             yield from _paths(rule["http"], f"{at}.http.paths")
     for number, each in enumerate(spec.get("tls") or ()):
@@ -50,7 +53,17 @@ def _spec_errors(spec: Object) -> Iterator[FieldError]:
             yield from _host(host, f"spec.tls[{number}].hosts[{index}]")
 
 
-def _host(host: str, at: str) -> Iterator[FieldError]:
+def _is_address(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def _host(host: str, at: str, *, named: bool = False) -> Iterator[FieldError]:
+    if named and _is_address(host):
+        yield invalid(host, "must be a DNS name, not an IP address", at)
     if "*" in host:
         if not host.startswith("*.") or not names.is_subdomain(host[2:]):
             yield invalid(host, _IS_WILDCARD, at)
@@ -171,6 +184,9 @@ def _policy_port(rule: Object, at: str) -> Iterator[FieldError]:
     port, end = rule.get("port"), rule.get("endPort")
     if isinstance(port, int) and not 1 <= port <= 65535:
         yield invalid(port, PORT_RANGE, f"{at}.port")
+    if isinstance(port, str):
+        for why in names.port_name(port):
+            yield invalid(port, why, f"{at}.port")
     if end is None:
         return
     if port is None:

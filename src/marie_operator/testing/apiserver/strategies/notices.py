@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from marie_operator.testing.apiserver.errors import Object, quoted
+from marie_operator.testing.apiserver.names import STANDARD_FINALIZERS
 
 Notices = Callable[[Object, Object | None], list[str]]
 _EXTERNAL: Final = "ExternalName"
@@ -107,6 +108,18 @@ def _conflict(port: Object, other: Object) -> str:
     if not outer or not other_outer:
         return "overlapping"
     return "dangerously ambiguous" if outer == other_outer and bool(host) is not bool(other_host) else ""
+
+
+def of_finalizers(new: Object, old: Object | None) -> list[str]:
+    """What an object of a custom kind is warned of when it comes to have finalizers."""
+    before = () if old is None else old["metadata"].get("finalizers") or ()
+    added = sorted(set(new["metadata"].get("finalizers") or ()) - set(before))
+    why = "prefer a domain-qualified finalizer name to avoid accidental conflicts with other finalizer writers"
+    return [
+        f"metadata.finalizers: {quoted(each)}: {why}"
+        for each in added
+        if "/" not in each and each not in STANDARD_FINALIZERS
+    ]
 
 
 def of_service(new: Object, _: Object | None) -> list[str]:

@@ -119,6 +119,11 @@ def _errors(new: Object) -> list[FieldError]:
     return list(_problems(new["spec"]))
 
 
+def _errors_at_first(new: Object) -> list[FieldError]:
+    """Addresses are looked at first, and nothing else when there is something wrong with them."""
+    return [*allocation.address_errors(new["spec"])] or _errors(new)
+
+
 def _problems(spec: Object) -> Iterator[FieldError]:
     ports: list[Object] = spec.get("ports") or []
     if not ports and not allocation.headless(spec) and spec["type"] != "ExternalName":
@@ -222,7 +227,7 @@ def _traffic(spec: Object) -> Iterator[FieldError]:
 
 
 def _changed(new: Object, old: Object) -> list[FieldError]:
-    return [*_fixed(new["spec"], old["spec"]), *_errors(new)]
+    return [*allocation.address_errors(new["spec"])] or [*_fixed(new["spec"], old["spec"]), *_errors(new)]
 
 
 def _fixed(spec: Object, before: Object) -> Iterator[FieldError]:
@@ -243,7 +248,7 @@ SERVICE = Strategy(
     default=_default,
     prepare_create=_create,
     prepare_update=_update,
-    validate=_errors,
+    validate=_errors_at_first,
     validate_update=_changed,
     allocate=allocation.allocated,
     generation=never,

@@ -82,8 +82,10 @@ def claim_errors(spec: Object, path: str) -> Iterator[FieldError]:
 def _claim_changed(new: Object, old: Object) -> list[FieldError]:
     found = _claim_errors(new)
     spec, before = _asking(new, old), _asking(old, old)
-    if not old["spec"].get("volumeName"):
-        spec, before = without(spec, "volumeName"), without(before, "volumeName")
+    # What was left open may be settled later.
+    for name in ("volumeName", "storageClassName"):
+        if not old["spec"].get(name):
+            spec, before = without(spec, name), without(before, name)
     if spec != before:
         why = (
             "spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims"

@@ -1,6 +1,7 @@
 """Deployments and what else keeps pods running."""
 
 import re
+from collections.abc import Callable
 from dataclasses import replace
 
 from marie_operator.testing.apiserver.errors import FieldError, Object
@@ -132,10 +133,15 @@ _MAY_CHANGE = (
 
 
 def _stateful_errors(new: Object) -> list[FieldError]:
-    found = pods.template_errors({**new["spec"], "template": _mounted(new["spec"])}, "statefulset", "StatefulSet")
-    found += negative(new["spec"], _COUNTS)
+    found = _stateful_spec_errors(new)
     for number, each in enumerate(new["spec"].get("volumeClaimTemplates") or ()):
         found += claim_errors(each["spec"], f"spec.volumeClaimTemplates[{number}].spec")
+    return found
+
+
+def _stateful_spec_errors(new: Object) -> list[FieldError]:
+    found = pods.template_errors({**new["spec"], "template": _mounted(new["spec"])}, "statefulset", "StatefulSet")
+    found += negative(new["spec"], _COUNTS)
     return found
 
 
@@ -150,7 +156,7 @@ def _mounted(spec: Object) -> Object:
 
 
 def _stateful_changed(new: Object, old: Object) -> list[FieldError]:
-    found = _stateful_errors(new)
+    found = _stateful_spec_errors(new)
     if without(new["spec"], *_MAY_CHANGE) != without(old["spec"], *_MAY_CHANGE):
         why = (
             "updates to statefulset spec for fields other than 'replicas', 'ordinals', 'template', 'updateStrategy', "
@@ -220,6 +226,28 @@ def _pod_template(new: Object) -> Object:
     return {**new, "template": pods.template(new.get("template") or {})}
 
 
+def _counts_errors(*parts: str, ready: str = "readyReplicas") -> Callable[[Object, Object], list[FieldError]]:
+    """Complains of a status in which there is more of a part than of the whole."""
+
+    def errors(new: Object, _: Object) -> list[FieldError]:
+        status = new.get("status") or {}
+        counted = (*parts, "readyReplicas", "availableReplicas")
+        numbers = {name: status.get(name) or 0 for name in counted}
+        found = list(negative(status, ("observedGeneration", "replicas", *counted, *_COUNTED), "status"))
+        for name, number in numbers.items():
+            if number > (status.get("replicas") or 0):
+                found.append(invalid(number, "cannot be greater than status.replicas", f"status.{name}"))
+        available = numbers["availableReplicas"]
+        if available > numbers["readyReplicas"]:
+            found.append(invalid(available, f"cannot be greater than {ready}", "status.availableReplicas"))
+        return found
+
+    return errors
+
+
+_COUNTED = ("unavailableReplicas", "terminatingReplicas", "collisionCount")
+
+
 def _deployment_status(new: Object, old: Object, context: Context) -> Object:
     """Labels are not for who tells the status."""
     meta = {**new["metadata"], "labels": old["metadata"].get("labels")}
@@ -229,6 +257,7 @@ def _deployment_status(new: Object, old: Object, context: Context) -> Object:
 DEPLOYMENT = Strategy(
     default=_deployment,
     prepare_status=_deployment_status,
+    validate_status=_counts_errors("updatedReplicas"),
     validate=_deployment_errors,
     validate_update=_deployment_changed,
     generation=_annotated,
@@ -236,6 +265,7 @@ DEPLOYMENT = Strategy(
 )
 REPLICA_SET = Strategy(
     default=lambda new: _templated(new, replicas=1),
+    validate_status=_counts_errors("fullyLabeledReplicas"),
     validate=_errors,
     validate_update=_changed,
     warnings=notices.of_template("spec", "template"),
@@ -246,6 +276,7 @@ STATEFUL_SET = Strategy(
     prepare_update=lambda new, old, context: keep_status(_ungated(new), old, context),
     validate=_stateful_errors,
     validate_update=_stateful_changed,
+    validate_status=_counts_errors("currentReplicas", "updatedReplicas", ready="status.readyReplicas"),
     warnings=notices.of_template("spec", "template"),
 )
 DAEMON_SET = Strategy(
