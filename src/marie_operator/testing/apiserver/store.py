@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from pydantic_core import to_json
+from pydantic_core import from_json, to_json
 
 from marie_operator.testing.apiserver.errors import Object
 
@@ -24,20 +24,22 @@ class Key(NamedTuple):
 class Entry:
     """An object as it was stored.
 
+    Once it has been shown it is kept as JSON, and read again when somebody asks for it: ten thousand trees of objects
+    would be gone through by every collection of garbage.
+
     Attributes:
         key: Its name.
-        object: The object, with the revision in ``metadata.resourceVersion``; never changed again.
         revision: When it was stored.
         first: Whether there was nothing before it.
         writer: By what rules; None when nobody told.
         reading: The rules by which it was read last, and what they made of it.
     """
 
-    __slots__ = ("_encoded", "first", "key", "object", "reading", "revision", "writer")
+    __slots__ = ("_encoded", "_object", "first", "key", "reading", "revision", "writer")
 
     def __init__(self, key: Key, stored: Object, revision: int) -> None:
         self.key = key
-        self.object = stored
+        self._object: Object | None = stored
         self.revision = revision
         self.first = False
         self.writer: object = None
@@ -45,10 +47,18 @@ class Entry:
         self._encoded: bytes | None = None
 
     @property
+    def object(self) -> Object:
+        """The object, with the revision in ``metadata.resourceVersion``; never changed again."""
+        if self._object is None:
+            assert self._encoded is not None  # noqa: S101 - one of the two is there
+            self._object = from_json(self._encoded)
+        return self._object
+
+    @property
     def encoded(self) -> bytes:
         """The object as JSON, encoded once."""
         if self._encoded is None:
-            self._encoded = encode(self.object)
+            self._encoded, self._object = encode(self._object), None
         return self._encoded
 
 
