@@ -179,6 +179,9 @@ def test_what_this_process_took_out_or_deleted_before_the_first_list_is_not_in_i
     assert copy.list() == []
     copy.event("", WatchEvent("DELETED", thing("a", 5, metadata=mine)))
     copy.event("", WatchEvent("DELETED", thing("b", 6, metadata=mine)))
+    # Whether b only left the selector then, and comes back before it is deleted, is known when nothing more comes.
+    assert list(copy._gone) == ["ub"]
+    copy.replace("", [], "7")
     assert copy._gone == {}
     copy.event("", WatchEvent("ADDED", thing("a", 9, metadata=mine)))
     assert len(copy) == 1
@@ -196,6 +199,27 @@ def test_what_this_process_deleted_is_not_brought_back_by_a_list_from_before_it_
     copy.event("", WatchEvent("DELETED", thing("a", 6)))
     copy.event("", WatchEvent("ADDED", thing("a", 7, uid="other-")))
     assert copy.get(A) is not None
+
+
+@pytest.mark.semantics("S-13", "W-01", "R-64")
+@pytest.mark.parametrize("deleted", [True, False])
+def test_a_list_that_lacks_what_others_had_taken_out_and_put_back_brings_nothing_back(deleted: bool) -> None:
+    """The list is older than this process's write, and was made while the object was out of the selector."""
+    copy = informer(label_selector="app=marie")
+    mine = {"labels": {"app": "marie"}}
+    copy.replace("", [thing("a", 5, metadata=mine)], "5")
+    events = heard(copy)
+    # Others take it out at 6 and put it back at 8, which nobody has told yet; then this process acts, at 9.
+    if deleted:
+        copy.removed(A, "ua")
+    else:
+        copy.written(thing("a", 9))
+    copy.replace("", [], "7")
+    copy.event("", WatchEvent("ADDED", thing("a", 8, metadata=mine)))
+    assert copy.list() == []
+    copy.event("", WatchEvent("DELETED", thing("a", 9, metadata=mine)))
+    assert told(events) == ["added a", "deleted a"]
+    assert copy._gone == {}
 
 
 @pytest.mark.semantics("S-09")

@@ -156,10 +156,11 @@ async def test_a_stream_that_never_ends_its_list_is_given_up() -> None:
     script = Script([[added("a", 1), HANG]], lists=[[thing("a", 1)]])
     await played(script, 29)
     assert script.asked == ["stream"]
-    script = Script([[added("a", 1), HANG]], lists=[[thing("a", 1)]])
-    _, sink = await played(script, 32)
-    assert script.asked == ["stream", "list", "watch 10"]
-    assert sink.told == ["replace a @10"]
+    # Nor is another begun when the collection is read again.
+    script = Script([[added("a", 1), HANG], [2, refusal(410)]], lists=[[thing("a", 1)], [thing("a", 1)]])
+    _, sink = await played(script, 35)
+    assert script.asked == ["stream", "list", "watch 10", "list 10", "watch 10"]
+    assert sink.told == ["replace a @10"] * 2
 
 
 @pytest.mark.semantics("R-26")
@@ -210,6 +211,16 @@ async def test_a_watch_from_a_version_that_a_restored_server_does_not_have_reads
     _, sink = await played(script, 3)
     assert script.asked == ["stream", "watch 5", "stream"]
     assert sink.told == ["replace  @5", "replace  @3"]
+
+
+@pytest.mark.semantics("W-03")
+@pytest.mark.parametrize("back", [bookmark(3), added("b", 3)], ids=["bookmark", "event"])
+async def test_a_watch_that_goes_back_is_of_a_server_that_was_set_back(back: WatchEvent) -> None:
+    """Such a server takes a watch from a version that it does not have, and says nothing until it is past it."""
+    script = Script([[bookmark(5, end=True), 2], [2, back, HANG], [bookmark(4, end=True), HANG]])
+    _, sink = await played(script, 5)
+    assert script.asked == ["stream", "watch 5", "stream"]
+    assert sink.told == ["replace  @5", "replace  @4"]
 
 
 @pytest.mark.semantics("W-03")

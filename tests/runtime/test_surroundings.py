@@ -122,6 +122,28 @@ async def test_a_server_that_is_away_for_a_while_loses_nothing_and_holds_up_nobo
     assert events.created[0]["regarding"]["name"] == "c"
 
 
+@pytest.mark.looptime
+@pytest.mark.semantics("E-03")
+async def test_events_beyond_a_thousand_are_dropped_and_counted_and_nobody_waits() -> None:
+    loop, events, registry = asyncio.get_running_loop(), Events(), CollectorRegistry()
+    events.down = 10_000
+    record = EventRecorder(
+        events,  # type: ignore[arg-type]
+        controller="c",
+        instance="me",
+        clock=LoopClock(),
+        metrics=Metrics(registry),
+    )
+    began = loop.time()
+    for number in range(1500):
+        record.record(CLUSTER, type="Normal", reason="R", action="A", note=str(number))
+    assert loop.time() == began
+    assert registry.get_sample_value("operator_events_dropped_total") == 500
+    events.down = 0
+    await record.flush()
+    assert [event["note"] for event in events.created] == [str(number) for number in range(1000)]
+
+
 NAMES = Path(__file__).parent / "metrics.txt"
 
 

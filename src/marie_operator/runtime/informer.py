@@ -4,7 +4,7 @@ import asyncio
 import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias
 
 import structlog
@@ -19,6 +19,9 @@ Objects: TypeAlias = list[Object]
 
 _KEPT = ("namespace", "name", "uid", "resourceVersion")
 """What tells one object, and one version of it, from another."""
+
+MOST_KEPT_OUT = 1000
+"""Deleted objects of a kind, narrowed by a selector, that are kept out although it was told that they are gone."""
 
 log = structlog.get_logger(__name__)
 
@@ -59,11 +62,13 @@ class _Gone:
         key: Its key.
         seen: The version that was in the copy.
         until: The version up to which whatever comes about it is history.
+        missed: Whether it was told since that it is not there.
     """
 
     key: ObjectKey
     seen: int
     until: float
+    missed: bool = False
 
 
 class Informer:
@@ -93,6 +98,8 @@ class Informer:
         self._transform = transform
         self._objects: dict[ObjectKey, Object] = {}
         self._gone: dict[str, _Gone] = {}
+        self._next = math.inf
+        self._undone: set[ObjectKey] = set()
         self._versions: dict[str, int] = {}
         self._handlers: list[Handler] = []
         self._synced = asyncio.Event()
@@ -202,14 +209,14 @@ class Informer:
         listed = {ObjectKey.of(item): item for item in items}
         present = {item["metadata"]["uid"] for item in items}
         self._gone = {
-            uid: gone
+            uid: still
             for uid, gone in self._gone.items()
-            if uid in present or gone.seen > version or not _within(namespace, gone.key)
+            if (still := self._passed(gone, version, uid in present) if _within(namespace, gone.key) else gone)
         }
         told = [
             self._remove(key)
             for key in [key for key in self._objects if _within(namespace, key)]
-            if key not in listed and self._version(self._objects[key]) <= version
+            if key not in listed and self._reached(key) <= version
         ]
         told += [event for item in items if (event := self._offer(item, initial=initial)) is not None]
         self._advance(namespace, version)
@@ -225,11 +232,10 @@ class Informer:
         told: Event | None = None
         if event.type == "DELETED":
             uid, key = obj["metadata"]["uid"], ObjectKey.of(obj)
-            gone = self._gone.get(uid)
-            if gone is not None and version >= gone.seen:
-                del self._gone[uid]
+            if (gone := self._gone.get(uid)) is not None:
+                self._keep(uid, self._passed(gone, version, present=False))
             known = self._objects.get(key)
-            if known is not None and known["metadata"]["uid"] == uid and self._version(known) <= version:
+            if known is not None and known["metadata"]["uid"] == uid and self._reached(key) <= version:
                 told = self._remove(key)
         else:
             told = self._offer(self.cut(obj))
@@ -265,10 +271,34 @@ class Informer:
         if known is None or known["metadata"]["uid"] != uid:
             # It may be on its way here, in a list that was made before.
             if self._versions.get(namespace, 0) < until:
-                self._gone[uid] = _Gone(key, 0, until)
-        elif self._version(known) < until:
-            self._gone[uid] = _Gone(key, self._version(known), until)
+                self._keep(uid, _Gone(key, 0, until))
+        elif self._reached(key) < until:
+            self._keep(uid, _Gone(key, self._reached(key), until))
             self._notify(self._remove(key))
+
+    def _passed(self, gone: _Gone, version: int, present: bool) -> _Gone | None:
+        """What is left to be kept out after a list, or the deletion, at ``version``; None once nothing is.
+
+        What was told may be older than the write that took the object out. That it is not there proves only without a
+        selector that it is gone: others may have taken it out of the selector before, and put it back since. What was
+        written out of the selector has a version, up to which it is kept out; what was deleted may have none, and is
+        kept out until it was told twice that it is not there.
+        """
+        if present or gone.seen > version:
+            return gone
+        if not self._selector and not self._narrow:
+            return None
+        if gone.until < math.inf:
+            return gone
+        return None if gone.missed or len(self._gone) > MOST_KEPT_OUT else replace(gone, missed=True)
+
+    def _keep(self, uid: str, gone: _Gone | None) -> None:
+        """Keep an object out, or no longer."""
+        if gone is None:
+            del self._gone[uid]
+        else:
+            self._gone[uid] = gone
+            self._next = min(self._next, gone.until)
 
     def _kept_in(self, key: ObjectKey) -> str | None:
         """The namespace, or all of them, under whose version a key is kept; None if it is not."""
@@ -283,27 +313,33 @@ class Informer:
                 return None
             del self._gone[uid]
         known = self._objects.get(key)
-        if known is not None and self._version(known) >= version:
+        if known is not None and self._reached(key) >= version:
             return None
+        self._undone.discard(key)
         self._objects[key] = obj
         self._index(key, known, obj)
         return Event("added" if known is None else "modified", obj, known, initial)
 
     def _remove(self, key: ObjectKey) -> Event:
         gone = self._objects.pop(key)
+        self._undone.discard(key)
         self._index(key, gone, None)
         return Event("deleted", gone)
+
+    def _reached(self, key: ObjectKey) -> int:
+        """The version of what is known under a key; any is newer than one that was undone with its server."""
+        return 0 if key in self._undone else self._version(self._objects[key])
 
     def _rewind(self, namespace: str, items: Objects) -> None:
         """Forget in which order the versions of before were."""
         log.warning("the API server was set back to an earlier state", resource=str(self.resource))
         del self._versions[namespace]
-        listed = {ObjectKey.of(item): self._version(item) for item in items}
+        listed = {ObjectKey.of(item): item for item in items}
         self._gone = {uid: gone for uid, gone in self._gone.items() if not _within(namespace, gone.key)}
-        for key in [key for key in self._objects if _within(namespace, key)]:
-            known = self._objects[key]
-            if self._version(known) != listed.get(key):
-                self._objects[key] = {**known, "metadata": {**known["metadata"], "resourceVersion": "0"}}
+        # One version may have been given twice, so only what is equal is the same.
+        self._undone |= {
+            key for key, known in self._objects.items() if _within(namespace, key) and known != listed.get(key)
+        }
 
     def _index(self, key: ObjectKey, old: Object | None, new: Object | None) -> None:
         for name, function in self._index_functions.items():
@@ -319,13 +355,14 @@ class Informer:
 
     def _advance(self, namespace: str, version: int) -> None:
         reached = self._versions[namespace] = max(version, self._versions.get(namespace, 0))
-        if self._gone:
+        if reached >= self._next:
             # What is older than this has come; nothing is left to be kept out.
             self._gone = {
                 uid: gone
                 for uid, gone in self._gone.items()
                 if gone.until > reached or not _within(namespace, gone.key)
             }
+            self._next = min((gone.until for gone in self._gone.values()), default=math.inf)
 
     def _told(self, event: Event | None) -> None:
         if event is not None:

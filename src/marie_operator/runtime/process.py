@@ -133,6 +133,7 @@ class Process:
         Info("operator_build", "Name and version of the operator.", registry=registry).info(built)
         self.metrics = Metrics(registry)
         self._lag = LoopLag(clock=self.clock, metrics=self.metrics)
+        self._watchdog = ProcessWatchdog()
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -169,6 +170,8 @@ class Process:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         await self._stack.aclose()
+        # Its connections are closed: nothing of it can write any more, whatever else this program goes on to do.
+        self._watchdog.disarm()
 
     def controller(
         self,
@@ -242,7 +245,7 @@ class Process:
             identity=self.instance,
             clock=SystemClock(),
             metrics=self.metrics,
-            watchdog=ProcessWatchdog(),
+            watchdog=self._watchdog,
         )
 
     def _servers(self, manager: Manager) -> Sequence[Server]:

@@ -216,7 +216,7 @@ class Reflector:
                 # The watch begins before what the server keeps: read again, at least as new as what is known.
                 # If that has only just been read, it is a cache that has nothing newer: ask past it.
                 at_once = self._clock.monotonic() - self._read_at > SHORT_WATCH
-                self._quorum = not at_once
+                self._quorum = self._quorum or not at_once
                 self._state = anew
             case TooManyRequests() | Unreachable():
                 # The copy is still good: go on from the same version.
@@ -331,15 +331,20 @@ class Reflector:
             self._metrics.listed()
 
     def _take(self, event: WatchEvent) -> None:
-        if event.type == "BOOKMARK":
-            self._bookmarked = True
-            self._sink.bookmark(self._namespace, event.object["metadata"]["resourceVersion"])
-        elif event.type in {"ADDED", "MODIFIED", "DELETED"}:
-            self._sink.event(self._namespace, event)
-        else:
+        if event.type not in {"ADDED", "MODIFIED", "DELETED", "BOOKMARK"}:
             log.warning("unknown watch event", resource=str(self._resource), type=event.type)
             return
-        self._version = event.object["metadata"]["resourceVersion"]
+        version = event.object["metadata"]["resourceVersion"]
+        if _older(version, self._version):
+            # A watch never goes back: the server itself was, and tells nothing until it is past where it was (W-03).
+            self._quorum = True
+            raise Expired(410, "Expired", f"the API server is at version {version}, and was at {self._version} before")
+        if event.type == "BOOKMARK":
+            self._bookmarked = True
+            self._sink.bookmark(self._namespace, version)
+        else:
+            self._sink.event(self._namespace, event)
+        self._version = version
         self._well()
 
     def _well(self) -> None:
