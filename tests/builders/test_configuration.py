@@ -199,3 +199,13 @@ def test_what_marie_would_misread_is_refused(text: str) -> None:
 @pytest.mark.parametrize("text", ["123456", "correct horse", "a$", "Tr0ub4dor&3!", "0x1F-", "${", "p@ss:word/1"])
 def test_other_passwords_are_taken(text: str) -> None:
     assert quoting.survives(text) == (text != "${")
+
+
+KEYS = st.text(alphabet=st.characters(categories=("L", "N", "P", "S")), min_size=1, max_size=5)
+
+
+@given(st.dictionaries(KEYS, st.text(max_size=200) | st.integers() | st.lists(st.text())))
+def test_both_emitters_write_the_same_text(settings: dict[str, Any]) -> None:
+    written = configuration.text(settings)
+    assert written == configuration.text(settings, native=False)
+    assert yaml.safe_load(written) == settings
