@@ -1,6 +1,7 @@
 """Ties a fake kubelet's pods to simulated gateways: a server pod serves, an executor pod registers its workers."""
 
 import base64
+from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Any
 
@@ -43,7 +44,7 @@ class MariePods:
         self._worker_port = worker_port
         self._api = api
         self._addresses: dict[str, str] = {}
-        self._servers: dict[SimulatedMarie, str] = {}
+        self._servers: defaultdict[SimulatedMarie, set[str]] = defaultdict(set)
 
     async def ready(self, pod: Pod) -> None:
         """A pod has become ready."""
@@ -53,7 +54,7 @@ class MariePods:
         uid, address = pod["metadata"]["uid"], f"{pod['status']['podIP']}:{self._worker_port}"
         if self._is_server(pod):
             marie.api_keys = {key async for key in self._configured_keys(pod)} or {self._api_key}
-            self._servers[marie] = uid
+            self._servers[marie].add(uid)
             marie.start()
             return
         self._addresses[uid] = address
@@ -66,8 +67,9 @@ class MariePods:
         if marie is None:
             return
         if self._is_server(pod):
-            # Its successor may serve already.
-            if self._servers.get(marie) == uid:
+            # Its successor, or another beside it, may serve already.
+            self._servers[marie].discard(uid)
+            if not self._servers[marie]:
                 marie.kill()
             return
         address = self._addresses.pop(uid)

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pytest
+
 from marie_operator.api.conditions import JobCondition, JobReason
 from marie_operator.api.mariejob import JobDocuments, MarieJobStatus
 from marie_operator.api.meta import Condition
@@ -199,6 +201,16 @@ def test_a_finished_job_rests_and_is_deleted_in_time() -> None:
     resting = decide(job(SINGLE, ttlSecondsAfterFinished=10, status=end), seen(now=later(seconds=4)))
     assert (resting.status, resting.requeue_after, resting.expired) == (end, 6, False)
     assert decide(job(SINGLE, ttlSecondsAfterFinished=10, status=end), seen(now=later(seconds=10))).expired
+
+
+@pytest.mark.parametrize("ttl", [0, 10, None])
+def test_a_job_that_ends_is_looked_at_again_when_its_time_to_live_is_over(ttl: int | None) -> None:
+    first = decide(job(SINGLE, ttlSecondsAfterFinished=ttl), seen())
+    done = {first.tickets[0].ref_id: DocumentView(DocumentState.SUCCEEDED, "dag", "")}
+    assert (
+        decide(job(SINGLE, ttlSecondsAfterFinished=ttl, status=first.status), seen(documents=done)).requeue_after == ttl
+    )
+    assert decide(job("file:///x", ttlSecondsAfterFinished=ttl), seen()).requeue_after == ttl
 
 
 def test_a_spec_that_changes_after_the_end_changes_nothing() -> None:

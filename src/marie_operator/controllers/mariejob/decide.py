@@ -25,9 +25,17 @@ def decide(job: MarieJob, seen: Observation) -> Decision:
 
     Pure, and idempotent: once its status is written, deciding again on the same observation changes nothing.
     """
-    now = seen.now.replace(microsecond=0)
     if is_finished(job.status):
         return retire(job, seen.now)
+    decision = _decide(job, seen)
+    if is_finished(decision.status):
+        # Nothing else will call for the job once its end is written.
+        return replace(decision, requeue_after=job.spec.ttl_seconds_after_finished)
+    return decision
+
+
+def _decide(job: MarieJob, seen: Observation) -> Decision:
+    now = seen.now.replace(microsecond=0)
     try:
         plan = Plan.of(job)
     except FlawError as flaw:
