@@ -4,7 +4,7 @@ from typing import Any
 
 from marie_operator.api.conditions import JobReason
 from marie_operator.api.mariecluster import MarieCluster
-from marie_operator.api.mariejob import MarieJobStatus
+from marie_operator.api.mariejob import JobDocuments, MarieJobStatus
 from marie_operator.api.meta import Condition
 from marie_operator.controllers.mariejob.choice import choose
 from marie_operator.controllers.mariejob.observation import Obstacle
@@ -38,9 +38,19 @@ def test_labels_choose_what_runs_before_the_alphabet() -> None:
     assert name(choose(job(**SELECTOR), Clusters(suspended, idle))) == "a"
 
 
-def test_a_choice_stays_whatever_becomes_of_labels() -> None:
+def test_a_choice_stays_while_it_matches() -> None:
     chosen = job(**SELECTOR, status=MarieJobStatus(cluster_name="b"))
+    assert name(choose(chosen, Clusters(ready("a"), cluster("b", labels=PROD)))) == "b"
+
+
+def test_a_choice_stays_whatever_becomes_of_labels_once_documents_were_taken() -> None:
+    chosen = job(**SELECTOR, status=MarieJobStatus(cluster_name="b", documents=JobDocuments(listed=1)))
     assert name(choose(chosen, Clusters(ready("a"), cluster("b")))) == "b"
+
+
+def test_before_documents_were_taken_a_new_selector_chooses_anew() -> None:
+    chosen = job(**SELECTOR, status=MarieJobStatus(cluster_name="b", documents=JobDocuments()))
+    assert name(choose(chosen, Clusters(ready("a"), cluster("b")))) == "a"
 
 
 def test_a_cluster_that_is_gone_is_replaced() -> None:

@@ -247,3 +247,21 @@ def test_a_cluster_chosen_anew_is_asked_for_every_document() -> None:
     moved = decide(job(SINGLE, **spec, status=second.status), seen(cluster=cluster("d"), gateway=UP))
     assert [(ticket.dag_id, ticket.fresh) for ticket in moved.tickets] == [("", False)]
     assert moved.status.cluster_name == "d"
+
+
+def test_a_reference_without_a_name_refers_to_nothing() -> None:
+    empty = {"configMapRef": {"name": ""}, "secretRef": {}}
+    assert decide(job(SINGLE, input=empty), seen()).status.phase == "Initializing"
+    named = decide(job(SINGLE, input={"configMapRef": {"name": "documents"}}), seen())
+    assert condition(named.status, JobCondition.FAILED) is not None
+    assert "spec.input.configMapRef is not supported" in named.status.message
+
+
+def test_a_job_that_ends_no_longer_says_that_it_waits() -> None:
+    paused = decide(job(SINGLE, suspend=True), seen()).status
+    assert is_true(paused, JobCondition.SUSPENDED)
+    ended = decide(job("file:///x", suspend=True, status=paused), seen()).status
+    for kind in (JobCondition.SUBMITTED, JobCondition.SUSPENDED):
+        told = condition(ended, kind)
+        assert told is not None
+        assert (told.status, told.reason, told.message) == ("False", JobReason.INVALID_URI, ended.message)

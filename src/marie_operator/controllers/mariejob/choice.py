@@ -26,16 +26,26 @@ class Clusters(Protocol):
 def choose(job: MarieJob, clusters: Clusters) -> MarieCluster | Obstacle:
     """The cluster that ``job`` names, or that it selects by labels.
 
-    Among several that match, the one already chosen stays, whatever became of its labels, for as long as it
-    exists: documents may be in its queue. A first choice prefers what runs, then the alphabet.
+    Among several that match, the one already chosen stays for as long as it exists. Once documents were taken it stays
+    whatever became of labels and selector: they may be in its queue. A first choice prefers what runs, then the
+    alphabet.
     """
     if job.spec.cluster_ref:
         return _named(job, clusters, job.spec.cluster_ref)
     if job.status.cluster_name:
         chosen = _named(job, clusters, job.status.cluster_name)
-        if isinstance(chosen, MarieCluster):
+        if isinstance(chosen, MarieCluster) and (_has_taken(job) or _matches(job, chosen)):
             return chosen
     return _selected(job, clusters)
+
+
+def _has_taken(job: MarieJob) -> bool:
+    """Whether documents of a job may be with the cluster that was chosen."""
+    return job.status.documents is not None and job.status.documents.listed > 0
+
+
+def _matches(job: MarieJob, cluster: MarieCluster) -> bool:
+    return job.spec.cluster_selector.items() <= cluster.metadata.labels.items()
 
 
 def _named(job: MarieJob, clusters: Clusters, name: str) -> MarieCluster | Obstacle:
@@ -71,15 +81,14 @@ def _documents(count: int) -> str:
 
 
 def _selected(job: MarieJob, clusters: Clusters) -> MarieCluster | Obstacle:
-    wanted = job.spec.cluster_selector.items()
     matching = [
         cluster
         for cluster in clusters.list(job.metadata.namespace)
-        if wanted <= cluster.metadata.labels.items() and cluster.metadata.deletion_timestamp is None
+        if _matches(job, cluster) and cluster.metadata.deletion_timestamp is None
     ]
     if matching:
         return min(matching, key=_preference)
-    labels = ", ".join(f"{key}={value}" for key, value in sorted(wanted))
+    labels = ", ".join(f"{key}={value}" for key, value in sorted(job.spec.cluster_selector.items()))
     return Obstacle(
         JobReason.NO_CLUSTER_MATCHES,
         f"No MarieCluster in namespace {job.metadata.namespace} has the labels {labels}. "

@@ -93,8 +93,8 @@ def _check_support(spec: MarieJobSpec) -> None:
         )
     given = {
         "data": spec.input.data,
-        "configMapRef": spec.input.config_map_ref,
-        "secretRef": spec.input.secret_ref,
+        "configMapRef": spec.input.config_map_ref and spec.input.config_map_ref.name,
+        "secretRef": spec.input.secret_ref and spec.input.secret_ref.name,
     }
     for name, value in given.items():
         if value:

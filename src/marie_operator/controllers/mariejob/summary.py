@@ -109,7 +109,7 @@ def flawed(job: MarieJob, flaw: FlawError, now: datetime) -> Decision:
             "start_time": job.status.start_time or now,
             "completion_time": now,
             "error": JobError(code=flaw.reason, message=verdict.message),
-            "conditions": _conditions(job, {JobCondition.FAILED: verdict}, now),
+            "conditions": _conditions(job, {**_closed(job, verdict), JobCondition.FAILED: verdict}, now),
         }
     )
     return Decision(status, events=_transitions(job, status))
@@ -152,7 +152,8 @@ def _end(
     course: Course, phase: JobPhase, kind: JobCondition, verdict: Verdict, more: tuple[Occurrence, ...] = ()
 ) -> Decision:
     """The last decision: the status gets its result and its times, nothing is followed any more."""
-    ended = _status(course, phase, verdict.message, {**_at_end(course, verdict), kind: verdict})
+    verdicts = {**_closed(course.job, verdict), **_at_end(course, verdict), kind: verdict}
+    ended = _status(course, phase, verdict.message, verdicts)
     start = course.start or course.now
     failed = kind == JobCondition.FAILED
     status = ended.model_copy(
@@ -252,6 +253,16 @@ def _at_end(course: Course, verdict: Verdict) -> dict[JobCondition, Verdict]:
     if course.confirmed and not course.needs_submission:
         verdicts[JobCondition.SUBMITTED] = _submitted(course)
     return verdicts
+
+
+def _closed(job: MarieJob, verdict: Verdict) -> dict[JobCondition, Verdict]:
+    """Conditions that told what the job waits for, and that it would go on: now they tell why it does not."""
+    waiting = {JobCondition.SUBMITTED: "False", JobCondition.SUSPENDED: "True"}
+    return {
+        kind: Verdict(False, verdict.reason, verdict.message)
+        for kind, status in waiting.items()
+        if (old := condition(job.status, kind)) is not None and old.status == status
+    }
 
 
 def _all(documents: JobDocuments) -> str:
