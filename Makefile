@@ -14,7 +14,7 @@ KUBECTL ?= $(shell hack/controlplane/build.sh)/kubectl
 
 .DEFAULT_GOAL := help
 .PHONY: help setup build docker-build docker-push manifests docs install uninstall deploy undeploy run test unit simulate embedded controlplane \
-	lint format demo bench clean
+	campaigns lint format demo bench clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -72,7 +72,7 @@ demo: $(READY) ## A control plane, the operator and the example cluster and job,
 test: lint unit embedded controlplane ## Prove the project: lint, unit tests, tests on a real control plane.
 
 unit: $(READY) ## The tests that need no server but their own.
-	$(BIN)/pytest -m "not controlplane and not embedded" -n auto -q
+	$(BIN)/pytest -m "not controlplane and not embedded and not campaign" -n auto -q
 
 simulate: $(READY) ## Simulate the whole system: make simulate [SEEDS=100000] [FIRST=0], or SEED=n to replay one.
 	$(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),100000) --first $(or $(FIRST),0))
@@ -80,7 +80,10 @@ simulate: $(READY) ## Simulate the whole system: make simulate [SEEDS=100000] [F
 embedded: $(READY) ## The operator at work on the embedded control plane.
 	hack/controlplane/build.sh >/dev/null
 	hack/promql/build.sh >/dev/null
-	$(BIN)/pytest -m embedded -n auto -q
+	$(BIN)/pytest -m "embedded and not campaign" -n auto -q
+
+campaigns: $(READY) ## Every field of both kinds changed, every scenario with a crash after every write (about 20 minutes of CPU).
+	$(BIN)/pytest -m campaign -n auto -q
 
 controlplane: $(READY) ## The tests on a real etcd and kube-apiserver (built once, about 5 minutes).
 	hack/controlplane/build.sh >/dev/null

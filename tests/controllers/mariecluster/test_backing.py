@@ -137,6 +137,24 @@ def test_a_service_that_does_not_answer_is_named_while_the_server_waits() -> Non
     run(story)
 
 
+def test_a_volume_that_cannot_be_changed_is_told_in_one_sentence() -> None:
+    async def story(plane: Plane) -> None:
+        await plane.apply(cluster(backingServices=MANAGED))
+        await plane.condition("c", "Ready")
+        storage = {"storageClassName": "other"}
+        await plane.patch(
+            "marieclusters", "c", {"spec": {"backingServices": {"etcd": {"managed": {"storage": storage}}}}}
+        )
+        found = await plane.condition("c", "Ready", "False", reason="ChildRefused")
+        assert found["message"] == (
+            'The API server refuses PersistentVolumeClaim c-etcd: PersistentVolumeClaim "c-etcd" is invalid: spec: '
+            "Forbidden: spec is immutable after creation except resources.requests and volumeAttributesClassName "
+            "for bound claims."
+        )
+
+    run(story)
+
+
 def _init(name: str, state: dict[str, Any]) -> dict[str, Any]:
     return {"name": name, "image": "i", "imageID": "", "ready": False, "restartCount": 0, "state": state}
 

@@ -281,7 +281,9 @@ def _refusal(step: Step, error: Invalid | Forbidden | ApplyConflict | NameTaken)
         case Forbidden():
             return Refusal(ClusterReason.PERMISSION_DENIED, f"{child}: {error.message}.")
         case _:
-            return Refusal(ClusterReason.CHILD_REFUSED, f"The API server refuses {child}: {error.message}.")
+            # What follows the first line is a difference of structures, for logs.
+            why = error.message.partition("\n")[0].rstrip()
+            return Refusal(ClusterReason.CHILD_REFUSED, f"The API server refuses {child}: {why}.")
 
 
 def _turn(old: MarieClusterStatus, new: MarieClusterStatus) -> Condition | None:

@@ -1,0 +1,97 @@
+"""What does not follow the rules of a campaign, each with its reason."""
+
+import re
+from collections.abc import Mapping
+
+from tests.simulation.campaigns.disturbances import Disturbance
+from tests.simulation.campaigns.values import Value
+
+NOT_IN_PODS = frozenset(
+    {
+        "spec.serverSpec.replicas",
+        "spec.serverSpec.serviceType",
+        "spec.executorGroupSpecs[].replicas",
+        "spec.executorGroupSpecs[].minReplicas",
+        "spec.executorGroupSpecs[].maxReplicas",
+        "spec.executorGroupSpecs[].suspend",
+        "spec.executorGroupSpecs[].scaleStrategy",
+        "spec.executorGroupSpecs[].scaleStrategy.workersToDelete",
+        "spec.executorGroupSpecs[].scaleStrategy.workersToDelete[]",
+        "spec.serviceType",
+        "spec.enableIngress",
+        "spec.suspend",
+        "spec.marieVersion",
+    }
+)
+"""Fields that no pod is made of: their change rolls none."""
+
+_KEPT: Mapping[str, str] = {
+    r"^/secrets/c-(api-key|postgres): only left": "what was generated is never deleted before its cluster: "
+    "clients, and the volume of the database, may depend on it",
+    r"^/secrets/c-config: only left": "the operator may not delete Secrets, so that it can harm none; it goes with its "
+    "cluster, and nothing mounts it",
+    r"^/persistentvolumeclaims/.*: only left": "what holds data is never deleted before its cluster",
+}
+"""Differences of children between a change and a creation, by pattern, with the reason."""
+
+_REMEMBERED: Mapping[str, str] = {
+    r"^/conditions/MarieClusterProvisioned": "was ready once, and stays so by its definition",
+    r'^/phase: "Running" != "Creating"': "the same in one word",
+}
+"""Differences of status between a change and a creation."""
+
+
+def kept(difference: str) -> bool:
+    """Whether a child may differ in this from one of a cluster that was created so."""
+    return any(re.search(pattern, difference) for pattern in _KEPT)
+
+
+def remembered(difference: str) -> bool:
+    """Whether a status may differ in this from that of a cluster that was created so."""
+    return any(re.search(pattern, difference) for pattern in _REMEMBERED)
+
+
+_PAST = re.compile(r"^/(clusterName|documents|retryCount|conditions/Submitted)\b")
+"""What a job that fails at once keeps of the time when it waited, of which one that was made so has none."""
+
+
+def past(difference: str) -> bool:
+    """Whether a job that failed at once may differ in this from one that was made so."""
+    return _PAST.match(difference) is not None
+
+
+def harmless(field: str, value: Value) -> bool:
+    """Whether a value that looks wrong may be accepted in silence."""
+    return False
+
+
+_IMPOSSIBLE = frozenset(
+    {
+        *(("spec.jobType", kind) for kind in ("classify", "ner", "transform", "pipeline")),
+        ("spec.submissionMode", "K8sJobSubmission"),
+    }
+)
+"""The simulated gateway has the planner extract alone, and this version has no submitter; both are told."""
+
+
+def impossible(field: str, value: Value) -> bool:
+    """Whether a value that is right by itself does not come about here, which is told."""
+    return isinstance(value.value, str) and (field, value.value) in _IMPOSSIBLE
+
+
+def unchangeable(field: str) -> bool:
+    """Whether the API server refuses a change, which is told, of what a creation may have: of a volume, most."""
+    return ".managed.storage" in field or field.endswith(".managed")
+
+
+def lost(scenario: str, disturbance: Disturbance, difference: str) -> bool:
+    """Whether a run may end in this otherwise than one that is not disturbed."""
+    if scenario == "job suspended and resumed" and disturbance.unseen is not None:
+        # Who never saw the pause does not tell of it.
+        return difference.startswith("/mariejobs/j/conditions/Suspended: ")
+    # A job that came and went unseen never gave Marie anything.
+    return scenario == "job deleted" and disturbance.unseen == 1 and difference.startswith("documents: ")
+
+
+ENDS_AT_ONCE = frozenset({"InvalidSpec", "InvalidURI", "NoInput", "Unsupported"})
+"""Reasons for which a job fails for good, also while it is suspended: its message says that it must be made anew."""

@@ -1,0 +1,76 @@
+"""Every field of both kinds, changed to what is valid, at its bounds and beyond them, taken away, and set back."""
+
+import random
+import zlib
+from collections.abc import Iterator, Sequence
+
+import pytest
+
+from tests.simulation.campaigns import chosen, clusters, jobs
+from tests.simulation.campaigns.bases import BASES
+from tests.simulation.campaigns.fields import fields, has_place, template_fields
+from tests.simulation.campaigns.values import template_values, values
+
+pytestmark = pytest.mark.embedded
+
+SAMPLE = 40
+"""One campaign in so many runs with the other tests."""
+RANDOM = 25
+"""Fields of a pod template that are drawn beside the chosen ones."""
+
+
+def of_clusters() -> Iterator[clusters.Campaign]:
+    for field in fields("MarieCluster"):
+        name = next((name for name in ("referred", "managed") if has_place(BASES[name], field.path)), None)
+        if name is not None:
+            yield clusters.Campaign(name, field, values(field, chosen.WORKS))
+
+
+def of_templates() -> Iterator[clusters.Campaign]:
+    possible = [field for field in template_fields() if has_place(BASES["templates"], field.path)]
+    named = [field for field in possible if str(field) in chosen.TEMPLATE]
+    others = [field for field in possible if str(field) not in chosen.TEMPLATE]
+    for field in (*named, *random.Random(1).sample(others, RANDOM)):
+        yield clusters.Campaign("templates", field, template_values(field, chosen.TEMPLATE))
+
+
+def of_jobs() -> Iterator[jobs.Campaign]:
+    for field in fields("MarieJob"):
+        name = {"batch": "batch", "clusterSelector": "selecting"}.get(field.path[1], "job")
+        if has_place(BASES[name], field.path):
+            yield jobs.Campaign(name, field, values(field, chosen.JOB_WORKS))
+
+
+EVERY: Sequence[clusters.Campaign | jobs.Campaign] = (*of_clusters(), *of_templates(), *of_jobs())
+
+
+def _id(campaign: clusters.Campaign | jobs.Campaign) -> str:
+    return f"{campaign.field.kind} {campaign.field}"
+
+
+def _sampled(campaign: clusters.Campaign | jobs.Campaign) -> bool:
+    return zlib.crc32(_id(campaign).encode()) % SAMPLE == 0
+
+
+@pytest.mark.parametrize("campaign", [each for each in EVERY if _sampled(each)], ids=_id)
+def test_a_few_fields(campaign: clusters.Campaign | jobs.Campaign) -> None:
+    assert campaign.violations() == []
+
+
+@pytest.mark.campaign
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("campaign", EVERY, ids=_id)
+def test_every_field(campaign: clusters.Campaign | jobs.Campaign) -> None:
+    assert campaign.violations() == []
+
+
+@pytest.mark.parametrize("kind", ["MarieCluster", "MarieJob"])
+def test_no_field_is_left_out(kind: str) -> None:
+    covered = {campaign.field.path for campaign in EVERY if campaign.field.kind == kind}
+    assert [str(field) for field in fields(kind) if field.path not in covered] == []
+
+
+def test_every_chosen_field_exists() -> None:
+    known = {str(field) for kind in ("MarieCluster", "MarieJob") for field in fields(kind)}
+    known |= {str(field) for field in template_fields()}
+    assert {*chosen.WORKS, *chosen.JOB_WORKS, *chosen.TEMPLATE} - known == set()
