@@ -69,7 +69,9 @@ run: $(READY) ## Run the operator on this machine against the current kubeconfig
 demo: $(READY) ## A control plane, the operator and the example cluster and job, live on this machine.
 	$(BIN)/python -m marie_operator demo $(ARGS)
 
-test: lint unit embedded controlplane ## Prove the project: lint, unit tests, tests on a real control plane.
+test: lint unit embedded ## Prove the project: lint, unit tests, a simulation of faults, tests on a real control plane.
+	$(MAKE) --no-print-directory simulate SEEDS=1000
+	$(MAKE) --no-print-directory controlplane
 
 unit: $(READY) ## The tests that need no server but their own.
 	$(BIN)/pytest -m "not controlplane and not embedded and not campaign" -n auto -q

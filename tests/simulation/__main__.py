@@ -10,7 +10,7 @@ from multiprocessing import get_context
 
 from tests.simulation.run import SHARED, Outcome, simulate
 
-PROGRESS = 10.0
+PROGRESS = 20.0
 """Seconds between two lines that tell how far it is."""
 
 

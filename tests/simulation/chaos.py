@@ -93,10 +93,10 @@ def drawn(source: random.Random) -> Chaos:
     """What goes wrong in a run."""
     hits = [
         Hit(
-            at=source.uniform(2, LENGTH + 15),
+            at=source.uniform(2, LENGTH + 10),
             blow=source.choices(list(_BLOWS), list(_BLOWS.values()))[0],
             whom=source.randrange(60),
-            seconds=source.choice((0.5, 3.0, 8.0, 20.0)),
+            seconds=source.choice((0.5, 3.0, 8.0, 15.0)),
             count=source.randint(1, 60),
         )
         for _ in range(source.randint(1, 6))

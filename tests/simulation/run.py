@@ -35,8 +35,8 @@ USUAL = (0.0005, 0.005)
 TERMS = ((15.0, 10.0, 2.0), (45.0, 30.0, 6.0), (45.0, 30.0, 6.0), (45.0, 30.0, 6.0))
 PATIENCE = 1800.0
 """Seconds of calm within which everything comes to its end."""
-QUIET = 20.0
-IDLE = 180.0
+QUIET = 12.0
+IDLE = 150.0
 """Seconds for which nobody writes once everything has come to its end."""
 REPAIR = 60.0
 """Seconds between two looks for work that Marie has lost to the death of its gateway, which a person has to repair."""

@@ -11,9 +11,11 @@ from typing import Any, TypeAlias
 
 from marie_operator.testing.gateway.outcome import NEVER, Document, Outcome
 
-LENGTH = 40.0
+LENGTH = 30.0
 """Seconds within which all of it happens."""
-KEYS = tuple(f"documents/{letter}.pdf" for letter in "abcdefg")
+SIZES = (3, 4, 5, 6, 9)
+"""Most steps of a workload: many small ones find more than a few large ones."""
+KEYS = tuple(f"documents/{letter}.pdf" for letter in "abcde")
 """What is in the bucket."""
 BAD = "documents/c.pdf"
 """A document that no executor can do."""
@@ -106,8 +108,8 @@ def drawn(seed: int) -> Workload:
     names = [f"c{number}" for number in range(source.choice((1, 1, 1, 2)))]
     wishes: dict[str, Wish] = {name: _cluster(source) for name in names}
     steps = [Step(source.uniform(0, 3), name, wishes[name]) for name in names]
-    moment, number = 1.0, 0
-    while moment < LENGTH and len(steps) < 12:
+    moment, number, most = 1.0, 0, source.choice(SIZES)
+    while moment < LENGTH and len(steps) < most:
         moment += source.uniform(0.2, 8)
         if number < 3 and (number == 0 or source.random() < 0.3):
             number += 1
@@ -121,7 +123,7 @@ def drawn(seed: int) -> Workload:
         end = _alive(wish) if name in names else _resumed(wish)
         if end != wish:
             steps.append(Step(LENGTH + 8, name, end))
-    slow = {key: source.choice((0.5, 1.0, 3.0, 8.0)) for key in KEYS}
+    slow = {key: source.choice((0.5, 1.0, 2.0, 5.0)) for key in KEYS}
     return Workload(tuple(sorted(steps, key=lambda step: step.at)), slow)
 
 
@@ -138,7 +140,7 @@ def _job(source: random.Random, clusters: list[str]) -> Job:
         source.choice(clusters),
         f"s3://bucket/{uri}",
         in_flight=source.choice((1, 2, 4)),
-        attempts=source.choice((0, 2)),
+        attempts=source.choice((0, 0, 1)),
     )
 
 

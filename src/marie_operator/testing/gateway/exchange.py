@@ -5,6 +5,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
+_ENCODER = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False)
+
 
 @dataclass(frozen=True, slots=True)
 class Request:
@@ -52,8 +54,7 @@ class Reply:
     @classmethod
     def of(cls, document: Any, status: int = 200, **headers: str) -> Self:
         """A reply in JSON, written as Marie does."""
-        text = json.dumps(document, separators=(",", ":"), ensure_ascii=False)
-        return cls(status, text.encode(), {"content-type": "application/json", **headers})
+        return cls(status, _ENCODER.encode(document).encode(), {"content-type": "application/json", **headers})
 
 
 @dataclass(slots=True)

@@ -1,0 +1,77 @@
+"""Three defects, planted, each of which the simulation finds: what it would miss if it were blind."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pytest
+
+from marie_operator.controllers.mariejob import reconciler
+from marie_operator.marie.document import Document
+from marie_operator.runtime import PatchKind
+from marie_operator.runtime.decoding import WatchEvent
+from marie_operator.runtime.informer import Informer
+from marie_operator.runtime.reflector import Reflector
+from marie_operator.runtime.resource import Object, ObjectKey, Resource
+from marie_operator.runtime.status import StatusWriter, merge_patch
+from tests.simulation.run import simulate, without_faults
+
+pytestmark = [pytest.mark.embedded, pytest.mark.timeout(900)]
+
+SEEDS = 1000
+"""Within so many, each must fall; docs/simulation.md says at which it does."""
+EVERY = 50
+"""Of the versions of objects, one in so many is never told of."""
+
+
+@pytest.fixture(autouse=True)
+def _own_references() -> Iterator[None]:
+    """No other test gets to see a run without faults that had a defect."""
+    without_faults.cache_clear()
+    yield
+    without_faults.cache_clear()
+
+
+def falls(word: str = "") -> int:
+    """The first seed that finds something, told of with a word."""
+    for seed in range(SEEDS):
+        if any(word in problem for problem in simulate(seed).problems):
+            return seed
+    raise AssertionError(f"{SEEDS} seeds have not found it")
+
+
+def test_a_dropped_confirmation_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reply that was lost is taken for a no: what Marie may have is not looked up, and submitted again."""
+    unanswered = Document.unanswered
+
+    def dropped(document: Document, message: str, now: float, *, maybe_sent: bool) -> None:
+        unanswered(document, message, now, maybe_sent=False)
+
+    monkeypatch.setattr(Document, "unanswered", dropped)
+    print(f"falls at seed {falls('submitted twice')}")
+
+
+def test_a_lost_event_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A change that a watch brings does not reach the cache."""
+    take = Reflector._take
+
+    def losing(reflector: Reflector, event: WatchEvent) -> None:
+        if event.type == "BOOKMARK" or int(event.object["metadata"]["resourceVersion"]) % EVERY:
+            take(reflector, event)
+
+    monkeypatch.setattr(Reflector, "_take", losing)
+    print(f"falls at seed {falls()}")
+
+
+def test_a_stale_read_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A decision is made on a copy that lacks the last write, and its outcome written over what is there by now."""
+
+    async def blind(client: StatusWriter, resource: Resource, live: Object, status: Mapping[str, Any]) -> bool:
+        changes = merge_patch(live.get("status") or {}, status)
+        if changes:
+            body = {"status": changes}
+            await client.patch(resource, ObjectKey.of(live), body, kind=PatchKind.MERGE, subresource="status")
+        return bool(changes)
+
+    monkeypatch.setattr(Informer, "written", lambda *_: None)
+    monkeypatch.setattr(reconciler, "write_status", blind)
+    print(f"falls at seed {falls()}")
