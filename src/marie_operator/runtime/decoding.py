@@ -81,6 +81,8 @@ def refusal(reply: Reply, request: str) -> ApiError:
     try:
         status = from_json(reply.body)
     except ValueError:
-        status = {"message": reply.body[:200].decode(errors="replace").strip()}
+        # Something before the API server answered; of its words the code is what can be relied on.
+        said = reply.body[:200].decode(errors="replace").strip()
+        status = {"message": f"HTTP {reply.status}: {said}" if said else ""}
     found = status if isinstance(status, dict) else {}
     return from_status(reply.status, found, request=request, retry_after=reply.retry_after)

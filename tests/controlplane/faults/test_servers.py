@@ -1,0 +1,103 @@
+"""The servers fail: etcd and the API server die in the middle, forget, deny and lose a kind."""
+
+import pytest
+
+from marie_operator.testing import manifests
+from marie_operator.testing.proxy import TcpProxy
+from tests.controlplane.faults.bounds import HASTY, after_outage, after_silence
+from tests.controlplane.faults.trial import CLUSTERS, Trial
+from tests.controlplane.faults.trial import HASTY as HASTY_PROGRAM
+from tests.controlplane.world import ROOT
+
+pytestmark = [pytest.mark.real, pytest.mark.timeout(300)]
+
+OUTAGE = 15.0
+"""Most seconds that a server is away in these tests, its start included."""
+BINDING = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings/marie-operator"
+DEFINITION = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/marieclusters.marie.ai"
+
+
+async def test_an_api_server_that_is_killed_in_the_middle(trial: Trial) -> None:
+    plane = trial.plane
+    async with trial.running():
+        await trial.started()
+        await trial.clusters(last=2)
+        await trial.until("the first child is there", lambda: trial.items("services"))
+        await plane.kill_apiserver()
+        await trial.told(trial.readiness, "[-]caches failed: cannot list or watch", "onnect", within=after_outage(0))
+        await trial.told(trial.metrics, "rest_client_requests_total", "<error>", within=after_outage(0))
+        await plane.start_apiserver()
+        await trial.clusters(first=2)
+        await trial.recovered(within=after_outage(OUTAGE))
+
+
+async def test_an_etcd_that_is_killed_in_the_middle(trial: Trial) -> None:
+    plane = trial.plane
+    async with trial.running(program=HASTY_PROGRAM):
+        await trial.started()
+        await trial.clusters(last=2)
+        await trial.until("the first child is there", lambda: trial.items("services"))
+        await plane.kill_etcd()
+        await trial.told(trial.logged, "the API server cannot be used", within=after_silence(HASTY))
+        await plane.start_etcd()
+        await trial.clusters(first=2)
+        await trial.recovered(within=after_outage(OUTAGE))
+
+
+async def test_a_storm_of_compactions(trial: Trial, line: TcpProxy) -> None:
+    plane = trial.plane
+    async with trial.running(trial.through(line.port)):
+        await trial.started()
+        await trial.clusters(last=2)
+        for number, replicas in ((2, 7), (3, 2)):
+            line.refusing = True
+            line.cut()
+            # Unseen, and so far back that nobody remembers: an API server that starts knows only what etcd keeps.
+            changed = [{"op": "replace", "path": "/spec/executorGroupSpecs/0/replicas", "value": replicas}]
+            path = trial.path("marieclusters", "c0")
+            await trial.api.call("PATCH", path, changed, content_type="application/json-patch+json")
+            await trial.clusters(first=number, last=number + 1)
+            await plane.compact()
+            await plane.kill_apiserver()
+            await plane.start_apiserver()
+            line.refusing = False
+            await trial.told(trial.logged, "too old resource version", within=after_outage(OUTAGE))
+        await trial.recovered(within=after_outage(2 * OUTAGE))
+
+
+async def test_rights_that_are_withdrawn_and_given_back(trial: Trial, line: TcpProxy) -> None:
+    binding = await trial.api.get(BINDING)
+    async with trial.running(trial.through(line.port)):
+        await trial.started()
+        await trial.clusters(last=2)
+        try:
+            await trial.api.delete(BINDING)
+            # A watch that is open is not asked again; sooner or later each of them ends.
+            line.cut()
+            await trial.clusters(first=2)
+            await trial.told(trial.readiness, "[-]caches failed", "may not list and watch", within=after_outage(0))
+            await trial.told(trial.readiness, "is forbidden: User", within=after_outage(0))
+        finally:
+            del binding["metadata"]["resourceVersion"], binding["metadata"]["uid"]
+            await trial.api.create(BINDING.rpartition("/")[0], binding)
+        await trial.recovered(within=after_outage(OUTAGE))
+
+
+async def test_a_kind_that_is_taken_away_and_comes_back(trial: Trial) -> None:
+    async with trial.running():
+        await trial.started()
+        await trial.clusters()
+        await trial.until("all children are there", trial.complete)
+        await trial.api.delete(DEFINITION)
+        try:
+            await trial.told(
+                trial.readiness,
+                "the API server does not know marieclusters.marie.ai; is its CustomResourceDefinition installed?",
+                within=after_outage(0),
+            )
+            for number in range(CLUSTERS):
+                await trial.orphaned(f"c{number}")
+        finally:
+            await manifests.apply(trial.api, manifests.read(ROOT / "config/crd"))
+        await trial.clusters()
+        await trial.recovered(within=after_outage(OUTAGE))

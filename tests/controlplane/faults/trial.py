@@ -1,0 +1,167 @@
+"""An operator that something happens to, and what has to come of it all the same."""
+
+import json
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import aiohttp
+
+from marie_operator.testing.controlplane import ControlPlane
+from tests.controlplane.clusters import cluster, group
+from tests.controlplane.world import World
+
+State: TypeAlias = dict[str, Any]
+"""Objects by kind and name, without what differs from one run to another."""
+
+CLUSTERS = 4
+HASTY = ("-m", "tests.controlplane.faults.hasty")
+START = 120.0
+CHILDREN = 7
+"""Services and Deployments of one of the clusters."""
+_GIVEN = {"clusterIP", "clusterIPs"}
+
+
+@dataclass
+class Trial(World):
+    """A namespace in which clusters are made while something goes wrong."""
+
+    expected: State = field(default_factory=dict)
+
+    @property
+    def plane(self) -> ControlPlane:
+        """The servers, which are real."""
+        assert isinstance(self.stage.plane, ControlPlane)
+        return self.stage.plane
+
+    async def clusters(self, first: int = 0, last: int = CLUSTERS) -> None:
+        """Create those of these numbers."""
+        for number in range(first, last):
+            await self.create(cluster(f"c{number}", group("ocr", replicas=2), group("ner")))
+
+    async def clear(self) -> None:
+        """Delete them, and what belonged to them, as the garbage collector would."""
+        for kind in ("marieclusters", "services", "deployments"):
+            for item in await self.items(kind):
+                await self.api.delete(self.path(kind, item["metadata"]["name"]))
+
+    async def orphaned(self, cluster: str) -> None:
+        """Delete what belonged to a cluster that is no more, as the garbage collector would."""
+        for kind in ("services", "deployments"):
+            for item in await self.items(kind):
+                if any(owner["name"] == cluster for owner in item["metadata"].get("ownerReferences", ())):
+                    await self.api.delete(self.path(kind, item["metadata"]["name"]))
+
+    async def complete(self) -> bool:
+        """Whether every cluster has its children, and says that they start."""
+        found = await self.state()
+        starting = [each for each in found.values() if each.get("Ready") == ["False", "ServerStarting"]]
+        return len(found) == CLUSTERS * (1 + CHILDREN) and len(starting) == CLUSTERS
+
+    async def state(self) -> State:
+        """What there is: what every object is meant to be, who owns it, and what the clusters say about themselves."""
+        found: State = {}
+        for kind in ("services", "deployments"):
+            for item in await self.items(kind):
+                owners = [owner["name"] for owner in item["metadata"].get("ownerReferences", ())]
+                lasting = {"labels": item["metadata"].get("labels", {}), "owners": owners, "spec": item["spec"]}
+                found[f"{kind}/{item['metadata']['name']}"] = self._lasting(lasting)
+        for item in await self.items("marieclusters"):
+            conditions = item.get("status", {}).get("conditions", ())
+            found[f"marieclusters/{item['metadata']['name']}"] = {
+                each["type"]: [each["status"], each["reason"]] for each in conditions
+            }
+        return found
+
+    async def recovered(self, within: float) -> None:
+        """Wait until all is as without the fault, and the operator says that it is well.
+
+        Args:
+            within: The bound, in seconds.
+        """
+        deadline = time.monotonic() + within
+        try:
+            await self.until("all is as it should be", self._as_expected, timeout=within)
+        except AssertionError:
+            # Which difference is left says more than that there is one.
+            assert await self.state() == self.expected
+            raise
+        await self.until("ready", self.ready, timeout=max(deadline - time.monotonic(), 1.0))
+
+    async def _as_expected(self) -> bool:
+        return await self.state() == self.expected
+
+    async def ready(self) -> bool:
+        """Whether the operator says that it is."""
+        return await self.readiness() == "ok"
+
+    async def started(self) -> None:
+        """Wait until the process has come up, which on a machine that does much else takes its time."""
+        await self.until("ready", self.ready, timeout=START)
+
+    async def readiness(self) -> str:
+        """The answer of its readiness probe; empty when there is none."""
+        return await _text(self.operator.health, "/readyz")
+
+    async def metrics(self) -> str:
+        """The answer of its metrics endpoint; empty when there is none."""
+        return await _text(self.operator.metrics, "/metrics")
+
+    async def told(self, where: Callable[[], Awaitable[str]], *words: str, within: float) -> None:
+        """Wait until a probe, or the log, names a cause.
+
+        Args:
+            where: Asked until its answer holds the words.
+            words: All of these, in one line.
+            within: The bound, in seconds.
+        """
+
+        async def named() -> bool:
+            return any(all(word in line for word in words) for line in (await where()).splitlines())
+
+        await self.until(f"{' … '.join(words)} is told", named, timeout=within)
+
+    async def logged(self) -> str:
+        """The operator's log."""
+        return self.operator.log
+
+    def through(self, port: int, *, authority: Path | None = None) -> str:
+        """The option that leads the operator over a proxy.
+
+        Args:
+            port: The proxy's.
+            authority: What its certificate is checked with; None for the API server's own.
+        """
+        config = json.loads(self.stage.plane.kubeconfig("operator").read_text(encoding="utf-8"))
+        server = config["clusters"][0]["cluster"]
+        server["server"] = f"https://127.0.0.1:{port}"
+        if authority is not None:
+            server["certificate-authority"] = str(authority)
+        return self.configured(config)
+
+    def configured(self, config: dict[str, Any]) -> str:
+        """The option that has the operator use this kubeconfig."""
+        path = self.folder / "kubeconfig"
+        path.write_text(json.dumps(config), encoding="utf-8")
+        return f"--kubeconfig={path}"
+
+    def _lasting(self, value: Any) -> Any:
+        match value:
+            case dict():
+                return {name: self._lasting(each) for name, each in value.items() if name not in _GIVEN}
+            case list():
+                return [self._lasting(each) for each in value]
+            case str():
+                return value.replace(self.namespace, "NAMESPACE")
+            case _:
+                return value
+
+
+async def _text(port: int, path: str) -> str:
+    try:
+        async with aiohttp.ClientSession() as session, session.get(f"http://127.0.0.1:{port}{path}") as response:
+            return await response.text()
+    except aiohttp.ClientError:
+        return ""
