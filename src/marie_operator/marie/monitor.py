@@ -195,7 +195,9 @@ class Monitor:
         if view == self._view and self._asked:
             return
         if view.problem and view.problem != self._view.problem:
-            log.warning("gateway does not take work", url=self.url, problem=view.problem)
+            # A scheduler that has yet to start is no trouble; one that has stopped is.
+            tell = log.warning if self._view.running or not view.reachable else log.info
+            tell("gateway does not take work", url=self.url, problem=view.problem)
         if view.running and not self._view.running:
             log.info("gateway takes work", url=self.url)
         self._view, self._asked = view, True

@@ -139,12 +139,12 @@ def test_a_service_that_does_not_answer_is_named_while_the_server_waits() -> Non
 
 def test_a_volume_that_cannot_be_changed_is_told_in_one_sentence() -> None:
     async def story(plane: Plane) -> None:
-        await plane.apply(cluster(backingServices=MANAGED))
+        def with_class(name: str) -> dict[str, Any]:
+            return {"etcd": {"managed": {"storage": {"storageClassName": name}}}}
+
+        await plane.apply(cluster(backingServices={**MANAGED, **with_class("first")}))
         await plane.condition("c", "Ready")
-        storage = {"storageClassName": "other"}
-        await plane.patch(
-            "marieclusters", "c", {"spec": {"backingServices": {"etcd": {"managed": {"storage": storage}}}}}
-        )
+        await plane.patch("marieclusters", "c", {"spec": {"backingServices": with_class("other")}})
         found = await plane.condition("c", "Ready", "False", reason="ChildRefused")
         assert found["message"] == (
             'The API server refuses PersistentVolumeClaim c-etcd: PersistentVolumeClaim "c-etcd" is invalid: spec: '

@@ -81,14 +81,8 @@ async def _reached(stage: Stage) -> Outcome:
         told=ready[1] if ready[0] != "True" and ready[1] in TOLD else "",
         pods={workload: frozenset(uids) for workload, uids in pods.items()},
         unrest=[str(each) for each in stage.writes(mark)],
-        complaints=_complaints(stage),
+        complaints=stage.complaints(),
     )
-
-
-def _complaints(stage: Stage) -> list[str]:
-    found = [str(each) for each in stage.log if each["log_level"] not in {"debug", "info"}]
-    stage.log.clear()
-    return found
 
 
 @functools.cache

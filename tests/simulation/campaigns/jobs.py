@@ -122,7 +122,7 @@ class Campaign:
         mark = stage.server.audit.mark()
         await asyncio.sleep(REST)
         complaints = [f"writes at rest: {each}" for each in stage.writes(mark)[:5]]
-        complaints += [f"complains: {each}" for each in stage.log if each["log_level"] not in {"debug", "info"}]
+        complaints += [f"complains: {each}" for each in stage.complaints()]
         return await _outcomes(stage, refused, len(objects)), complaints
 
 

@@ -130,6 +130,12 @@ class Stage:
                 recent = [str(each) for each in _changes(self.server.audit.requests(writes=True))[-6:]]
                 raise AssertionError(f"still changing after {PATIENCE:g} s: {recent}")
 
+    def complaints(self) -> Sequence[str]:
+        """What the operator has logged as wrong, once; the API server's own warnings are about what users asked for."""
+        told = [each for each in self.log if each["event"] != "the API server warns"]
+        self.log.clear()
+        return [str(each) for each in told if each["log_level"] not in {"debug", "info"}]
+
     def writes(self, since: int) -> Sequence[Request]:
         """What the operator has changed since then, events included."""
         found = self.server.audit.requests(user=OPERATOR.name, since=since, writes=True)

@@ -82,9 +82,9 @@ def claim_errors(spec: Object, path: str) -> Iterator[FieldError]:
 def _claim_changed(new: Object, old: Object) -> list[FieldError]:
     found = _claim_errors(new)
     spec, before = _asking(new, old), _asking(old, old)
-    # What was left open may be settled later.
-    for name in ("volumeName", "storageClassName"):
-        if not old["spec"].get(name):
+    # What was left open may be settled later; a class of an empty name was asked for.
+    for name, left_open in (("volumeName", ("", None)), ("storageClassName", (None,))):
+        if old["spec"].get(name) in left_open:
             spec, before = without(spec, name), without(before, name)
     if spec != before:
         why = (
