@@ -43,5 +43,7 @@ def bare(
 def kubectl(bare: Kubectl) -> Kubectl:
     """An API server on which config/default is installed, by client-side apply."""
     bare("apply", "-k", str(ROOT / "config/default"))
-    bare("wait", "--for=condition=Established", "--timeout=20s", "crd/marieclusters.marie.ai", "crd/mariejobs.marie.ai")
+    # By its path: kubectl refuses to wait for a condition of what has no conditions yet.
+    established = '--for=jsonpath={.status.conditions[?(@.type=="Established")].status}=True'
+    bare("wait", established, "--timeout=20s", "crd/marieclusters.marie.ai", "crd/mariejobs.marie.ai")
     return bare

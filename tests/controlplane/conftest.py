@@ -24,6 +24,7 @@ from marie_operator.testing.kubelet import FakeKubelet, NodeSpec
 from marie_operator.testing.objectstore import SimulatedS3
 from marie_operator.testing.pods import MariePods
 from marie_operator.testing.s3 import S3Server
+from tests.controlplane.waiting import until
 from tests.controlplane.world import API_KEY, ROOT, Plane, Stage, World
 
 REAL, EMBEDDED = "real", "embedded"
@@ -37,6 +38,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         embedded = isinstance(item, pytest.Function) and _server(item) == EMBEDDED
         item.add_marker(pytest.mark.embedded if embedded else pytest.mark.controlplane)
         item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
+        if item.get_closest_marker("timeout") is None:
+            # After an API server was killed, controllers come back to it with pauses of up to half a minute.
+            item.add_marker(pytest.mark.timeout(180))
         if embedded and item.get_closest_marker("real"):
             left.append(item)
     if left:
@@ -88,6 +92,8 @@ async def namespace(stage: Stage) -> AsyncIterator[str]:
     """A namespace of the test's own."""
     name = f"test-{next(_numbers)}"
     await stage.api.create("/api/v1/namespaces", {"metadata": {"name": name}})
+    account = f"/api/v1/namespaces/{name}/serviceaccounts/default"
+    await until("pods can be made", lambda: stage.api.exists(account), timeout=90)
     yield name
     await stage.api.delete(f"/api/v1/namespaces/{name}")
 

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from marie_operator.testing import manifests
 from marie_operator.testing.controlplane import OPERATOR, ControlPlane
-from tests.controlplane.world import Stage
+from tests.controlplane.world import ROOT, Stage
 
 pytestmark = pytest.mark.real
 
@@ -107,8 +108,8 @@ async def test_a_token_that_is_not_accepted(stage: Stage, tmp_path: Path) -> Non
 
 
 async def test_an_account_without_rights(bare: ControlPlane) -> None:
-    await bare.kubectl("apply", "-k", "config/crd")
-    await bare.kubectl("wait", "--for=condition=Established", "crd/marieclusters.marie.ai", "crd/mariejobs.marie.ai")
+    async with bare.api() as api:
+        await manifests.apply(api, manifests.read(ROOT / "config/crd"))
     message = await refused(f"--kubeconfig={bare.kubeconfig(OPERATOR)}")
     assert 'cannot list resource "marieclusters"' in message
     assert "config/rbac" in message
