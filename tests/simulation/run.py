@@ -35,8 +35,8 @@ USUAL = (0.0005, 0.005)
 TERMS = ((15.0, 10.0, 2.0), (45.0, 30.0, 6.0), (45.0, 30.0, 6.0), (45.0, 30.0, 6.0))
 PATIENCE = 1800.0
 """Seconds of calm within which everything comes to its end."""
-QUIET = 45.0
-"""Seconds without a write after which all may be over: longer than a lease outlives a holder that died."""
+QUIET = 60.0
+"""Seconds of calm without a write after which all may be over: longer than a lease outlives a holder that died."""
 IDLE = 150.0
 """Seconds for which nobody writes once everything has come to its end."""
 REPAIR = 60.0
@@ -280,11 +280,11 @@ class _Run:
     async def _settled(self) -> bool:
         """Whether everything comes to its end, and stays there for a while."""
         loop = asyncio.get_running_loop()
-        end, repaired = loop.time() + PATIENCE, loop.time()
-        while loop.time() < end:
+        begin = repaired = loop.time()
+        while loop.time() < begin + PATIENCE:
             await asyncio.sleep(2.0)
             waiting = self._unfinished()
-            if not waiting and loop.time() - self.invariants.last_write > QUIET:
+            if not waiting and loop.time() - max(begin, self.invariants.last_write) > QUIET:
                 return True
             if loop.time() - repaired > REPAIR:
                 repaired = loop.time()
