@@ -3,12 +3,14 @@
 import asyncio
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
 
+from marie_operator.testing import processes
 from marie_operator.testing.processes import PORTS, Process, ProcessError, free_ports
 
 PARENT = """\
@@ -120,3 +122,22 @@ def test_free_ports_are_distinct_and_never_those_of_outgoing_connections() -> No
     ports = free_ports(50)
     assert len(set(ports)) == 50
     assert set(ports) <= set(PORTS)
+
+
+def test_a_port_is_given_to_one_process_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    narrow = range(PORTS.start, PORTS.start + 40)
+    monkeypatch.setattr(processes, "PORTS", narrow)
+    ours = free_ports(10)
+    program = (
+        "from marie_operator.testing import processes\n"
+        f"processes.PORTS = {narrow!r}\n"
+        "print(*processes.free_ports(10))\n"
+    )
+    theirs = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+    assert not {int(port) for port in theirs.stdout.split()} & set(ours)
+
+
+def test_more_ports_than_there_are_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "PORTS", range(PORTS.start, PORTS.start + 3))
+    with pytest.raises(ProcessError, match="4 ports were asked for"):
+        free_ports(4)

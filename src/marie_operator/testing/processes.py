@@ -18,6 +18,7 @@ STOP_TIMEOUT = 10.0
 PORTS = range(15_000, 32_000)
 
 _PR_SET_PDEATHSIG = 1
+_claims: list[socket.socket] = []
 # Loaded here, since a child between fork and exec must not load anything.
 _LIBC = ctypes.CDLL(None)
 
@@ -130,17 +131,36 @@ def _die_with(parent: int) -> None:
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports of the loopback interface that nobody listens on at the moment."""
+    """Ports of the loopback interface that nobody listens on, and that no other process is given by this function.
+
+    A server starts some time after its port was chosen. Until this process ends, the UDP port of the same number, which
+    nothing here uses, is held as the sign that the TCP port is taken: the kernel lets one process have it, and gives it
+    back however that process ends.
+
+    Args:
+        count: How many.
+
+    Raises:
+        ProcessError: there are not that many.
+    """
     found: list[int] = []
     for port in random.SystemRandom().sample(PORTS, len(PORTS)):
         if len(found) == count:
             break
+        claim = socket.socket(type=socket.SOCK_DGRAM)
         with socket.socket() as probe:
             # As servers do, so that a port whose last connections linger counts as free.
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            with contextlib.suppress(OSError):
+            try:
+                claim.bind(("127.0.0.1", port))
                 probe.bind(("127.0.0.1", port))
-                found.append(port)
+            except OSError:
+                claim.close()
+                continue
+        _claims.append(claim)
+        found.append(port)
+    if len(found) < count:
+        raise ProcessError(f"{count} ports were asked for; of {PORTS.start} to {PORTS.stop - 1}, {len(found)} are free")
     return found
 
 
