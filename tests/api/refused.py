@@ -156,6 +156,19 @@ REFUSED = (
     ),
     *(
         job(
+            f"spec.input.{next(iter(filters))}",
+            "include and exclude choose among the documents under a prefix: end uri with / for all under it, "
+            "or remove them",
+            input=given | filters,
+        )
+        for given, filters in (
+            ({"uri": "s3://bucket/one.pdf"}, {"include": ["*.pdf"]}),
+            ({"uri": "s3://bucket/one.pdf"}, {"exclude": ["*.tif"]}),
+            ({}, {"include": ["*.pdf"], "exclude": ["*.tif"]}),
+        )
+    ),
+    *(
+        job(
             f"spec.sla.{field}",
             f'{field} is not a time span: write hours, minutes and seconds above zero, such as "30m" or "1h30m"',
             sla={field: value},

@@ -52,6 +52,8 @@ clusters = st.fixed_dictionaries(
 deadlines = st.sampled_from(
     ["", "30m", "1h", "60m", "1h30m", "0s", "0h0m", "soon", "5", "-1h", "1.5h", "90m", "1e3s", "1h "]
 )
+uris = st.sampled_from(["", "s3://b/one.pdf", "s3://b/all/"])
+globs = st.lists(st.sampled_from(["*.pdf", "a?"]), max_size=2)
 jobs = st.fixed_dictionaries(
     {
         "metadata": st.fixed_dictionaries({"name": names}),
@@ -62,6 +64,7 @@ jobs = st.fixed_dictionaries(
                 "clusterSelector": st.sampled_from([{}, {"a": "b"}]),
                 "submissionMode": st.sampled_from(["HTTPSubmission", "K8sJobSubmission"]),
                 "submitterPodTemplate": templates,
+                "input": st.fixed_dictionaries({}, optional={"uri": uris, "include": globs, "exclude": globs}),
                 "sla": st.fixed_dictionaries({}, optional={"softDeadline": deadlines, "hardDeadline": deadlines}),
             },
         ),

@@ -236,7 +236,10 @@ class JobReason(StrEnum):
     """
 
     NO_DOCUMENTS = "NoDocuments"
-    """The prefix is empty. Upload documents before the job is created, or correct ``input.uri``."""
+    """There is nothing under the prefix, or nothing that the filters leave.
+
+    Upload documents before the job is created, or correct ``input.uri``, ``include`` and ``exclude``.
+    """
 
     INVALID_SPEC = "InvalidSpec"
     """The spec contradicts itself. Correct the field that the message names."""

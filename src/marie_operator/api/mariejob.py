@@ -1,6 +1,6 @@
 """MarieJob: documents in, results out, by a deadline."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -19,6 +19,7 @@ from marie_operator.api.meta import (
     Time,
 )
 
+Glob = Annotated[str, Field(min_length=1, max_length=1024)]
 JobType = Literal["extract", "classify", "ocr", "ner", "transform", "pipeline"]
 JobPhase = Literal["Pending", "Initializing", "Running", "Succeeded", "Failed", "Cancelled"]
 
@@ -30,6 +31,18 @@ class JobInput(Model):
         default="",
         description="One document (s3://bucket/path/file.pdf), or all documents under a prefix that ends with a slash "
         "(s3://bucket/path/).",
+    )
+    include: tuple[Glob, ...] = Field(
+        default=(),
+        max_length=32,
+        description="Globs on the keys below the prefix, such as *.pdf or 2026/*: only documents that match one are "
+        "taken. * matches slashes too.",
+    )
+    exclude: tuple[Glob, ...] = Field(
+        default=(),
+        max_length=32,
+        description="Globs on the keys below the prefix: documents that match one are left out, even if include "
+        "names them.",
     )
     content_type: str = Field(default="application/pdf", description="MIME type of the documents, such as image/tiff.")
     data: str = Field(default="", description="One small document itself, in base64, where there is no object store.")
@@ -177,6 +190,7 @@ class JobDocuments(Model):
 
     total: Int32 | None = Field(default=None, description="Documents of the job, once its prefix is listed to the end.")
     listed: Int32 = Field(default=0, description="Documents found so far.")
+    filtered: Int32 = Field(default=0, description="Documents that input.include and input.exclude left out so far.")
     cursor: str = Field(default="", description="The last key that was listed; listing goes on after it.")
     succeeded: Int32 = Field(default=0, description="Documents that ended with a result.")
     failed: Int32 = Field(default=0, description="Documents that failed for good.")

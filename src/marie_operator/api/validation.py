@@ -271,6 +271,12 @@ def _restart_policy(job: MarieJob) -> Iterable[str]:
     return _if(policy not in ("Never", "OnFailure"), "spec.submitterPodTemplate.spec.restartPolicy")
 
 
+def _filters(job: MarieJob) -> Iterable[str]:
+    given = job.spec.input
+    wrong = not given.uri.endswith("/") and bool(given.include or given.exclude)
+    return _if(wrong, "spec.input.include" if given.include else "spec.input.exclude")
+
+
 _CLUSTER_REF = "(has(self.clusterRef) && self.clusterRef != '')"
 _CLUSTER_SELECTOR = "(has(self.clusterSelector) && size(self.clusterSelector) > 0)"
 
@@ -316,6 +322,14 @@ JOB_RULES: tuple[Rule[MarieJob], ...] = (
         "self.submitterPodTemplate.spec.restartPolicy in ['Never', 'OnFailure']",
         message="pods of a Job end: set submitterPodTemplate.spec.restartPolicy to Never or OnFailure",
         broken=_restart_policy,
+    ),
+    Rule(
+        at="spec.input",
+        cel="((!has(self.include) || size(self.include) == 0) && (!has(self.exclude) || size(self.exclude) == 0)) || "
+        "(has(self.uri) && self.uri.endsWith('/'))",
+        message="include and exclude choose among the documents under a prefix: end uri with / for all under it, "
+        "or remove them",
+        broken=_filters,
     ),
     _deadline("softDeadline"),
     _deadline("hardDeadline"),

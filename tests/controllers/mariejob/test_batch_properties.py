@@ -1,5 +1,7 @@
 """Whatever happens in whatever order: no document is lost, none is in flight twice, and every step can be repeated."""
 
+import re
+
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -16,15 +18,43 @@ NAMES = st.lists(
     max_size=9,
 )
 
+GLOBS = st.lists(st.sampled_from(["a*", "*b*", "?.pdf", "[!A-Z]*", "*.tif"]), max_size=2)
+WILD = {"a*": "a.*", "*b*": ".*b.*", "?.pdf": r".\.pdf", "[!A-Z]*": "[^A-Z].*", "*.tif": r".*\.tif"}
+
+
+def chosen(key: str, include: list[str], exclude: list[str]) -> bool:
+    """What the globs say, in other words."""
+    name = key.removeprefix("invoices/")
+
+    def matches(globs: list[str]) -> bool:
+        return any(re.fullmatch(WILD[glob], name, re.DOTALL) for glob in globs)
+
+    return (not include or matches(include)) and not matches(exclude)
+
 
 class Batch(RuleBasedStateMachine):
     """A job over a prefix, with crashes, conflicts, pauses, failures and time."""
 
-    @initialize(keys=NAMES, bound=st.integers(1, 4), retries=st.integers(0, 2), most=st.none() | st.integers(1, 12))
-    def begin(self, keys: list[str], bound: int, retries: int, most: int | None) -> None:
+    @initialize(
+        keys=NAMES,
+        bound=st.integers(1, 4),
+        retries=st.integers(0, 2),
+        most=st.none() | st.integers(1, 12),
+        include=GLOBS,
+        exclude=GLOBS,
+    )
+    def begin(
+        self, keys: list[str], bound: int, retries: int, most: int | None, include: list[str], exclude: list[str]
+    ) -> None:
         limits = {"maxInFlight": bound, "maxDocuments": most}
-        self.world = World(keys, batch={name: value for name, value in limits.items() if value}, backoffLimit=retries)
-        self.expected = self.world.keys if most is None else self.world.keys[:most]
+        self.world = World(
+            keys,
+            batch={name: value for name, value in limits.items() if value},
+            backoffLimit=retries,
+            input={"include": include, "exclude": exclude},
+        )
+        self.expected = [key for key in self.world.keys if chosen(key, include, exclude)][:most]
+        self.left_out = len(self.world.keys) - len([key for key in self.world.keys if chosen(key, include, exclude)])
         self.bound = bound
         self.seen = JobDocuments()
         self.retries = 0
@@ -81,6 +111,10 @@ class Batch(RuleBasedStateMachine):
         assert len(documents.in_flight) <= self.bound
         assert documents.succeeded + documents.failed + len(documents.in_flight) == documents.listed
         assert documents.listed <= len(self.expected)
+        # Whatever lies before the cursor was taken or left out, each once.
+        passed = [key for key in self.world.keys if key <= documents.cursor]
+        assert documents.listed + documents.filtered == len(passed)
+        assert documents.filtered <= self.left_out
         assert documents.total in {None, len(self.expected)}
 
     @invariant()
@@ -89,6 +123,7 @@ class Batch(RuleBasedStateMachine):
         assert documents.succeeded >= self.seen.succeeded
         assert documents.failed >= self.seen.failed
         assert documents.listed >= self.seen.listed
+        assert documents.filtered >= self.seen.filtered
         assert documents.cursor >= self.seen.cursor
         assert (status.retry_count or 0) >= self.retries
         self.seen, self.retries = documents, status.retry_count or 0

@@ -142,6 +142,10 @@ SITUATIONS: dict[str, Callable[[], Decision]] = {
     "object store unreachable": lambda: decide(job(), listing_failed(UNREACHABLE)),
     "no credentials": lambda: decide(job(), listing_failed(NO_CREDENTIALS)),
     "no documents": lambda: decide(job(), seen(listing=page())),
+    "no documents chosen": lambda: decide(job(input={"include": ["*.tif"]}), seen(listing=page("a", "b"))),
+    "no documents chosen so far": lambda: decide(
+        job(input={"include": ["*.tif"]}), seen(listing=page("a", "b", last=False))
+    ),
     "uri empty": lambda: decide(job(""), seen()),
     "uri without scheme": lambda: decide(job("bucket/invoices/"), seen()),
     "uri of another scheme": lambda: decide(job("https://example.org/a.pdf"), seen()),

@@ -4,13 +4,16 @@ Invariants, at every step: the number in flight never exceeds the bound; a docum
 or failed, in exactly one of them; counts never decrease; the cursor moves in the same value as what it passed.
 """
 
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from sys import maxsize
 
 from marie_operator.api.mariejob import DocumentFailure, DocumentInFlight, JobDocuments, MarieJob
 from marie_operator.controllers.mariejob import refs
-from marie_operator.controllers.mariejob.source import SingleDocument, Source
+from marie_operator.controllers.mariejob.plan import Plan
+from marie_operator.controllers.mariejob.source import SingleDocument
 from marie_operator.controllers.mariejob.store import ListRequest, Page
 from marie_operator.marie.gateways import DocumentState, DocumentView
 
@@ -99,25 +102,64 @@ def release(documents: JobDocuments, now: datetime) -> JobDocuments:
     )
 
 
-def admit(job: MarieJob, documents: JobDocuments, source: Source, page: Page | None) -> JobDocuments:
+def admit(job: MarieJob, plan: Plan, documents: JobDocuments, page: Page | None) -> JobDocuments:
     """Put as many new documents in flight as ``spec.batch.maxInFlight`` leaves room for.
+
+    The cursor moves over them, and over what the job's filters leave out.
 
     Args:
         job: the job.
+        plan: its spec, read.
         documents: what there is.
-        source: where its documents are.
         page: keys to take documents from, which may be outdated: what lies before the cursor is passed over.
     """
+    source = plan.source
     if isinstance(source, SingleDocument):
         return documents if documents.listed else _admitted(job, documents, [(source.key, source.uri)], total=1)
-    if page is None or (documents.total is not None and documents.listed >= documents.total):
+    if page is None or is_listed(documents):
         return documents
-    ahead = [key for key in page.keys if key > documents.cursor]
+    most = _most(job, documents)
+    room = job.spec.batch.max_in_flight - len(documents.in_flight)
+    taken: list[tuple[str, str]] = []
+    cursor, filtered = documents.cursor, documents.filtered
+    ahead = page.keys[bisect_right(page.keys, cursor) :]
+    for index, key in enumerate(ahead):
+        if not plan.selection.takes(source, key):
+            filtered += 1
+        elif len(taken) < min(room, most):
+            taken.append((key, source.document(key)))
+        else:
+            rest = ahead[index:]
+            break
+        cursor = key
+    else:
+        rest, cursor = (), max(cursor, page.end)
+    passed = documents.model_copy(update={"cursor": cursor, "filtered": filtered})
+    return _admitted(
+        job, passed, taken, total=_total(plan, documents.listed + len(taken), rest, page, most - len(taken))
+    )
+
+
+def _most(job: MarieJob, documents: JobDocuments) -> int:
+    """How many more documents the job may take before ``spec.batch.maxDocuments`` is reached."""
     most = job.spec.batch.max_documents
-    left = len(ahead) if most is None else max(0, min(len(ahead), most - documents.listed))
-    total = documents.listed + left if page.last or left < len(ahead) or documents.listed + left == most else None
-    room = max(0, min(left, job.spec.batch.max_in_flight - len(documents.in_flight)))
-    return _admitted(job, documents, [(key, source.document(key)) for key in ahead[:room]], total=total)
+    return maxsize if most is None else max(0, most - documents.listed)
+
+
+def _total(plan: Plan, listed: int, rest: Sequence[str], page: Page, most: int) -> int | None:
+    """How many documents the job has, once that is known.
+
+    Args:
+        plan: the job's spec, read.
+        listed: how many it has taken.
+        rest: the keys of the page that it has not passed.
+        page: the page.
+        most: how many more it may take.
+    """
+    if most == maxsize and not page.last:
+        return None
+    left = min(most, sum(plan.selection.takes(plan.source, key) for key in rest))
+    return listed + left if page.last or left == most else None
 
 
 def wanted_page(documents: JobDocuments, request: ListRequest, page: Page | None) -> ListRequest | None:
@@ -130,10 +172,9 @@ def wanted_page(documents: JobDocuments, request: ListRequest, page: Page | None
     """
     if is_listed(documents):
         return None
-    if page is not None and any(key > documents.cursor for key in page.keys):
+    if page is not None and documents.cursor < page.end:
         return page.request
-    after = max(documents.cursor, page.end) if page is not None else documents.cursor
-    return ListRequest(request.source, after, request.credentials)
+    return ListRequest(request.source, documents.cursor, request.credentials)
 
 
 def is_listed(documents: JobDocuments) -> bool:
@@ -157,7 +198,6 @@ def _admitted(
         update={
             "total": total,
             "listed": documents.listed + len(entries),
-            "cursor": new[-1][0] if new else documents.cursor,
             "in_flight": (*documents.in_flight, *entries),
         }
     )

@@ -96,7 +96,7 @@ def _course(
     blocked = unreachable or obstacles.of_submission(job, seen)
     if not halted and blocked is None:
         page = seen.listing if isinstance(seen.listing, Page) else None
-        documents = batch.admit(job, batch.release(documents, now), plan.source, page)
+        documents = batch.admit(job, plan, batch.release(documents, now), page)
     course = Course(job, seen, plan, now, start, deadlines, settled, documents, unreachable)
     if unreachable is not None or not course.needs_submission:
         return course

@@ -1,12 +1,13 @@
 """What a job's spec says, read once: its documents and its deadlines. A spec that says nothing usable is a flaw."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from marie_operator.api import duration, validation
 from marie_operator.api.conditions import JobReason
 from marie_operator.api.mariejob import JobSLA, MarieJob, MarieJobSpec
 from marie_operator.controllers.mariejob import source
+from marie_operator.controllers.mariejob.selection import Selection
 from marie_operator.controllers.mariejob.source import Prefix, Source, SourceError
 
 _LEAST_HARD = timedelta(hours=4)
@@ -31,12 +32,14 @@ class Plan:
 
     Attributes:
         source: where the documents are.
+        selection: which of these are the job's.
         soft: how long after its start the job should be done.
         hard: how long after its start the job is given up, by ``spec.sla``.
         active: how long after its start the job is given up, by ``spec.activeDeadlineSeconds``.
     """
 
     source: Source
+    selection: Selection = field(default_factory=Selection)
     soft: timedelta | None = None
     hard: timedelta | None = None
     active: timedelta | None = None
@@ -67,6 +70,7 @@ class Plan:
         sla, seconds = spec.sla or JobSLA(), spec.active_deadline_seconds
         return cls(
             source=documents,
+            selection=Selection(spec.input.include, spec.input.exclude),
             soft=duration.parse(sla.soft_deadline) if sla.soft_deadline else None,
             hard=duration.parse(sla.hard_deadline) if sla.hard_deadline else None,
             active=None if seconds is None else timedelta(seconds=seconds),

@@ -71,7 +71,9 @@ def _one(course: Course, source: SingleDocument) -> str:
 
 def _many(course: Course) -> str:
     if not course.documents.listed:
-        return f"Listing {course.job.spec.input.uri}."
+        filtered = course.documents.filtered
+        passed = f"; {count(filtered)} left out so far" if filtered else ""
+        return f"Listing {course.job.spec.input.uri}{passed}."
     return f"{_counts(course.documents)}{_told(course)}"
 
 

@@ -22,6 +22,10 @@ class SingleDocument:
         """The object's key within its bucket."""
         return self.uri.split("/", 3)[3]
 
+    def relative(self, key: str) -> str:
+        """A key as filters see it."""
+        return key
+
 
 @dataclass(frozen=True, slots=True)
 class Prefix:
@@ -38,6 +42,10 @@ class Prefix:
     def document(self, key: str) -> str:
         """The URI of one of its objects."""
         return f"s3://{self.bucket}/{key}"
+
+    def relative(self, key: str) -> str:
+        """A key as filters see it: without the prefix."""
+        return key.removeprefix(self.prefix)
 
 
 Source: TypeAlias = SingleDocument | Prefix

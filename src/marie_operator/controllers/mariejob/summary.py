@@ -82,10 +82,17 @@ def _failed(course: Course) -> Decision:
 
 def empty(course: Course) -> Decision:
     """There is nothing under the prefix."""
-    message = (
-        f"There are no documents under {course.job.spec.input.uri}. "
-        "Upload them and make the job again, or make one with another spec.input.uri."
-    )
+    uri, filtered = course.job.spec.input.uri, course.documents.filtered
+    if filtered:
+        message = (
+            f"spec.input.include and exclude leave nothing of the {sentences.count(filtered)} under {uri}: their globs "
+            "match keys without the prefix. Make the job again with others."
+        )
+    else:
+        message = (
+            f"There are no documents under {uri}. "
+            "Upload them and make the job again, or make one with another spec.input.uri."
+        )
     return _end(course, "Failed", JobCondition.FAILED, Verdict(True, JobReason.NO_DOCUMENTS, message))
 
 
