@@ -70,7 +70,7 @@ demo: $(READY) ## A control plane, the operator and the example cluster and job,
 	$(BIN)/python -m marie_operator demo $(ARGS)
 
 test: lint unit embedded ## Prove the project: lint, unit tests, a simulation of faults, tests on a real control plane.
-	$(MAKE) --no-print-directory simulate SEEDS=900
+	$(MAKE) --no-print-directory simulate SEEDS=1000
 	$(MAKE) --no-print-directory controlplane
 
 unit: $(READY) ## The tests that need no server but their own.

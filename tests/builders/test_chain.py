@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from marie_operator.api.mariecluster import MarieCluster
 from marie_operator.api.validation import problems
 from marie_operator.builders import association, chain
-from marie_operator.runtime.children import controller_uid
+from marie_operator.runtime.ownership import controller_uid
 from marie_operator.runtime.resource import DEPLOYMENTS, SERVICES, Object, Resource
 from tests.builders.clusters import cluster, container, group, template
 from tests.builders.specs import clusters, names, templates

@@ -23,11 +23,13 @@ from marie_operator.runtime import (
     ObjectKey,
     PatchKind,
     Resource,
+    ServerError,
     Writer,
 )
 from marie_operator.testing import virtual
 from marie_operator.testing.api import Api
 from marie_operator.testing.apiserver.embedded import EmbeddedApiServer
+from marie_operator.testing.apiserver.faults import Fault, mute, refuse
 from tests.runtime.direct import client_of
 
 # Any kind can own: a ConfigMap needs no definition.
@@ -64,6 +66,7 @@ class Stage:
     async def operator(self, owners: Resource = OWNERS) -> Children:
         """A process that begins."""
         cache = Cache(self.client, clock=LoopClock())
+        cache.add(owners)
         made = Children(owners, KINDS, cache=cache, writer=Writer(self.client, cache), field_manager="me")
         self.tasks.append(asyncio.create_task(cache.run()))
         await cache.wait_synced()
@@ -71,7 +74,10 @@ class Stage:
 
     async def owner(self, name: str = "owner") -> Object:
         metadata = {"namespace": "default", "name": name}
-        return await self.client.create(OWNERS, {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata})
+        made = await self.client.create(OWNERS, {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata})
+        # Until the copies have it.
+        await asyncio.sleep(1)
+        return made
 
     def writes(self, since: int) -> list[str]:
         return [f"{each.verb} {each.resource} {each.name}" for each in self.server.audit.writes(since=since)]
@@ -205,9 +211,81 @@ def test_a_kind_that_was_not_named_is_refused_before_anything_is_written() -> No
 def test_an_owner_that_is_being_deleted_gets_nothing_back() -> None:
     async def scenario(stage: Stage) -> None:
         children, owner = await stage.operator(), await stage.owner()
-        going = {**owner, "metadata": {**owner["metadata"], "deletionTimestamp": "2026-01-01T00:00:00Z"}}
+        key = ObjectKey.of(owner)
+        await stage.client.patch(OWNERS, key, {"metadata": {"finalizers": ["a.b/c"]}}, kind=PatchKind.MERGE)
+        await stage.client.delete(OWNERS, key)
+        await asyncio.sleep(1)
         mark = stage.server.audit.mark()
-        assert await children.apply(going, [service()]) == ()
+        assert await children.apply(owner, [service()]) == ()
         assert stage.writes(mark) == []
+
+    staged(scenario)
+
+
+async def silenced(stage: Stage) -> None:
+    """Nothing is told of owners any more."""
+    stage.server.server.faults.append(Fault(mute(), verbs={"watch"}, resources={OWNERS.plural}))
+    stage.server.server.end_watches()
+    await asyncio.sleep(3)
+
+
+async def vanished(stage: Stage) -> None:
+    """Somebody deletes the child, as garbage collection does."""
+    await stage.client.delete(SERVICES, ObjectKey("default", "web"))
+    await asyncio.sleep(1)
+
+
+async def remade(stage: Stage) -> None:
+    await stage.client.delete(OWNERS, ObjectKey("default", "owner"))
+    await stage.owner()
+
+
+async def in_the_foreground(stage: Stage) -> None:
+    key = ObjectKey("default", "owner")
+    await stage.client.patch(OWNERS, key, {"metadata": {"finalizers": ["a.b/c"]}}, kind=PatchKind.MERGE)
+    await stage.client.delete(OWNERS, key)
+
+
+async def at_once(stage: Stage) -> None:
+    await stage.client.delete(OWNERS, ObjectKey("default", "owner"))
+
+
+@pytest.mark.semantics("K-26")
+@pytest.mark.parametrize("gone", [at_once, in_the_foreground, remade])
+def test_an_owner_whose_end_nobody_told_of_gets_nothing_back(gone: Callable[[Stage], Awaitable[None]]) -> None:
+    """The watch on owners is silent; that a child has vanished is told, and has its owner read."""
+
+    async def scenario(stage: Stage) -> None:
+        children, owner = await stage.operator(), await stage.owner()
+        await children.apply(owner, [service()])
+        await silenced(stage)
+        await gone(stage)
+        await vanished(stage)
+        mark = stage.server.audit.mark()
+        for _ in range(3):
+            assert await children.apply(owner, [service()]) == ()
+        asked = stage.server.audit.requests(since=mark)
+        assert [(each.verb, each.resource) for each in asked] == [("list", OWNERS.plural)]
+
+    staged(scenario)
+
+
+@pytest.mark.semantics("K-26")
+def test_a_child_that_vanishes_comes_back_once_its_owner_is_known_to_be_there() -> None:
+    async def scenario(stage: Stage) -> None:
+        children, owner = await stage.operator(), await stage.owner()
+        await children.apply(owner, [service()])
+        await silenced(stage)
+        await vanished(stage)
+        mark, fault = stage.server.audit.mark(), Fault(refuse(500), verbs={"list"}, resources={OWNERS.plural})
+        stage.server.server.faults.append(fault)
+        with pytest.raises(ServerError):
+            await children.apply(owner, [service()])
+        assert stage.writes(mark) == []
+        stage.server.server.faults.remove(fault)
+        assert await children.apply(owner, [service()]) == ("Created Service web",)
+        mark = stage.server.audit.mark()
+        assert await children.apply(owner, [service()]) == ()
+        assert stage.server.audit.requests(since=mark) == []
 
     staged(scenario)

@@ -11,6 +11,7 @@ from marie_operator.runtime import drift
 from marie_operator.runtime.cache import Cache
 from marie_operator.runtime.errors import AlreadyExists, NotFound
 from marie_operator.runtime.informer import Informer
+from marie_operator.runtime.ownership import Owners, controller_uid
 from marie_operator.runtime.resource import Object, ObjectKey, Resource
 from marie_operator.runtime.writer import Writer
 
@@ -144,12 +145,6 @@ async def _create(step: Create, writer: Writer, *, owner_uid: str, field_manager
         await writer.apply(step.resource, step.desired, field_manager=field_manager)
 
 
-def controller_uid(obj: Object) -> str:
-    """The uid of the object that controls this one; empty for none."""
-    references = obj["metadata"].get("ownerReferences") or ()
-    return next((str(reference["uid"]) for reference in references if reference.get("controller")), "")
-
-
 def _owners(obj: Object) -> Iterable[str]:
     return filter(None, [controller_uid(obj)])
 
@@ -173,7 +168,7 @@ class Children:
     Args:
         owner: The owners' kind.
         kinds: The children's.
-        cache: Keeps them.
+        cache: Keeps them, and keeps the owners already.
         writer: Writes them.
         field_manager: Owns the fields that are written; also the value of the label.
 
@@ -192,6 +187,7 @@ class Children:
             cache.add(kind, label_selector=selector, indexes=indexes) for kind in kinds
         ]
         self._kinds = {(kind.api_version, kind.kind): kind for kind in kinds}
+        self._owners = Owners(cache[owner], self.informers, writer)
         self._writer = writer
         self._field_manager = field_manager
 
@@ -219,7 +215,8 @@ class Children:
 
         Namespace, owner reference and label are filled in. Fields that the API server, or others, have set beside those
         that are wanted stay as they are; a field that is wanted no longer is given up. Nothing is written for an owner
-        that is being deleted: Kubernetes deletes what it owns.
+        that is being deleted or is gone: Kubernetes deletes what it owns. Once a child has vanished, the owner is read,
+        however old the cache is.
 
         Args:
             owner: As the cache has it.
@@ -234,11 +231,11 @@ class Children:
             ApiError: the API server refuses.
             Unreachable: it does not answer.
         """
-        if "deletionTimestamp" in owner["metadata"]:
-            # Its children are being deleted, and it waits for that: one that came back would be deleted, for ever.
+        live, uid = await self._owners.current(ObjectKey.of(owner)), owner["metadata"]["uid"]
+        if live is None or live["metadata"]["uid"] != uid or "deletionTimestamp" in live["metadata"]:
+            # Its children are being deleted, and it may wait for that: one that came back would be deleted, for ever.
             return ()
         desired = [(self._kind(manifest), self._completed(owner, manifest)) for manifest in wanted]
-        uid = owner["metadata"]["uid"]
         return tuple(
             [
                 str(await carry_out(step, self._writer, owner_uid=uid, field_manager=self._field_manager))

@@ -23,6 +23,19 @@ class Writer:
         """Read from the server, past the cache."""
         return await self._client.get(resource, key)
 
+    async def refresh(self, resource: Resource, key: ObjectKey) -> None:
+        """Have the cache show one object as it is on the server now: changed, made anew, or gone.
+
+        A list narrowed to its name tells a missing object from a missing kind, and needs no right that the cache's own
+        lists do not.
+        """
+        informer = self._cache[resource]
+        known = informer.get(key)
+        found = await self._client.list(resource, key.namespace, field_selector=f"metadata.name={key.name}")
+        uids = {self._written(resource, obj)["metadata"]["uid"] for obj in found.items}
+        if known is not None and known["metadata"]["uid"] not in uids:
+            informer.removed(key, known["metadata"]["uid"])
+
     async def create(self, resource: Resource, obj: Object) -> Object:
         """As ``Client.create``."""
         return self._written(resource, await self._client.create(resource, obj))

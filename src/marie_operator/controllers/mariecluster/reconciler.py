@@ -31,6 +31,7 @@ from marie_operator.runtime import (
     with_condition,
 )
 from marie_operator.runtime.children import LiveChildren, NameTaken, Remove, Step, carry_out, steps
+from marie_operator.runtime.ownership import Owners
 from marie_operator.runtime.resource import DEPLOYMENTS, PERSISTENT_VOLUME_CLAIMS, PODS, Object, ObjectKey, Resource
 from marie_operator.runtime.status import write_status
 
@@ -82,9 +83,12 @@ class MarieClusterReconciler:
         self._events = events
         self._clock = clock
         self._settled = Settled()
+        kept = dict.fromkeys(link.resource for link in chain.CHAIN)
+        self._owners = Owners(cache[kinds.MARIE_CLUSTERS], [cache[resource] for resource in kept], client)
 
     async def reconcile(self, key: ObjectKey) -> Result:
         """Bring one cluster closer to its spec."""
+        await self._owners.current(key)
         cluster = self._clusters.get(key)
         if cluster is None:
             self._gateways.forget(key)

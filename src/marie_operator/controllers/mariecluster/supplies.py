@@ -9,7 +9,8 @@ from marie_operator.builders import association, backing, configuration, pod, qu
 from marie_operator.builders.backing import Service, Wanted
 from marie_operator.controllers.named import NamedObjects
 from marie_operator.runtime import AlreadyExists, Forbidden, PatchKind, Writer
-from marie_operator.runtime.children import Done, controller_uid
+from marie_operator.runtime.children import Done
+from marie_operator.runtime.ownership import controller_uid
 from marie_operator.runtime.resource import SECRETS, Object, ObjectKey
 
 KEY_LENGTH = 58

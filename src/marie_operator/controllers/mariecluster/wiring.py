@@ -6,7 +6,7 @@ from marie_operator.builders import association, chain
 from marie_operator.controllers import kinds
 from marie_operator.controllers.mariecluster.reconciler import CLUSTER_INDEX, OWNER_INDEX, MarieClusterReconciler
 from marie_operator.runtime import Cache, Clock, Controller, Event, Metrics, Tracer, owner
-from marie_operator.runtime.children import controller_uid
+from marie_operator.runtime.ownership import controller_uid
 from marie_operator.runtime.resource import PODS, Object, ObjectKey
 
 

@@ -96,6 +96,19 @@ def hang() -> Effect:
     return effect
 
 
+def mute() -> Effect:
+    """A watch is opened, and nothing is ever told on it."""
+
+    async def nothing() -> AsyncIterator[bytes]:
+        await asyncio.Event().wait()
+        yield b""
+
+    async def effect(call: Call, serve: Serve) -> Answer:
+        return replace(await serve(call), stream=nothing())
+
+    return effect
+
+
 def cut(after: int) -> Effect:
     """A watch breaks off after so many pieces of it."""
 
