@@ -271,6 +271,15 @@ class JobReason(StrEnum):
     See ``status.documents.failures``, correct them, and create a new job.
     """
 
+    FAILURES_TOLERATED = "FailuresTolerated"
+    """Documents failed, no more than ``batch.maxFailed`` allows. See ``status.documents.failures``."""
+
+    TOO_MANY_FAILED = "TooManyFailed"
+    """More documents failed than ``batch.maxFailed`` allows, so the job ended before the rest was tried.
+
+    See ``status.documents.failures``, correct the cause, and create a new job.
+    """
+
     SUBMISSION_REFUSED = "SubmissionRefused"
     """Marie refuses or drops the documents. Do what the message says, and create a new job."""
 

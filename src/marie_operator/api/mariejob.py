@@ -11,6 +11,7 @@ from marie_operator.api.meta import (
     Condition,
     Int32,
     Int64,
+    IntOrPercent,
     LocalObjectReference,
     Model,
     ObjectMeta,
@@ -97,6 +98,12 @@ class JobBatch(Model):
         default=None,
         ge=1,
         description="Most documents to process; the job ends after that many, in the order of their keys.",
+    )
+    max_failed: IntOrPercent | None = Field(
+        default=None,
+        description="Documents that may fail for good, as a number or as a share of all (5 or 5%). With more, the job "
+        "fails at once; with fewer, it is Complete. A share is judged once the prefix is listed to its end. Without "
+        "it, every document is tried, and any failure fails the job at its end.",
     )
 
 

@@ -96,6 +96,19 @@ Quantity = Annotated[
 ]
 """``resource.Quantity``, as the user wrote it."""
 
+IntOrPercent = Annotated[
+    Annotated[int, Strict(), Field(ge=0)] | Annotated[str, Field(pattern=r"^(100|[1-9]?[0-9])%$")],
+    WithJsonSchema(
+        {
+            "anyOf": [{"type": "integer"}, {"type": "string"}],
+            "minimum": 0,
+            "pattern": r"^(100|[1-9]?[0-9])%$",
+            "x-kubernetes-int-or-string": True,
+        }
+    ),
+]
+"""``intstr.IntOrString`` as a number or a share of a whole: 5 or "5%"."""
+
 PodTemplate = Annotated[
     dict[str, Any], AfterValidator(_pod_template), WithJsonSchema({"type": "object", POD_TEMPLATE_MARK: True})
 ]

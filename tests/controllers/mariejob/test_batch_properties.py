@@ -6,7 +6,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from marie_operator.api.mariejob import JobDocuments
+from marie_operator.api.mariejob import JobDocuments, MarieJobStatus
 from marie_operator.controllers.mariejob import refs
 from marie_operator.controllers.mariejob.decide import decide
 from marie_operator.marie.gateways import DocumentState
@@ -32,6 +32,12 @@ def chosen(key: str, include: list[str], exclude: list[str]) -> bool:
     return (not include or matches(include)) and not matches(exclude)
 
 
+def reason_of_end(status: MarieJobStatus) -> str:
+    """Why a job is over; nothing while it is not."""
+    ends = [each.reason for each in status.conditions if each.type in {"Complete", "Failed"} and each.status == "True"]
+    return ends[0] if ends else ""
+
+
 class Batch(RuleBasedStateMachine):
     """A job over a prefix, with crashes, conflicts, pauses, failures and time."""
 
@@ -42,20 +48,35 @@ class Batch(RuleBasedStateMachine):
         most=st.none() | st.integers(1, 12),
         include=GLOBS,
         exclude=GLOBS,
+        failing=st.none() | st.integers(0, 3) | st.integers(0, 100).map("{}%".format),
     )
     def begin(
-        self, keys: list[str], bound: int, retries: int, most: int | None, include: list[str], exclude: list[str]
+        self,
+        keys: list[str],
+        bound: int,
+        retries: int,
+        most: int | None,
+        include: list[str],
+        exclude: list[str],
+        failing: int | str | None,
     ) -> None:
-        limits = {"maxInFlight": bound, "maxDocuments": most}
+        limits = {"maxInFlight": bound, "maxDocuments": most, "maxFailed": failing}
         self.world = World(
             keys,
-            batch={name: value for name, value in limits.items() if value},
+            batch={name: value for name, value in limits.items() if value is not None},
             backoffLimit=retries,
             input={"include": include, "exclude": exclude},
         )
         self.expected = [key for key in self.world.keys if chosen(key, include, exclude)][:most]
         self.left_out = len(self.world.keys) - len([key for key in self.world.keys if chosen(key, include, exclude)])
         self.bound = bound
+        self.may_fail = (
+            len(self.expected)
+            if failing is None
+            else failing
+            if isinstance(failing, int)
+            else len(self.expected) * float(failing[:-1]) / 100
+        )
         self.seen = JobDocuments()
         self.retries = 0
 
@@ -118,6 +139,17 @@ class Batch(RuleBasedStateMachine):
         assert documents.total in {None, len(self.expected)}
 
     @invariant()
+    def no_more_fail_than_may(self) -> None:
+        documents, status = self.world.status.documents or JobDocuments(), self.world.status
+        if documents.failed > self.may_fail and documents.total is not None:
+            assert reason_of_end(status) == "TooManyFailed"
+        if reason_of_end(status) == "TooManyFailed":
+            assert documents.failed > self.may_fail
+            assert status.phase == "Failed"
+        if status.phase == "Succeeded":
+            assert documents.failed <= self.may_fail
+
+    @invariant()
     def nothing_goes_back(self) -> None:
         documents, status = self.world.status.documents or JobDocuments(), self.world.status
         assert documents.succeeded >= self.seen.succeeded
@@ -152,6 +184,9 @@ class Batch(RuleBasedStateMachine):
             return
         documents = self.world.status.documents
         assert documents is not None
+        if reason_of_end(self.world.status) == "TooManyFailed":
+            assert documents.failed > self.may_fail
+            return
         assert documents.listed == documents.total == len(self.expected)
         assert documents.succeeded + documents.failed == len(self.expected)
         assert documents.in_flight == ()

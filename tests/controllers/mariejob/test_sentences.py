@@ -71,6 +71,11 @@ def begun(subject: MarieJob, *keys: str) -> MarieJob:
     return subject.model_copy(update={"status": status})
 
 
+def begin_more(subject: MarieJob, *keys: str) -> MarieJob:
+    """The same, with more to be listed."""
+    return after(subject, seen(listing=page(*keys, last=False)))
+
+
 def entries(subject: MarieJob) -> Sequence[DocumentInFlight]:
     return subject.status.documents.in_flight if subject.status.documents else ()
 
@@ -193,6 +198,16 @@ SITUATIONS: dict[str, Callable[[], Decision]] = {
     "batch: succeeded": lambda: decide(begun(job(), "a", "b"), ended(begun(job(), "a", "b"), S, S)),
     "batch: ended with failures": lambda: decide(
         begun(job(backoffLimit=0), "a", "b", "c"), ended(begun(job(), "a", "b", "c"), F, S, S)
+    ),
+    "batch: failures tolerated": lambda: decide(
+        begun(job(backoffLimit=0, batch={"maxFailed": "50%"}), "a", "b", "c"),
+        ended(begun(job(), "a", "b", "c"), F, S, S),
+    ),
+    "batch: too many failed": lambda: decide(
+        begun(job(backoffLimit=0, batch={"maxFailed": 0}), "a", "b", "c"), ended(begun(job(), "a", "b", "c"), F, S, R)
+    ),
+    "batch: too many failed of a number not known": lambda: decide(
+        begin_more(job(backoffLimit=0, batch={"maxFailed": 1}), "a", "b", "c"), ended(begun(job(), "a", "b", "c"), F, F)
     ),
     "suspended from the start": lambda: decide(job(suspend=True), seen()),
     "suspended in mid-batch": lambda: decide(

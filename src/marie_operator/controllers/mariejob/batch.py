@@ -177,6 +177,26 @@ def wanted_page(documents: JobDocuments, request: ListRequest, page: Page | None
     return ListRequest(request.source, documents.cursor, request.credentials)
 
 
+def tolerated(job: MarieJob, documents: JobDocuments) -> int | None:
+    """How many documents may fail by ``spec.batch.maxFailed``; ``None`` for any number, or while it is not known.
+
+    A share is rounded down, and known once the prefix is listed to its end.
+    """
+    match job.spec.batch.max_failed:
+        case int(number):
+            return number
+        case str(share):
+            return None if documents.total is None else documents.total * int(share.removesuffix("%")) // 100
+        case None:
+            return None
+
+
+def is_exceeded(job: MarieJob, plan: Plan, documents: JobDocuments) -> bool:
+    """Whether more documents of a batch have failed than may."""
+    most = None if isinstance(plan.source, SingleDocument) else tolerated(job, documents)
+    return most is not None and documents.failed > most
+
+
 def is_listed(documents: JobDocuments) -> bool:
     """Whether every document of the job has been in flight."""
     return documents.total is not None and documents.listed >= documents.total

@@ -51,6 +51,11 @@ class Course:
         return self.job.spec.suspend
 
     @property
+    def exceeded(self) -> bool:
+        """Whether more documents have failed than may."""
+        return batch.is_exceeded(self.job, self.plan, self.documents)
+
+    @property
     def cluster_name(self) -> str:
         """The cluster it runs on, or last ran on."""
         cluster = self.seen.cluster

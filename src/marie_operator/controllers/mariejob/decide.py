@@ -46,6 +46,8 @@ def _decide(job: MarieJob, seen: Observation) -> Decision:
     course = _course(job, seen, plan, start=start, deadlines=deadlines, now=now, overrun=overrun)
     if course.documents.total == 0:
         return summary.empty(course)
+    if course.exceeded:
+        return summary.exceeded(course)
     if batch.is_done(course.documents):
         return summary.done(course)
     if overrun is not None:
@@ -89,14 +91,17 @@ def _course(
     overrun: Overrun | None,
 ) -> Course:
     """Take in what Marie says of the documents in flight and, unless the job is halted, put more in flight."""
-    halted = job.spec.suspend or overrun is not None
     settled = batch.settle(_rehomed(job, seen), seen.documents, now)
     documents = settled.documents
+    halted = job.spec.suspend or overrun is not None or batch.is_exceeded(job, plan, documents)
     unreachable = obstacles.of_cluster(seen)
     blocked = unreachable or obstacles.of_submission(job, seen)
     if not halted and blocked is None:
         page = seen.listing if isinstance(seen.listing, Page) else None
-        documents = batch.admit(job, plan, batch.release(documents, now), page)
+        admitted = batch.admit(job, plan, batch.release(documents, now), page)
+        # What may fail may be known only now, and be exceeded already: then nothing more goes into flight.
+        exceeded = batch.is_exceeded(job, plan, admitted)
+        documents = documents.model_copy(update={"total": admitted.total}) if exceeded else admitted
     course = Course(job, seen, plan, now, start, deadlines, settled, documents, unreachable)
     if unreachable is not None or not course.needs_submission:
         return course

@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from marie_operator.api.mariejob import JobDocuments, MarieJob
-from marie_operator.controllers.mariejob import refs
+from marie_operator.controllers.mariejob import failures, refs
 from marie_operator.controllers.mariejob.course import Course
 from marie_operator.controllers.mariejob.source import SingleDocument
 from marie_operator.marie.gateways import DocumentState
@@ -107,6 +107,20 @@ def results(job: MarieJob) -> str:
 def results_uri(job: MarieJob) -> str:
     """The prefix under which Marie stores the results."""
     return refs.results_uri(job=job.metadata.name, uid=job.metadata.uid, ref_type=job.spec.job_type)
+
+
+def failures_told(course: Course) -> str:
+    """A failure as an example, where all of them are, and what to do about them."""
+    example = course.documents.failures[0]
+    return (
+        f"for example {example.uri}: {example.message} All are in ConfigMap "
+        f"{failures.name(course.job.metadata.name)}. Correct them, and make a new job for them."
+    )
+
+
+def limit(job: MarieJob) -> str:
+    """How many documents may fail, as the user wrote it."""
+    return f"spec.batch.maxFailed ({job.spec.batch.max_failed})"
 
 
 def standing(course: Course) -> str:

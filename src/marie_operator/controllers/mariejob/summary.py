@@ -8,7 +8,7 @@ from marie_operator.api import duration
 from marie_operator.api.conditions import EventReason, JobCondition, JobReason
 from marie_operator.api.mariejob import JobDocuments, JobError, JobPhase, JobResult, MarieJob, MarieJobStatus
 from marie_operator.api.meta import Condition
-from marie_operator.controllers.mariejob import failures, sentences
+from marie_operator.controllers.mariejob import batch, sentences
 from marie_operator.controllers.mariejob.course import Course, condition
 from marie_operator.controllers.mariejob.deadlines import Overrun
 from marie_operator.controllers.mariejob.decision import Decision, Occurrence
@@ -57,14 +57,23 @@ def done(course: Course) -> Decision:
         return _end(course, "Succeeded", JobCondition.COMPLETE, verdict)
     if isinstance(course.plan.source, SingleDocument):
         return _failed(course)
+    failed = f"{documents.failed} of {sentences.count(documents.listed)} failed"
+    results = f" {sentences.results(course.job)}" if documents.succeeded else ""
+    if batch.tolerated(course.job, documents) is None:
+        message = f"{failed}, {sentences.failures_told(course)}{results}"
+        return _end(course, "Failed", JobCondition.FAILED, Verdict(True, JobReason.DOCUMENTS_FAILED, message))
+    message = f"{failed}, which {sentences.limit(course.job)} tolerates, {sentences.failures_told(course)}{results}"
+    return _end(course, "Succeeded", JobCondition.COMPLETE, Verdict(True, JobReason.FAILURES_TOLERATED, message))
+
+
+def exceeded(course: Course) -> Decision:
+    """More documents have failed than may: the rest is not tried."""
+    number = sentences.count(course.documents.failed)
     message = (
-        f"{documents.failed} of {sentences.count(documents.listed)} failed, for example "
-        f"{documents.failures[0].uri}: {documents.failures[0].message} "
-        f"All are in ConfigMap {failures.name(course.job.metadata.name)}. Correct them, and make a new job for them."
+        f"The job is given up, since {number} failed and {sentences.limit(course.job)} tolerates no more, "
+        f"{sentences.failures_told(course)} It had come so far: {sentences.standing(course)}."
     )
-    if documents.succeeded:
-        message = f"{message} {sentences.results(course.job)}"
-    return _end(course, "Failed", JobCondition.FAILED, Verdict(True, JobReason.DOCUMENTS_FAILED, message))
+    return _abandon(course, JobReason.TOO_MANY_FAILED, message)
 
 
 def _failed(course: Course) -> Decision:
@@ -98,9 +107,13 @@ def empty(course: Course) -> Decision:
 
 def overdue(course: Course, overrun: Overrun) -> Decision:
     """A deadline has passed that ends the job."""
-    message = f"The job did not end within {overrun.what}: {sentences.standing(course)}."
+    return _abandon(course, overrun.reason, f"The job did not end within {overrun.what}: {sentences.standing(course)}.")
+
+
+def _abandon(course: Course, reason: JobReason, message: str) -> Decision:
+    """The job is given up; what Marie has runs on, which is told."""
     running = sentences.running_on(course)
-    verdict = Verdict(True, overrun.reason, f"{message} {running}" if running else message)
+    verdict = Verdict(True, reason, f"{message} {running}" if running else message)
     more = (Occurrence("Warning", EventReason.STILL_RUNNING, running),) if running else ()
     return _end(course, "Failed", JobCondition.FAILED, verdict, more)
 
