@@ -14,8 +14,6 @@ from marie_operator.testing.pod_status import is_ready
 from tests.controlplane.waiting import until
 from tests.controlplane.world import Stage
 
-pytestmark = pytest.mark.real
-
 
 @dataclass
 class Room:

@@ -22,7 +22,7 @@ from marie_operator.testing.apiserver.embedded import EmbeddedApiServer
 from marie_operator.testing.gateway import OutcomePolicy, Outcomes, SimulatedGateways
 from marie_operator.testing.kubelet import LEASE_PERIOD, Behaviour, FakeKubelet, NodeSpec
 from marie_operator.testing.pods import MariePods
-from marie_operator.testing.workloads import Workloads
+from marie_operator.testing.workloads import Periods, Workloads
 from tests.simulation.network import Network
 from tests.simulation.replica import NAMESPACE, Replica
 from tests.simulation.trace import Trace
@@ -113,13 +113,14 @@ class World:
             lease_period=lease_period,
             now=self.clock.now,
         )
+        self._periods = Periods(node_monitor=lease_period / 2, node_grace=4 * lease_period)
         self.replicas = [Replica(self, f"operator-{each + 1}", terms) for each in range(replicas)]
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(self.api)
-            await stack.enter_async_context(Workloads(self.api, now=self.clock.now))
+            await stack.enter_async_context(Workloads(self.api, periods=self._periods, now=self.clock.now))
             await stack.enter_async_context(self.kubelet)
             self._stack = stack.pop_all()
         return self

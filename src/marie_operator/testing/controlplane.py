@@ -19,8 +19,11 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from marie_operator.testing.api import Api, ApiStatus, HttpWire
 from marie_operator.testing.audit import POLICY, AuditLog
 from marie_operator.testing.processes import Process, ProcessError, free_ports, kubectl
+from marie_operator.testing.workloads import Periods
 
 START_TIMEOUT = 180.0
+PERIODS = Periods(node_monitor=1.0, node_grace=8.0)
+"""Of the controllers: nodes that die are noticed within seconds."""
 
 ADMIN = "admin"
 OPERATOR = "operator"
@@ -137,8 +140,8 @@ class ControlPlane:
                 "--use-service-account-credentials=true",
                 f"--service-account-private-key-file={directory}/sa.key",
                 f"--root-ca-file={directory}/pki/apiserver.crt",
-                "--node-monitor-period=1s",
-                "--node-monitor-grace-period=8s",
+                f"--node-monitor-period={PERIODS.node_monitor:g}s",
+                f"--node-monitor-grace-period={PERIODS.node_grace:g}s",
                 "--kube-api-qps=500",
                 "--kube-api-burst=1000",
                 "--concurrent-deployment-syncs=20",

@@ -11,9 +11,9 @@ from marie_operator.testing.apiserver.authorization import User
 from marie_operator.testing.apiserver.direct import DirectWire
 from marie_operator.testing.apiserver.embedded import EmbeddedApiServer
 from marie_operator.testing.audit import Requests
-from marie_operator.testing.controlplane import ADMIN, OPERATOR
+from marie_operator.testing.controlplane import ADMIN, OPERATOR, PERIODS
 from marie_operator.testing.processes import ProcessError, kubectl
-from marie_operator.testing.workloads import Workloads
+from marie_operator.testing.workloads import Periods, Workloads
 
 WORKLOADS = "workloads"
 _USERS = {
@@ -28,17 +28,26 @@ class EmbeddedControlPlane:
     Args:
         directory: For its kubeconfigs and its certificate; clients like kubectl send their tokens over TLS only.
         controllers: Whether Deployments, Jobs, garbage collection and the like work.
+        periods: How long they wait before they take a node for lost, and the like.
         kubectl: The program, for who wants to run it.
 
     Attributes:
         apiserver: The API server.
     """
 
-    def __init__(self, directory: Path, *, controllers: bool = True, kubectl: Path | None = None) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        controllers: bool = True,
+        periods: Periods = PERIODS,
+        kubectl: Path | None = None,
+    ) -> None:
         self._directory = directory
         self._kubectl = kubectl
         self.apiserver = EmbeddedApiServer(directory, tls=True, users=_USERS)
         self._controllers = controllers
+        self._periods = periods
         self._stack = AsyncExitStack()
 
     @property
@@ -55,7 +64,7 @@ class EmbeddedControlPlane:
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(self.apiserver)
             if self._controllers:
-                await stack.enter_async_context(Workloads(Api(self._wire())))
+                await stack.enter_async_context(Workloads(Api(self._wire()), periods=self._periods))
             self._stack = stack.pop_all()
         return self
 

@@ -24,11 +24,18 @@ __all__ = ["Behaviour", "FakeKubelet", "NodeSpec", "Pod", "PodHook"]
 
 PodHook: TypeAlias = Callable[[Pod], Awaitable[None]]
 
+LEASES = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"
 LEASE_PERIOD = 2.0
 """Seconds; a node is given up after several times as many."""
 BACKOFF_LIMIT = 300.0
 CRASHES = 5
 """Restarts of a pod that is told to be in CrashLoopBackOff from the start."""
+_HEALTHY = (
+    ("MemoryPressure", "False", "KubeletHasSufficientMemory"),
+    ("DiskPressure", "False", "KubeletHasNoDiskPressure"),
+    ("PIDPressure", "False", "KubeletHasSufficientPID"),
+    ("Ready", "True", "KubeletReady"),
+)
 # More requests at once than this make the API server slower, not faster.
 REQUESTS = 32
 
@@ -204,27 +211,21 @@ class FakeKubelet:
 
     async def _register(self, node: NodeSpec) -> None:
         labels = {"kubernetes.io/hostname": node.name, "kubernetes.io/os": "linux", **node.labels}
-        manifest = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": node.name, "labels": labels}}
+        metadata, spec = {"name": node.name, "labels": labels}, {"taints": list(node.taints)}
+        manifest = {"apiVersion": "v1", "kind": "Node", "metadata": metadata, "spec": spec}
         try:
             await self._api.create("/api/v1/nodes", manifest)
         except ApiStatus as error:
             if error.code != 409:
                 raise
         await self._report_node(node)
-        # A new node is tainted until the controller manager has seen it ready.
-        await self._api.patch(f"/api/v1/nodes/{node.name}", {"spec": {"taints": list(node.taints) or None}})
 
     async def _report_node(self, node: NodeSpec) -> None:
         capacity = {"cpu": "64", "memory": "256Gi", "pods": "1000", "ephemeral-storage": "1Ti", **node.capacity}
-        condition = {
-            "type": "Ready",
-            "status": "True",
-            "reason": "KubeletReady",
-            "message": "",
-            "lastHeartbeatTime": stamp(self._now()),
-            "lastTransitionTime": stamp(self._now()),
-        }
-        status = {"capacity": capacity, "allocatable": capacity, "conditions": [condition]}
+        at = stamp(self._now())
+        times = {"message": "", "lastHeartbeatTime": at, "lastTransitionTime": at}
+        conditions = [{"type": name, "status": told, "reason": reason, **times} for name, told, reason in _HEALTHY]
+        status = {"capacity": capacity, "allocatable": capacity, "conditions": conditions}
         await self._persist(lambda: self._api.patch(f"/api/v1/nodes/{node.name}/status", {"status": status}))
 
     async def _follow_nodes(self) -> None:
@@ -241,18 +242,19 @@ class FakeKubelet:
             await asyncio.sleep(self._lease_period)
 
     async def _renew_lease(self, name: str) -> None:
-        lease = {
-            "apiVersion": "coordination.k8s.io/v1",
-            "kind": "Lease",
-            "metadata": {"name": name, "namespace": "kube-node-lease"},
-            "spec": {
-                "holderIdentity": name,
-                "leaseDurationSeconds": math.ceil(4 * self._lease_period),
-                "renewTime": stamp(self._now(), micro=True),
-            },
+        renewed = {"spec": {"renewTime": stamp(self._now(), micro=True)}}
+        if await self._persist(lambda: self._api.patch(f"{LEASES}/{name}", renewed)) is None:
+            await self._persist(lambda: self._make_lease(name))
+
+    async def _make_lease(self, name: str) -> None:
+        node = await self._api.get(f"/api/v1/nodes/{name}")
+        owner = {"apiVersion": "v1", "kind": "Node", "name": name, "uid": node["metadata"]["uid"]}
+        spec = {
+            "holderIdentity": name,
+            "leaseDurationSeconds": math.ceil(4 * self._lease_period),
+            "renewTime": stamp(self._now(), micro=True),
         }
-        path = f"/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/{name}"
-        await self._persist(lambda: self._api.apply(path, lease, manager="kubelet"))
+        await self._api.create(LEASES, {"metadata": {"name": name, "ownerReferences": [owner]}, "spec": spec})
 
     async def _follow(self) -> None:
         async for kind, pod in self._api.watch("/api/v1/pods", "fieldSelector=spec.nodeName%21%3D"):

@@ -8,17 +8,20 @@ from typing import Any, Self
 
 from marie_operator.testing.api import Api
 from marie_operator.testing.workloads.cache import Cluster
-from marie_operator.testing.workloads.controller import Controller, Now, Worker
+from marie_operator.testing.workloads.controller import Controller, Now, Periods, Worker
 from marie_operator.testing.workloads.deployment import Deployments
 from marie_operator.testing.workloads.endpoints import EndpointSlices
+from marie_operator.testing.workloads.eviction import TaintEviction
 from marie_operator.testing.workloads.garbage import GarbageCollector
 from marie_operator.testing.workloads.job import Jobs
 from marie_operator.testing.workloads.namespace import Namespaces
+from marie_operator.testing.workloads.nodes import NodeLifecycle
+from marie_operator.testing.workloads.orphans import PodGarbageCollector
 from marie_operator.testing.workloads.replicaset import ReplicaSets
 from marie_operator.testing.workloads.scheduler import Scheduler
 from marie_operator.testing.workloads.statefulset import StatefulSets
 
-__all__ = ["ALL", "Controller", "Workloads"]
+__all__ = ["ALL", "Controller", "Periods", "Workloads"]
 
 ALL: tuple[type[Controller], ...] = (
     Namespaces,
@@ -28,6 +31,9 @@ ALL: tuple[type[Controller], ...] = (
     Jobs,
     EndpointSlices,
     GarbageCollector,
+    NodeLifecycle,
+    TaintEviction,
+    PodGarbageCollector,
     Scheduler,
 )
 
@@ -47,12 +53,20 @@ class Workloads:
     Args:
         api: An entered client that may do everything.
         controllers: Which ones.
+        periods: How long they wait.
         now: The time, for ages and deadlines.
     """
 
-    def __init__(self, api: Api, *, controllers: Sequence[type[Controller]] = ALL, now: Now = _utc) -> None:
+    def __init__(
+        self,
+        api: Api,
+        *,
+        controllers: Sequence[type[Controller]] = ALL,
+        periods: Periods = Periods(),  # noqa: B008 - frozen
+        now: Now = _utc,
+    ) -> None:
         self._cluster = Cluster(api, self._spawn)
-        self._controllers = [each(self._cluster, now) for each in controllers]
+        self._controllers = [each(self._cluster, now, periods) for each in controllers]
         self._tasks: set[asyncio.Task[None]] = set()
         self._failures: list[BaseException] = []
         self._failed = asyncio.Event()

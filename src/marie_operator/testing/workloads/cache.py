@@ -177,10 +177,18 @@ class Cluster:
         return await self.patch(resource, found, {"status": change}, "status")
 
     async def delete(
-        self, resource: Resource, found: Object, *, propagation: str = "", unchanged: bool = False
+        self,
+        resource: Resource,
+        found: Object,
+        *,
+        propagation: str = "",
+        unchanged: bool = False,
+        grace: int | None = None,
     ) -> None:
         """Delete this very object, or only if it is unchanged since it was seen; one that is gone is fine."""
         options: Object = {"preconditions": {"uid": uid_of(found)}}
+        if grace is not None:
+            options["gracePeriodSeconds"] = grace
         if unchanged:
             options["preconditions"]["resourceVersion"] = found["metadata"]["resourceVersion"]
         if propagation:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from typing import ClassVar, TypeAlias
@@ -17,12 +18,32 @@ CONCURRENCY = 16
 _FIRST_RETRY = 0.01
 
 
+@dataclass(frozen=True, slots=True)
+class Periods:
+    """How long the controllers wait, in seconds; as kube-controller-manager does when nobody tells it otherwise.
+
+    Attributes:
+        node_monitor: Between two looks at what nodes have been heard of (``--node-monitor-period``).
+        node_grace: Of silence, before a node is taken for lost (``--node-monitor-grace-period``).
+        node_startup_grace: The same of a node that has never reported (``--node-startup-grace-period``).
+        node_eviction: Between two nodes of a zone whose pods are told to go (1 / ``--node-eviction-rate``).
+        orphan: Before the pods of a node that is not there are deleted.
+    """
+
+    node_monitor: float = 5.0
+    node_grace: float = 50.0
+    node_startup_grace: float = 60.0
+    node_eviction: float = 10.0
+    orphan: float = 40.0
+
+
 class Controller:
     """Makes the cluster what some objects of it ask for.
 
     Args:
         cluster: To read from and to write to.
         now: The time.
+        periods: How long it waits, where it does.
 
     Attributes:
         name: Of the controller, as in kube-controller-manager.
@@ -30,9 +51,10 @@ class Controller:
 
     name: ClassVar[str]
 
-    def __init__(self, cluster: Cluster, now: Now) -> None:
+    def __init__(self, cluster: Cluster, now: Now, periods: Periods) -> None:
         self.cluster = cluster
         self.now = now
+        self.periods = periods
 
     def watches(self) -> Mapping[Resource, Mapper]:
         """What it must know, and which keys need attention when an object of it comes, changes or goes."""

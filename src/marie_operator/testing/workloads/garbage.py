@@ -8,7 +8,7 @@ from typing import Any
 
 from marie_operator.testing.api import RETRY_PERIOD, ApiStatus, ApiUnreachable
 from marie_operator.testing.workloads.cache import Cluster
-from marie_operator.testing.workloads.controller import Controller, Mapper, Now
+from marie_operator.testing.workloads.controller import Controller, Mapper, Now, Periods
 from marie_operator.testing.workloads.discovery import deletable
 from marie_operator.testing.workloads.objects import (
     DEFINITIONS,
@@ -91,8 +91,8 @@ class GarbageCollector(Controller):
 
     name = "garbage-collector-controller"
 
-    def __init__(self, cluster: Cluster, now: Now) -> None:
-        super().__init__(cluster, now)
+    def __init__(self, cluster: Cluster, now: Now, periods: Periods) -> None:
+        super().__init__(cluster, now, periods)
         self._resources: dict[str, Resource] = {}
         self._kinds: dict[tuple[str, str], Resource] = {}
         self._changed = asyncio.Event()

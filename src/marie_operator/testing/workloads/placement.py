@@ -47,16 +47,20 @@ def obstacles(pod: Object, node: Object, used: Mapping[str, Decimal]) -> list[st
     """
     spec = node.get("spec") or {}
     tolerations = pod["spec"].get("tolerations") or ()
-    if spec.get("unschedulable") and not _tolerated(
-        {"key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule"}, tolerations
-    ):
+    unschedulable = {"key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule"}
+    if spec.get("unschedulable") and toleration(unschedulable, tolerations) is None:
         return ["node(s) were unschedulable"]
     for taint in spec.get("taints") or ():
-        if taint["effect"] != "PreferNoSchedule" and not _tolerated(taint, tolerations):
+        if taint["effect"] != "PreferNoSchedule" and toleration(taint, tolerations) is None:
             return ["node(s) had untolerated taint(s)"]
     if not _selected(pod["spec"], node):
         return ["node(s) didn't match Pod's node affinity/selector"]
     return _lacking(requests(pod), node, used)
+
+
+def toleration(taint: Mapping[str, Any], tolerations: Iterable[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    """The first of a pod's tolerations that a taint meets."""
+    return next((each for each in tolerations if _tolerates(each, taint)), None)
 
 
 def message(reasons: Sequence[Sequence[str]]) -> str:
@@ -99,15 +103,14 @@ def _holds(term: Mapping[str, Any], node: Object) -> bool:
     )
 
 
-def _tolerated(taint: Mapping[str, Any], tolerations: Iterable[Mapping[str, Any]]) -> bool:
-    return any(
+def _tolerates(each: Mapping[str, Any], taint: Mapping[str, Any]) -> bool:
+    return (
         each.get("effect") in {None, "", taint["effect"]}
         and (not each.get("key") or each["key"] == taint["key"])
         and (
             each.get("operator") == "Exists"
             or (bool(each.get("key")) and each.get("value", "") == taint.get("value", ""))
         )
-        for each in tolerations
     )
 
 

@@ -7,7 +7,7 @@ from decimal import Decimal
 from marie_operator.testing.api import ApiStatus
 from marie_operator.testing.workloads import placement
 from marie_operator.testing.workloads.cache import Cluster
-from marie_operator.testing.workloads.controller import Controller, Mapper, Now
+from marie_operator.testing.workloads.controller import Controller, Mapper, Now, Periods
 from marie_operator.testing.workloads.objects import (
     FINISHED_PHASES,
     NODES,
@@ -31,8 +31,8 @@ class Scheduler(Controller):
 
     name = "scheduler"
 
-    def __init__(self, cluster: Cluster, now: Now) -> None:
-        super().__init__(cluster, now)
+    def __init__(self, cluster: Cluster, now: Now, periods: Periods) -> None:
+        super().__init__(cluster, now, periods)
         self._waiting: dict[Key, None] = {}
         self._loads: defaultdict[str, dict[str, placement.Amounts]] = defaultdict(dict)
         self._used: defaultdict[str, placement.Amounts] = defaultdict(dict)
