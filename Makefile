@@ -14,7 +14,7 @@ KUBECTL ?= $(shell hack/controlplane/build.sh)/kubectl
 
 .DEFAULT_GOAL := help
 .PHONY: help setup build docker-build docker-push manifests docs install uninstall deploy undeploy run test unit simulate embedded controlplane \
-	campaigns lint format demo bench clean
+	scaledowns campaigns lint format demo bench clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -83,6 +83,9 @@ embedded: $(READY) ## The operator at work on the embedded control plane.
 	hack/controlplane/build.sh >/dev/null
 	hack/promql/build.sh >/dev/null
 	$(BIN)/pytest -m "embedded and not campaign" -n auto -q
+
+scaledowns: $(READY) ## Scale-downs of busy groups in virtual time: make scaledowns [SCENARIOS=10000] (about 5 minutes).
+	$(BIN)/python -m tests.controllers.mariecluster.scaledowns $(or $(SCENARIOS),10000)
 
 campaigns: $(READY) ## Every field of both kinds changed, every scenario with a crash after every write (about 20 minutes of CPU).
 	$(BIN)/pytest -m campaign -n auto -q
