@@ -259,6 +259,12 @@ class JobReason(StrEnum):
     SUBMITTING = "Submitting"
     """Documents are on their way to the gateway. Wait."""
 
+    QUEUED = "Queued"
+    """The cluster has as many documents as it is given at a time, and other jobs go first.
+
+    Wait, raise ``spec.priority``, add executors, or raise ``maxDocumentsInFlight`` of the cluster.
+    """
+
     SUBMITTED = "Submitted"
     """Marie has confirmed a document of the job. Wait for its end."""
 
@@ -291,6 +297,12 @@ class JobReason(StrEnum):
 
     SOFT_DEADLINE_EXCEEDED = "SoftDeadlineExceeded"
     """``sla.softDeadline`` has passed and the job goes on. Add executors when it should not happen again."""
+
+    DEADLINE_NEAR = "DeadlineNear"
+    """Four fifths of the time to ``sla.softDeadline`` are over and the job goes on.
+
+    Add executors, raise ``spec.priority`` if the job waits for its turn, or expect it to be late.
+    """
 
     WITHIN_DEADLINE = "WithinDeadline"
     """No deadline has passed. Nothing to do."""

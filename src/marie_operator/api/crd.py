@@ -80,6 +80,7 @@ JOB_COLUMNS = (
     Column("Duration", "string", ".status.duration", "Time from start to end."),
     AGE,
     Column("Priority", "integer", ".spec.priority", "Higher numbers are worked on first.", 1),
+    Column("Queue", "integer", ".status.queuePosition", "Place among the jobs that wait for their turn.", 1),
     Column("Message", "string", ".status.message", "What the job does or waits for.", 1),
 )
 

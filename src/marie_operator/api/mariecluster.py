@@ -160,6 +160,12 @@ class MarieClusterSpec(Model):
         default=False,
         description="Set to true to remove all pods of the cluster and keep everything else; false brings them back.",
     )
+    max_documents_in_flight: Int32 | None = Field(
+        default=None,
+        ge=1,
+        description="Documents of all its MarieJobs together that Marie is given at a time; the others wait, in the "
+        "order of priority and deadlines. Without it: 100, or more where the workers or a batch's maxInFlight need it.",
+    )
     marie_version: str = Field(
         default="", description="Version of Marie in the images, such as 3.0; for people, the images decide what runs."
     )

@@ -150,8 +150,8 @@ class MarieJobSpec(Model):
         default=0,
         ge=-100,
         le=100,
-        description="Importance among jobs of a cluster; -100 to 100. No effect in this version: documents are worked "
-        "on in the order in which they reach Marie.",
+        description="Importance among the jobs of a cluster; -100 to 100. When the cluster has as many documents as it "
+        "is given at a time, jobs of higher priority send theirs first; a minute of waiting counts as one point.",
     )
     backoff_limit: Int32 = Field(
         default=3, ge=0, description="How often a document that failed is submitted again before it counts as failed."
@@ -241,6 +241,9 @@ class MarieJobStatus(Model):
     dag_id: str = Field(default="", description="Marie's id of the work on the document, when it is a single one.")
     progress: Int32 | None = Field(default=None, description="Share of the work that has ended, in percent.")
     documents: JobDocuments | None = Field(default=None, description="Progress over the documents of the job.")
+    queue_position: Int32 | None = Field(
+        default=None, description="Place among the jobs that wait for their turn on the cluster, from 1."
+    )
     retry_count: Int32 | None = Field(default=None, description="How often documents were submitted again, in total.")
     start_time: Time | None = Field(default=None, description="When the job started; deadlines count from here.")
     completion_time: Time | None = Field(default=None, description="When the job ended, with or without results.")

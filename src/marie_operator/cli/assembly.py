@@ -93,6 +93,9 @@ class Operator:
             jitter=jitter,
         )
         self._listings = mariejob.Listings(lister, on_change=self._on_job)
+        jobs = Typed(cache[kinds.MARIE_JOBS], MarieJob.model_validate)
+        turns = mariejob.Turns(jobs, clock=clock, on_turn=self._on_turn)
+        cache[kinds.MARIE_JOBS].add_handler(turns.handle)
         named = NamedObjects(client, clock=clock)
         clusters = Typed(cache[kinds.MARIE_CLUSTERS], MarieCluster.model_validate)
         self._clusters = mariecluster.controller(
@@ -116,12 +119,13 @@ class Operator:
         self._jobs = mariejob.controller(
             mariejob.MarieJobReconciler(
                 informer=cache[kinds.MARIE_JOBS],
-                jobs=Typed(cache[kinds.MARIE_JOBS], MarieJob.model_validate),
+                jobs=jobs,
                 sources=mariejob.Sources(
                     clusters=clusters,
                     secrets=mariejob.Secrets(named),
                     gateways=self._gateways,
                     listings=self._listings,
+                    turns=turns,
                     clock=clock,
                 ),
                 client=writer,
@@ -172,6 +176,9 @@ class Operator:
 
     def _on_job(self, job: ObjectKey) -> None:
         self._jobs.enqueue(job, cause="documents")
+
+    def _on_turn(self, job: ObjectKey) -> None:
+        self._jobs.enqueue(job, cause="turn")
 
 
 def _unfenced() -> None:

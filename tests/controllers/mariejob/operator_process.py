@@ -12,7 +12,7 @@ from typing import Literal, Self
 from marie_operator.api.mariecluster import MarieCluster
 from marie_operator.api.mariejob import MarieJob
 from marie_operator.controllers import kinds
-from marie_operator.controllers.mariejob import Listings, MarieJobReconciler, Secrets, Sources, by_cluster
+from marie_operator.controllers.mariejob import Listings, MarieJobReconciler, Secrets, Sources, Turns, by_cluster
 from marie_operator.controllers.mariejob.store import ListRequest, Page
 from marie_operator.controllers.named import NamedObjects
 from marie_operator.marie.gateways import DocumentState, DocumentView, GatewayView, Ticket
@@ -109,16 +109,20 @@ class Process:
         self.api, self.bucket = api, bucket
         self.events, self.monitors = Events(), Monitors(marie)
         self.listings = Listings(bucket, on_change=lambda _job: None)
+        typed = Typed(jobs, MarieJob.model_validate)
+        turns = Turns(typed, clock=clock, on_turn=lambda _job: None)
+        jobs.add_handler(turns.handle)
         self.sources = Sources(
             clusters=Typed(clusters, MarieCluster.model_validate),
             secrets=Secrets(NamedObjects(api, clock=clock)),
             gateways=self.monitors,
             listings=self.listings,
+            turns=turns,
             clock=clock,
         )
         self.reconciler = MarieJobReconciler(
             informer=jobs,
-            jobs=Typed(jobs, MarieJob.model_validate),
+            jobs=typed,
             sources=self.sources,
             client=api,
             events=self.events,

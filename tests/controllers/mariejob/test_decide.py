@@ -7,7 +7,7 @@ import pytest
 from marie_operator.api.conditions import JobCondition, JobReason
 from marie_operator.api.mariejob import JobDocuments, MarieJobStatus
 from marie_operator.api.meta import Condition
-from marie_operator.controllers.mariejob.course import condition, is_true
+from marie_operator.controllers.mariejob.conditions import condition, is_true
 from marie_operator.controllers.mariejob.decide import decide
 from marie_operator.controllers.mariejob.decision import Decision
 from marie_operator.controllers.mariejob.observation import Obstacle
@@ -181,9 +181,13 @@ def test_a_job_that_ends_at_its_deadline_is_complete() -> None:
 def test_a_soft_deadline_is_missed_and_the_job_goes_on() -> None:
     sla = {"softDeadline": "30m"}
     first = decide(job(SINGLE, sla=sla), seen())
-    assert first.requeue_after == 1800
-    assert shown(first.status, JobCondition.SLA_MISSED).status == "False"
-    late = decide(job(SINGLE, sla=sla, status=first.status), seen(now=later(minutes=30)))
+    assert first.requeue_after == 24 * 60
+    assert shown(first.status, JobCondition.SLA_MISSED).reason == JobReason.WITHIN_DEADLINE
+    near = decide(job(SINGLE, sla=sla, status=first.status), seen(now=later(minutes=24)))
+    assert near.requeue_after == 6 * 60
+    assert shown(near.status, JobCondition.SLA_MISSED).status == "False"
+    assert [(event.type, event.reason) for event in near.events] == [("Warning", JobReason.DEADLINE_NEAR)]
+    late = decide(job(SINGLE, sla=sla, status=near.status), seen(now=later(minutes=30)))
     assert is_true(late.status, JobCondition.SLA_MISSED)
     assert late.tickets
 

@@ -5,6 +5,7 @@
 
 import os
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,10 @@ from marie_operator.controllers.mariejob.listing import ListingFailure
 from marie_operator.controllers.mariejob.observation import Observation, Obstacle
 from marie_operator.controllers.mariejob.source import Prefix
 from marie_operator.controllers.mariejob.store import ListRequest, explained
+from marie_operator.controllers.mariejob.turns import Claim, Line
 from marie_operator.marie.gateways import DocumentState, DocumentView, GatewayView
 from marie_operator.runtime import Unparsable
+from marie_operator.runtime.resource import ObjectKey
 from tests.controllers.mariejob.clusters import Clusters
 from tests.controllers.mariejob.samples import NOW, SINGLE, cluster, job, later, page, seen
 
@@ -86,6 +89,17 @@ def ended(subject: MarieJob, *states: DocumentState, message: str = "Page 3 is n
         for number, (entry, state) in enumerate(zip(entries(subject), states, strict=False))
     }
     return seen(documents=views, now=later(minutes=3))
+
+
+def half_listed() -> MarieJob:
+    """A batch whose first two documents are in flight, with more to come."""
+    return after(job(batch={"maxInFlight": 2}), seen(listing=page("a", "b", "c", last=False)))
+
+
+def crowded() -> Line:
+    """A cluster that has all that it is given at a time, from jobs that go first."""
+    other = Claim(ObjectKey("docs", "urgent"), 9, None, None, in_flight=2, want=3, most=5, created=NOW)
+    return Line(2, {other.job: other})
 
 
 def looked_up(subject: MarieJob) -> Observation:
@@ -213,8 +227,13 @@ SITUATIONS: dict[str, Callable[[], Decision]] = {
     "suspended in mid-batch": lambda: decide(
         job(suspend=True, status=begun(job(), "a", "b").status), ended(begun(job(), "a", "b"), R)
     ),
+    "others go first": lambda: decide(job(), seen(line=crowded())),
+    "others go first in the middle of a batch": lambda: decide(
+        half_listed(), replace(ended(half_listed(), S, S), line=crowded())
+    ),
     "resumed": lambda: decide(job(status=after(job(suspend=True), seen()).status), seen()),
     "soft deadline ahead": lambda: decide(job(SINGLE, sla={"softDeadline": "30m"}), seen()),
+    "soft deadline near": lambda: decide(begun(job(SINGLE, sla={"softDeadline": "30m"})), seen(now=later(minutes=25))),
     "soft deadline missed": lambda: decide(
         begun(job(SINGLE, sla={"softDeadline": "30m"})), seen(now=later(minutes=31))
     ),

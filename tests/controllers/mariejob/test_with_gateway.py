@@ -15,7 +15,7 @@ from prometheus_client import CollectorRegistry
 from marie_operator.api.mariecluster import MarieCluster
 from marie_operator.api.mariejob import MarieJob
 from marie_operator.controllers import kinds
-from marie_operator.controllers.mariejob import Listings, MarieJobReconciler, Secrets, Sources, by_cluster
+from marie_operator.controllers.mariejob import Listings, MarieJobReconciler, Secrets, Sources, Turns, by_cluster
 from marie_operator.controllers.named import NamedObjects
 from marie_operator.marie.gateways import Gateways
 from marie_operator.marie.metrics import GatewayMetrics
@@ -98,16 +98,20 @@ async def operator(stage: Stage) -> AsyncIterator[Gateways]:
             on_job=enqueue,
         )
         listings = Listings(Bucket(KEYS), on_change=enqueue)
+        typed = Typed(jobs, MarieJob.model_validate)
+        turns = Turns(typed, clock=clock, on_turn=enqueue)
+        jobs.add_handler(turns.handle)
         sources = Sources(
             clusters=Typed(clusters, MarieCluster.model_validate),
             secrets=Secrets(NamedObjects(api, clock=clock)),
             gateways=gateways,
             listings=listings,
+            turns=turns,
             clock=clock,
         )
         reconciler = MarieJobReconciler(
             informer=jobs,
-            jobs=Typed(jobs, MarieJob.model_validate),
+            jobs=typed,
             sources=sources,
             client=api,
             events=Events(),

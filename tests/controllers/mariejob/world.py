@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 from marie_operator.api.mariejob import MarieJob, MarieJobStatus
-from marie_operator.controllers.mariejob.course import is_finished
+from marie_operator.controllers.mariejob.conditions import is_finished
 from marie_operator.controllers.mariejob.decide import decide
 from marie_operator.controllers.mariejob.decision import Decision
 from marie_operator.controllers.mariejob.observation import Observation

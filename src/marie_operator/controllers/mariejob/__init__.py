@@ -10,6 +10,7 @@ from marie_operator.controllers.mariejob.listing import Listings
 from marie_operator.controllers.mariejob.reconciler import MarieJobReconciler
 from marie_operator.controllers.mariejob.secrets import Secrets
 from marie_operator.controllers.mariejob.store import Lister, S3Lister
+from marie_operator.controllers.mariejob.turns import Turns
 from marie_operator.controllers.mariejob.wiring import CLUSTER_INDEX, by_cluster, controller, of_cluster
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "S3Lister",
     "Secrets",
     "Sources",
+    "Turns",
     "by_cluster",
     "controller",
     "of_cluster",

@@ -102,8 +102,8 @@ def release(documents: JobDocuments, now: datetime) -> JobDocuments:
     )
 
 
-def admit(job: MarieJob, plan: Plan, documents: JobDocuments, page: Page | None) -> JobDocuments:
-    """Put as many new documents in flight as ``spec.batch.maxInFlight`` leaves room for.
+def admit(job: MarieJob, plan: Plan, documents: JobDocuments, page: Page | None, *, room: int) -> JobDocuments:
+    """Put as many new documents in flight as ``spec.batch.maxInFlight`` and the other jobs leave room for.
 
     The cursor moves over them, and over what the job's filters leave out.
 
@@ -112,14 +112,17 @@ def admit(job: MarieJob, plan: Plan, documents: JobDocuments, page: Page | None)
         plan: its spec, read.
         documents: what there is.
         page: keys to take documents from, which may be outdated: what lies before the cursor is passed over.
+        room: how many the cluster has room for.
     """
     source = plan.source
     if isinstance(source, SingleDocument):
-        return documents if documents.listed else _admitted(job, documents, [(source.key, source.uri)], total=1)
+        if documents.listed or room < 1:
+            return documents
+        return _admitted(job, documents, [(source.key, source.uri)], total=1)
     if page is None or is_listed(documents):
         return documents
     most = _most(job, documents)
-    room = job.spec.batch.max_in_flight - len(documents.in_flight)
+    room = min(room, job.spec.batch.max_in_flight - len(documents.in_flight))
     taken: list[tuple[str, str]] = []
     cursor, filtered = documents.cursor, documents.filtered
     ahead = page.keys[bisect_right(page.keys, cursor) :]

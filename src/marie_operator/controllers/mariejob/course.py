@@ -4,16 +4,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from marie_operator.api.conditions import JobCondition
+from marie_operator.api.conditions import JobReason
 from marie_operator.api.mariecluster import MarieCluster
-from marie_operator.api.mariejob import DocumentFailure, DocumentInFlight, JobDocuments, MarieJob, MarieJobStatus
-from marie_operator.api.meta import Condition
+from marie_operator.api.mariejob import DocumentFailure, DocumentInFlight, JobDocuments, MarieJob
 from marie_operator.controllers.mariejob import batch
 from marie_operator.controllers.mariejob.batch import Settled
 from marie_operator.controllers.mariejob.deadlines import Deadlines
 from marie_operator.controllers.mariejob.observation import Observation, Obstacle
 from marie_operator.controllers.mariejob.plan import Plan
 from marie_operator.controllers.mariejob.source import SingleDocument
+from marie_operator.controllers.mariejob.turns import Turn
 from marie_operator.marie.gateways import DocumentState, DocumentView
 
 _NOT_SUBMITTED = frozenset({DocumentState.WAITING, DocumentState.KEY_REFUSED})
@@ -33,6 +33,7 @@ class Course:
         settled: what became of its documents.
         documents: its documents, with those that now go into flight.
         obstacle: what keeps it from going on.
+        turn: what the cluster's other jobs left to it; None when something else kept it from asking.
     """
 
     job: MarieJob
@@ -44,6 +45,7 @@ class Course:
     settled: Settled
     documents: JobDocuments
     obstacle: Obstacle | None
+    turn: Turn | None = None
 
     @property
     def suspended(self) -> bool:
@@ -54,6 +56,16 @@ class Course:
     def exceeded(self) -> bool:
         """Whether more documents have failed than may."""
         return batch.is_exceeded(self.job, self.plan, self.documents)
+
+    @property
+    def queued(self) -> bool:
+        """Whether it waits for its turn, and for nothing else."""
+        return self.obstacle is not None and self.obstacle.reason == JobReason.QUEUED
+
+    @property
+    def queue_position(self) -> int | None:
+        """Its place among the jobs that wait for their turn."""
+        return self.turn.position if self.turn is not None and self.queued else None
 
     @property
     def cluster_name(self) -> str:
@@ -112,19 +124,3 @@ class Course:
     def needs_submission(self) -> bool:
         """Whether anything is still to be submitted."""
         return not batch.is_listed(self.documents) or any(not document.dag_id for document in self.documents.in_flight)
-
-
-def condition(status: MarieJobStatus, kind: JobCondition) -> Condition | None:
-    """A condition of a status, if it has it."""
-    return next((condition for condition in status.conditions if condition.type == kind), None)
-
-
-def is_true(status: MarieJobStatus, kind: JobCondition) -> bool:
-    """Whether a condition of a status is true."""
-    found = condition(status, kind)
-    return found is not None and found.status == "True"
-
-
-def is_finished(status: MarieJobStatus) -> bool:
-    """Whether the job has come to its end, from which nothing brings it back."""
-    return is_true(status, JobCondition.COMPLETE) or is_true(status, JobCondition.FAILED)

@@ -1,12 +1,15 @@
 """When time alone changes something about a job."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from marie_operator.api.conditions import JobReason
 from marie_operator.api.mariejob import MarieJobSpec
 from marie_operator.controllers.mariejob.plan import Plan
+
+_NEAR = 0.8
+"""Share of the time to the soft deadline after which a job that is not done is told to be about to miss it."""
 
 
 class Overrun(NamedTuple):
@@ -18,19 +21,21 @@ class Overrun(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Deadlines:
-    """The absolute times at which a started job is late, or is given up."""
+    """The absolute times at which a started job is late, or is given up, and from which on it is about to be late."""
 
     soft: datetime | None = None
     hard: datetime | None = None
     active: datetime | None = None
+    near: datetime | None = None
 
     @classmethod
     def of(cls, plan: Plan, start: datetime | None) -> "Deadlines":
         """The deadlines of a job that started at ``start``; none while it is suspended."""
         if start is None:
             return cls()
+        near = None if plan.soft is None else timedelta(seconds=int(_NEAR * plan.soft.total_seconds()))
         return cls(
-            *(start + length if length is not None else None for length in (plan.soft, plan.hard, plan.active)),
+            *(start + length if length is not None else None for length in (plan.soft, plan.hard, plan.active, near))
         )
 
     def overrun(self, now: datetime, spec: MarieJobSpec) -> Overrun | None:
@@ -46,8 +51,9 @@ class Deadlines:
         return min(passed, default=(None, None))[1]
 
     def next(self, now: datetime) -> datetime | None:
-        """The next deadline that has not passed."""
-        return min((at for at in (self.soft, self.hard, self.active) if at is not None and at > now), default=None)
+        """The next of these times that has not passed."""
+        times = (self.near, self.soft, self.hard, self.active)
+        return min((at for at in times if at is not None and at > now), default=None)
 
 
 def _hard(spec: MarieJobSpec) -> str:

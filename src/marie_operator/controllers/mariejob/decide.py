@@ -7,13 +7,15 @@ from marie_operator.api.conditions import JobCondition
 from marie_operator.api.mariecluster import MarieCluster
 from marie_operator.api.mariejob import JobDocuments, MarieJob
 from marie_operator.controllers.mariejob import batch, obstacles, submission, summary
-from marie_operator.controllers.mariejob.course import Course, condition, is_finished, is_true
+from marie_operator.controllers.mariejob.conditions import condition, is_finished, is_true
+from marie_operator.controllers.mariejob.course import Course
 from marie_operator.controllers.mariejob.deadlines import Deadlines, Overrun
 from marie_operator.controllers.mariejob.decision import Decision
 from marie_operator.controllers.mariejob.observation import Observation, Obstacle
 from marie_operator.controllers.mariejob.plan import FlawError, Plan
 from marie_operator.controllers.mariejob.source import Prefix
 from marie_operator.controllers.mariejob.store import ListRequest, Page
+from marie_operator.controllers.mariejob.turns import Claim
 from marie_operator.marie.gateways import Ticket
 
 _LEAST_WAIT = timedelta(seconds=5)
@@ -96,15 +98,19 @@ def _course(
     halted = job.spec.suspend or overrun is not None or batch.is_exceeded(job, plan, documents)
     unreachable = obstacles.of_cluster(seen)
     blocked = unreachable or obstacles.of_submission(job, seen)
+    turn = None
     if not halted and blocked is None:
+        turn = seen.line.turn(Claim.of(job, documents, stuck=False), seen.now)
         page = seen.listing if isinstance(seen.listing, Page) else None
-        admitted = batch.admit(job, plan, batch.release(documents, now), page)
+        admitted = batch.admit(job, plan, batch.release(documents, now), page, room=turn.room)
         # What may fail may be known only now, and be exceeded already: then nothing more goes into flight.
         exceeded = batch.is_exceeded(job, plan, admitted)
         documents = documents.model_copy(update={"total": admitted.total}) if exceeded else admitted
-    course = Course(job, seen, plan, now, start, deadlines, settled, documents, unreachable)
+    course = Course(job, seen, plan, now, start, deadlines, settled, documents, unreachable, turn)
     if unreachable is not None or not course.needs_submission:
         return course
+    if turn is not None and (queued := obstacles.of_turn(documents, seen, turn)) is not None:
+        return replace(course, obstacle=queued)
     listing = obstacles.of_listing(seen) if isinstance(plan.source, Prefix) and not batch.is_listed(documents) else None
     return replace(course, obstacle=blocked or listing)
 
@@ -138,7 +144,7 @@ def _listing(course: Course) -> ListRequest | None:
     source, seen = course.plan.source, course.seen
     if not isinstance(source, Prefix) or course.suspended or isinstance(seen.credentials, Obstacle):
         return None
-    if obstacles.of_cluster(seen) or obstacles.of_submission(course.job, seen):
+    if obstacles.of_cluster(seen) or obstacles.of_submission(course.job, seen) or course.queued:
         return None
     page = seen.listing if isinstance(seen.listing, Page) else None
     return batch.wanted_page(course.documents, ListRequest(source, "", seen.credentials), page)
@@ -147,7 +153,10 @@ def _listing(course: Course) -> ListRequest | None:
 def _requeue_after(course: Course) -> float | None:
     """Seconds until a deadline, another attempt, or another look at an obstacle that does not announce its end."""
     times = [course.deadlines.next(course.now)]
-    if course.obstacle is not None and not course.suspended:
+    if course.queued:
+        # Its turn announces itself; its place among those that wait does not, and matters less the farther back it is.
+        times.append(course.now + _MOST_WAIT + timedelta(seconds=course.queue_position or 0))
+    elif course.obstacle is not None and not course.suspended:
         since = condition(course.job.status, JobCondition.SUBMITTED)
         waited = course.now - since.last_transition_time if since is not None else timedelta(0)
         times.append(course.now + min(max(waited, _LEAST_WAIT), _MOST_WAIT))

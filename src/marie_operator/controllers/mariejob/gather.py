@@ -13,6 +13,7 @@ from marie_operator.controllers.mariejob.credentials import Credentials, Credent
 from marie_operator.controllers.mariejob.listing import Listings
 from marie_operator.controllers.mariejob.observation import Observation, Obstacle
 from marie_operator.controllers.mariejob.secrets import Secrets
+from marie_operator.controllers.mariejob.turns import Turns
 from marie_operator.marie.gateways import DocumentView, GatewayView, Ticket
 from marie_operator.runtime import Clock, Forbidden
 from marie_operator.runtime.resource import ObjectKey
@@ -43,6 +44,7 @@ class Sources:
         secrets: API keys and S3 credentials.
         gateways: what Marie knows.
         listings: pages of keys.
+        turns: whose turn it is.
         clock: for deadlines.
     """
 
@@ -50,6 +52,7 @@ class Sources:
     secrets: Secrets
     gateways: Monitors
     listings: Listings
+    turns: Turns
     clock: Clock
 
     async def observe(self, job: MarieJob) -> Observation:
@@ -66,14 +69,17 @@ class Sources:
         api_key = await self._api_key(cluster)
         credentials = await self._credentials(job)
         cluster_key = ObjectKey(cluster.metadata.namespace, cluster.metadata.name)
+        gateway = self.gateways.view(cluster_key)
+        workers = sum(gateway.executors.values()) if gateway is not None else 0
         return Observation(
             now=self.clock.now(),
             cluster=cluster,
-            gateway=self.gateways.view(cluster_key),
+            gateway=gateway,
             api_key=api_key,
             documents=self.gateways.documents(cluster_key, key),
             credentials=credentials,
             listing=self.listings.outcome(key),
+            line=self.turns.line(cluster, workers),
         )
 
     async def _api_key(self, cluster: MarieCluster) -> str | Obstacle:

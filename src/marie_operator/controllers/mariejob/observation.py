@@ -10,6 +10,7 @@ from marie_operator.api.mariecluster import MarieCluster
 from marie_operator.controllers.mariejob.credentials import Credentials
 from marie_operator.controllers.mariejob.listing import ListingFailure
 from marie_operator.controllers.mariejob.store import Page
+from marie_operator.controllers.mariejob.turns import Line
 from marie_operator.marie.gateways import DocumentView, GatewayView
 
 
@@ -32,6 +33,7 @@ class Observation:
         documents: what the monitor knows of the job's documents, by reference id.
         credentials: how to reach the object store, ``None`` for the operator's own way, or why it is unknown.
         listing: the page of keys the job works from, or why it cannot be had.
+        line: the cluster's jobs, which share what it is given at a time.
     """
 
     now: datetime
@@ -41,3 +43,4 @@ class Observation:
     documents: Mapping[str, DocumentView] = field(default_factory=dict)
     credentials: Credentials | Obstacle | None = None
     listing: Page | ListingFailure | None = None
+    line: Line = field(default_factory=Line)

@@ -2,11 +2,12 @@
 
 from marie_operator.api.conditions import ClusterCondition, ClusterReason, JobReason
 from marie_operator.api.mariecluster import MarieCluster
-from marie_operator.api.mariejob import MarieJob
+from marie_operator.api.mariejob import JobDocuments, MarieJob
 from marie_operator.api.meta import Condition, SecretKeyReference
 from marie_operator.controllers.mariejob import submission
 from marie_operator.controllers.mariejob.listing import ListingFailure
 from marie_operator.controllers.mariejob.observation import Observation, Obstacle
+from marie_operator.controllers.mariejob.turns import Turn
 from marie_operator.marie.gateways import DocumentState, GatewayView
 
 
@@ -75,6 +76,17 @@ def reference(cluster: MarieCluster) -> SecretKeyReference:
     """Where a cluster's API key is."""
     auth = cluster.spec.auth
     return (auth.api_key_secret_ref if auth else None) or SecretKeyReference(name=f"{cluster.metadata.name}-api-key")
+
+
+def of_turn(documents: JobDocuments, seen: Observation, turn: Turn) -> Obstacle | None:
+    """Why a job with nothing at Marie may send nothing, although it could."""
+    if documents.in_flight or turn.room or not isinstance(seen.cluster, MarieCluster):
+        return None
+    return Obstacle(
+        JobReason.QUEUED,
+        f"The job waits for its turn: MarieCluster {seen.cluster.metadata.name} is given {turn.window} documents "
+        "at a time, and jobs of higher priority, with an earlier soft deadline, or that waited longer go first.",
+    )
 
 
 def of_listing(seen: Observation) -> Obstacle | None:

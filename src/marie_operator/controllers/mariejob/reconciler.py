@@ -9,7 +9,7 @@ from marie_operator.api.mariecluster import MarieCluster
 from marie_operator.api.mariejob import MarieJob, MarieJobStatus
 from marie_operator.controllers import kinds
 from marie_operator.controllers.mariejob import failures
-from marie_operator.controllers.mariejob.course import is_finished
+from marie_operator.controllers.mariejob.conditions import is_finished
 from marie_operator.controllers.mariejob.decide import decide, retire
 from marie_operator.controllers.mariejob.decision import Decision, Occurrence
 from marie_operator.controllers.mariejob.failures import ApiClient, RecordTakenError

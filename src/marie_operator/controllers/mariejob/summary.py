@@ -9,7 +9,8 @@ from marie_operator.api.conditions import EventReason, JobCondition, JobReason
 from marie_operator.api.mariejob import JobDocuments, JobError, JobPhase, JobResult, MarieJob, MarieJobStatus
 from marie_operator.api.meta import Condition
 from marie_operator.controllers.mariejob import batch, sentences
-from marie_operator.controllers.mariejob.course import Course, condition
+from marie_operator.controllers.mariejob.conditions import condition
+from marie_operator.controllers.mariejob.course import Course
 from marie_operator.controllers.mariejob.deadlines import Overrun
 from marie_operator.controllers.mariejob.decision import Decision, Occurrence
 from marie_operator.controllers.mariejob.plan import FlawError
@@ -29,6 +30,7 @@ class Verdict(NamedTuple):
 _CALM = frozenset(
     {
         JobReason.SUBMITTING,
+        JobReason.QUEUED,
         JobReason.SUBMITTED,
         JobReason.SUCCEEDED,
         JobReason.SUSPENDING,
@@ -205,6 +207,7 @@ def _status(course: Course, phase: JobPhase, message: str, verdicts: Mapping[Job
             "dag_id": dag_id or old.dag_id,
             "progress": _percent(documents),
             "documents": documents,
+            "queue_position": course.queue_position,
             "retry_count": (old.retry_count or 0) + len(course.settled.retried),
             "start_time": course.start,
             "conditions": _conditions(course.job, verdicts, course.now),
@@ -260,6 +263,9 @@ def _late(course: Course) -> Verdict | None:
     if soft <= course.now:
         message = f"The soft deadline {at} passed before the job ended. Add executors if this should not happen again."
         return Verdict(True, JobReason.SOFT_DEADLINE_EXCEEDED, message)
+    if (near := course.deadlines.near) is not None and near <= course.now:
+        message = f"The soft deadline {at} is near. Add executors, or expect the job to be late."
+        return Verdict(False, JobReason.DEADLINE_NEAR, message)
     return Verdict(False, JobReason.WITHIN_DEADLINE, f"The soft deadline is {at}.")
 
 
