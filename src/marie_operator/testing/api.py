@@ -214,7 +214,7 @@ class Api:
                     known[uid] = item
                     yield kind, item
                 version = listed["metadata"]["resourceVersion"]
-                async for kind, item in self._changes(f"{path}?watch=true&resourceVersion={version}&{query}"):
+                async for kind, item in self.changes(f"{path}?watch=true&resourceVersion={version}&{query}"):
                     if kind == "DELETED":
                         known.pop(item["metadata"]["uid"], None)
                     else:
@@ -228,8 +228,16 @@ class Api:
                     raise
                 await asyncio.sleep(RETRY_PERIOD)
 
-    async def _changes(self, target: str) -> AsyncIterator[tuple[str, Any]]:
-        """The events of one watch, to its end."""
+    async def changes(self, target: str) -> AsyncIterator[tuple[str, Any]]:
+        """The events of one watch, to its end.
+
+        Args:
+            target: Path and query, with ``watch=true`` in it.
+
+        Raises:
+            ApiStatus: the server refuses, or tells an error in the watch.
+            ApiUnreachable: the connection breaks.
+        """
         async with self._wire.stream(target) as (status, chunks):
             if status >= 300:
                 _decoded(status, b"".join([chunk async for chunk in chunks]))

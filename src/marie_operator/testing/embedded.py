@@ -10,6 +10,7 @@ from marie_operator.testing.api import Api
 from marie_operator.testing.apiserver.authorization import User
 from marie_operator.testing.apiserver.direct import DirectWire
 from marie_operator.testing.apiserver.embedded import EmbeddedApiServer
+from marie_operator.testing.apiserver.faults import Fault
 from marie_operator.testing.audit import Requests
 from marie_operator.testing.controlplane import ADMIN, OPERATOR, PERIODS
 from marie_operator.testing.processes import ProcessError, kubectl
@@ -60,6 +61,11 @@ class EmbeddedControlPlane:
         """What the API server was asked for."""
         return self.apiserver.audit
 
+    @property
+    def faults(self) -> list[Fault]:
+        """What can go wrong between clients and the API server: the first rule that meets a request has its way."""
+        return self.apiserver.server.faults
+
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(self.apiserver)
@@ -90,9 +96,9 @@ class EmbeddedControlPlane:
         """A client, to be entered."""
         return self.apiserver.api(user)
 
-    async def start_apiserver(self) -> None:
-        """Start the API server again, with what it had stored."""
-        await self.apiserver.start()
+    async def start_apiserver(self, *, empty: bool = False) -> None:
+        """Start the API server again, with what it had stored or with nothing."""
+        await self.apiserver.start(empty=empty)
 
     async def stop_apiserver(self, _: signal.Signals = signal.SIGTERM) -> None:
         """Stop the API server; its connections break."""

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from marie_operator.testing import manifests
 from marie_operator.testing.api import Api
+from marie_operator.testing.apiserver.faults import Fault
 from marie_operator.testing.audit import Requests
 from marie_operator.testing.embedded import EmbeddedControlPlane
 
@@ -14,7 +15,7 @@ class Kube:
     """A control plane, and a client of it.
 
     Attributes:
-        plane: The control plane; ``plane.apiserver.server`` has the store and takes faults.
+        plane: The control plane; ``plane.apiserver.server`` has the store.
         api: A client with every right.
     """
 
@@ -30,6 +31,11 @@ class Kube:
     def audit(self) -> Requests:
         """What the API server was asked for."""
         return self.plane.audit
+
+    @property
+    def faults(self) -> list[Fault]:
+        """What can go wrong between clients and the API server: the first rule that meets a request has its way."""
+        return self.plane.faults
 
     @property
     def kubeconfig(self) -> Path:

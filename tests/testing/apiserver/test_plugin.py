@@ -41,7 +41,7 @@ async def test_a_deployment_has_its_replica_set(kube: Kube) -> None:
 
 
 async def test_faults_have_their_way(kube: Kube) -> None:
-    faults = kube.plane.apiserver.server.faults
+    faults = kube.faults
     faults.append(Fault(refuse(429, retry_after=1), verbs={"create"}, resources={"configmaps"}, times=1))
     with pytest.raises(ApiStatus) as caught:
         await kube.api.create(CONFIG_MAPS, {"metadata": {"name": "a"}})
@@ -57,7 +57,7 @@ async def test_faults_have_their_way(kube: Kube) -> None:
 
 
 async def test_a_watch_that_is_cut_goes_on(kube: Kube) -> None:
-    kube.plane.apiserver.server.faults.append(Fault(cut(after=1), verbs={"watch"}, resources={"configmaps"}))
+    kube.faults.append(Fault(cut(after=1), verbs={"watch"}, resources={"configmaps"}))
     seen = []
     async with asyncio.timeout(20):
         watch = kube.api.watch(CONFIG_MAPS)

@@ -115,6 +115,13 @@ class Authorizer:
             return self.anonymous
         raise Refusal(401, "Unauthorized")
 
+    def named(self, headers: Mapping[str, str]) -> str:
+        """The name of whom a request comes from; empty for nobody who is known."""
+        try:
+            return self.user(headers).name
+        except Refusal:
+            return ""
+
     def check(self, user: User, asked: Attributes) -> None:
         """See that a user may.
 

@@ -18,6 +18,7 @@ from marie_operator.testing.apiserver.requests import Options
 from marie_operator.testing.apiserver.served import served
 from marie_operator.testing.apiserver.server import ApiServer, Audited
 from marie_operator.testing.apiserver.storage import Sources
+from marie_operator.testing.apiserver.store import Store
 from marie_operator.testing.audit import Recorded, Request
 
 _SUFFIX_LETTERS = "bcdfghjklmnpqrstvwxz2456789"
@@ -93,8 +94,16 @@ class EmbeddedApiServer:
         """Whether it takes requests over its sockets."""
         return self._listener.open
 
-    async def start(self) -> None:
-        """Listen; again, on the same port, after a stop."""
+    async def start(self, *, empty: bool = False) -> None:
+        """Listen; again, on the same port, after a stop.
+
+        Args:
+            empty: Whether all that was stored is lost, and the definitions with it.
+        """
+        if empty:
+            self.server.kinds.begin_with(served())
+            self.server.store.begin_with(Store())
+            self._furnish()
         await self._listener.start()
 
     async def stop(self) -> None:

@@ -1,13 +1,18 @@
 """What can go wrong between a client and the server, by rule."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+import json
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection
+from contextlib import aclosing
 from dataclasses import dataclass, field, replace
+from http import HTTPStatus
 
 from marie_operator.testing.apiserver.answers import Answer, refused
 from marie_operator.testing.apiserver.authorization import Attributes
-from marie_operator.testing.apiserver.errors import Refusal
-from marie_operator.testing.apiserver.requests import Call
+from marie_operator.testing.apiserver.errors import Refusal, not_found
+from marie_operator.testing.apiserver.requests import Call, target
+from marie_operator.testing.apiserver.store import encode
+from marie_operator.testing.apiserver.watches import told
 
 Serve = Callable[[Call], Awaitable[Answer]]
 Effect = Callable[[Call, Serve], Awaitable[Answer]]
@@ -16,13 +21,16 @@ Effect = Callable[[Call, Serve], Awaitable[Answer]]
 
 @dataclass
 class Fault:
-    """A rule: which requests meet what.
+    """A rule: which requests meet what. What is left empty is no condition.
 
     Attributes:
         effect: What happens.
-        verbs: Only these; empty for all.
-        resources: Only these plural names; empty for all.
-        name: Only this object; empty for all.
+        verbs: Such as ``create`` and ``watch``.
+        resources: Plural names.
+        subresources: Such as ``status``; an empty name is the object itself.
+        namespace: Where.
+        name: Of the object.
+        user: Who asks, by the name under which they are known: ``system:serviceaccount:…`` or ``kubernetes-admin``.
         times: How often, before the rule is spent; None for ever.
         met: The requests that it met.
     """
@@ -30,19 +38,26 @@ class Fault:
     effect: Effect
     verbs: Collection[str] = ()
     resources: Collection[str] = ()
+    subresources: Collection[str] = ()
+    namespace: str = ""
     name: str = ""
+    user: str = ""
     times: int | None = None
     met: list[Attributes] = field(default_factory=list)
 
-    def meets(self, asked: Attributes) -> bool:
+    def meets(self, asked: Attributes, user: str) -> bool:
         """Whether it is this request's turn; counts it when it is."""
         if self.times is not None and len(self.met) >= self.times:
             return False
-        if self.verbs and asked.verb not in self.verbs:
+        among = (
+            (asked.verb, self.verbs),
+            (asked.resource, self.resources),
+            (asked.subresource, self.subresources),
+        )
+        equal = ((asked.namespace, self.namespace), (asked.name, self.name), (user, self.user))
+        if any(wanted and found not in wanted for found, wanted in among):
             return False
-        if self.resources and asked.resource not in self.resources:
-            return False
-        if self.name and asked.name != self.name:
+        if any(wanted and found != wanted for found, wanted in equal):
             return False
         self.met.append(asked)
         return True
@@ -52,7 +67,8 @@ def refuse(code: int, message: str = "injected", *, retry_after: int | None = No
     """The request is answered with an error and not carried out."""
 
     async def effect(_: Call, __: Serve) -> Answer:
-        return refused(Refusal(code, message, retry_after=retry_after))
+        details = None if retry_after is None else {"retryAfterSeconds": retry_after}
+        return refused(Refusal(code, message, details=details, retry_after=retry_after))
 
     return effect
 
@@ -96,46 +112,93 @@ def hang() -> Effect:
     return effect
 
 
-def mute() -> Effect:
-    """A watch is opened, and nothing is ever told on it."""
-
-    async def nothing() -> AsyncIterator[bytes]:
-        await asyncio.Event().wait()
-        yield b""
-
-    async def effect(call: Call, serve: Serve) -> Answer:
-        return replace(await serve(call), stream=nothing())
-
-    return effect
-
-
-def cut(after: int) -> Effect:
-    """A watch breaks off after so many pieces of it."""
+def mute(after: int = 0) -> Effect:
+    """A watch tells so many events and then no more, not even its end: its connection is half open."""
 
     async def effect(call: Call, serve: Serve) -> Answer:
         answer = await serve(call)
-        stream = answer.stream
-        if stream is None:
-            return answer
-
-        async def lines() -> AsyncIterator[bytes]:
-            number = 0
-            async for line in stream:
-                if number >= after:
-                    return
-                number += 1
-                yield line
-
-        return replace(answer, stream=lines(), broken=True)
+        return answer if answer.stream is None else replace(answer, stream=_muted(answer.stream, after))
 
     return effect
 
 
-def stale(revision: int) -> Effect:
-    """A list shows what was stored then, as a cache that lags would."""
+async def _muted(stream: AsyncIterator[bytes], after: int) -> AsyncIterator[bytes]:
+    async with aclosing(_events(stream)) as events:
+        number = 0
+        async for event in events:
+            if number < after:
+                number += 1
+                yield event
+        await asyncio.Event().wait()
+
+
+def cut(after: int) -> Effect:
+    """A watch breaks off after so many events."""
 
     async def effect(call: Call, serve: Serve) -> Answer:
-        asked = {"resourceVersion": str(revision), "resourceVersionMatch": "Exact"}
-        return await serve(replace(call, query={**call.query, **asked}))
+        answer = await serve(call)
+        if answer.stream is None:
+            return answer
+        return replace(answer, stream=_first(answer.stream, after), broken=True)
+
+    return effect
+
+
+def expire(after: int = 0) -> Effect:
+    """A watch tells so many events, and then that the version it goes on from is too old (410)."""
+
+    async def effect(call: Call, serve: Serve) -> Answer:
+        answer = await serve(call)
+        return answer if answer.stream is None else replace(answer, stream=_expired(answer.stream, after))
+
+    return effect
+
+
+async def _expired(stream: AsyncIterator[bytes], after: int) -> AsyncIterator[bytes]:
+    async for event in _first(stream, after):
+        yield event
+    async for event in told(Refusal(410, "too old resource version: 1 (2)")):
+        yield event
+
+
+async def _first(stream: AsyncIterator[bytes], count: int) -> AsyncIterator[bytes]:
+    """So many events of a watch."""
+    async with aclosing(_events(stream)) as events:
+        number = 0
+        while number < count:
+            try:
+                yield await anext(events)
+            except StopAsyncIteration:
+                return
+            number += 1
+
+
+async def _events(stream: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
+    """The events of a watch, one at a time; what it came from ends with it."""
+    try:
+        async for lines in stream:
+            for line in lines.splitlines(keepends=True):
+                yield line
+    finally:
+        await stream.aclose()  # type: ignore[attr-defined] # every stream of the server is a generator
+
+
+def stale(revision: int) -> Effect:
+    """A list or an object is read as it was then, as from a cache that lags; the server must still know that."""
+
+    async def effect(call: Call, serve: Serve) -> Answer:
+        about = target(call.path)
+        exact = {"resourceVersion": str(revision), "resourceVersionMatch": "Exact"}
+        if about is None or not about.name:
+            return await serve(replace(call, query={**call.query, **exact}))
+        path, only = call.path.rpartition("/")[0], {"fieldSelector": f"metadata.name={about.name}"}
+        listed = await serve(replace(call, path=path, query={**exact, **only}))
+        if listed.code != HTTPStatus.OK:
+            return listed
+        found = json.loads(listed.body)
+        if not found["items"]:
+            return refused(not_found(about.plural, about.group, about.name))
+        named = {"kind": found["kind"].removesuffix("List"), "apiVersion": found["apiVersion"]}
+        return replace(listed, body=encode({**named, **found["items"][0]}))
 
     return effect

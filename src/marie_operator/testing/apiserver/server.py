@@ -92,8 +92,9 @@ class ApiServer:
             return await self._serve(call)
         about = target(call.path)
         asked = Attributes(verb=call.method.lower(), path=call.path) if about is None else attributes(call, about)
+        user = self.authorizer.named(call.headers)
         for fault in self.faults:
-            if fault.meets(asked):
+            if fault.meets(asked, user):
                 return await fault.effect(call, self._serve)
         return await self._serve(call)
 

@@ -228,11 +228,11 @@ class Store:
             shelf.history.clear()
 
     def begin_with(self, other: "Store") -> None:
-        """Take over what another has stored at this moment, and none of its past."""
+        """Have what another has stored at this moment, instead of what is stored here, and none of the past."""
         self.revision = other.revision
-        for bucket, shelf in other._shelves.items():
-            own = self._shelf(bucket)
-            own.entries, own.keys = dict(shelf.entries), list(shelf.keys)
+        for bucket in [*self._shelves, *other._shelves]:
+            own, given = self._shelf(bucket), other._shelves.get(bucket) or _Shelf()
+            own.entries, own.keys, own.compacted = dict(given.entries), list(given.keys), 0
         self.compact()
 
     def _shelf(self, bucket: Bucket) -> _Shelf:
