@@ -176,27 +176,29 @@ class Monitor:
             self._dispatch.interrupted()
             self._see(GatewayView(problem=f"The gateway does not answer as it should: {error}."))
             return
-        self._notice(debug)
+        begun = self._notice(debug)
         if debug.running:
             planners, executors = await self._planners(), await self._executors()
             self._see(GatewayView(reachable=True, running=True, planners=planners, executors=executors))
         else:
             problem = "The gateway answers, but its scheduler does not run yet."
-            self._see(replace(self._view, reachable=True, running=False, problem=problem))
+            self._see(replace(self._view, reachable=True, running=False, problem=problem), begun=begun)
 
-    def _notice(self, debug: Debug) -> None:
-        """What a debug page means for documents in doubt."""
-        if not debug.running or debug.started != self._started:
+    def _notice(self, debug: Debug) -> bool:
+        """What a debug page means for documents in doubt; tells whether it is of a process that was not seen before."""
+        begun, self._started = debug.started != self._started, debug.started
+        if begun or not debug.running:
             self._dispatch.interrupted()
-        self._started = debug.started
         self._backlog = debug.pending > 0
+        return begun
 
-    def _see(self, view: GatewayView) -> None:
+    def _see(self, view: GatewayView, *, begun: bool = False) -> None:
         if view == self._view and self._asked:
             return
         if view.problem and view.problem != self._view.problem:
-            # A scheduler that has yet to start is no trouble; one that has stopped is.
-            tell = log.warning if self._view.running or not view.reachable else log.info
+            # A scheduler that has yet to start is no trouble, be it after another; one that has stopped is.
+            stopped = self._view.running and not begun
+            tell = log.warning if stopped or not view.reachable else log.info
             tell("gateway does not take work", url=self.url, problem=view.problem)
         if view.running and not self._view.running:
             log.info("gateway takes work", url=self.url)
