@@ -67,9 +67,14 @@ class JobOutput(Model):
     uri: str = Field(
         default="", description="Prefix that results should be written under, such as s3://bucket/results/."
     )
-    format: Literal["json", "xml", "csv", "yaml"] = Field(default="json", description="Format of the results.")
+    format: Literal["json", "xml", "csv", "yaml"] = Field(
+        default="json",
+        description="Format of the results. No effect in this version: Marie stores results as its planner makes them.",
+    )
     config_map_ref: LocalObjectReference | None = Field(
-        default=None, description="ConfigMap that small results should be written to, where there is no object store."
+        default=None,
+        description="ConfigMap that small results should be written to, where there is no object store. No effect in "
+        "this version: status.result.outputUri says where the results are.",
     )
 
 

@@ -243,7 +243,15 @@ SITUATIONS: dict[str, Callable[[], Decision]] = {
     "active deadline exceeded before anything was submitted": lambda: decide(
         after(job(activeDeadlineSeconds=60), seen(gateway=DOWN)), seen(gateway=DOWN, now=later(seconds=60))
     ),
-    "cluster to be shut down": lambda: decide(job(SINGLE, shutdownAfterJobFinishes=True), seen()),
+    "what has no effect": lambda: decide(
+        job(
+            SINGLE,
+            shutdownAfterJobFinishes=True,
+            priority=10,
+            output={"format": "xml", "configMapRef": {"name": "results"}},
+        ),
+        seen(),
+    ),
 }
 
 

@@ -1,17 +1,36 @@
 """What a job's status says to people."""
 
+from collections.abc import Iterator
 from datetime import datetime
 
-from marie_operator.api.mariejob import JobDocuments, MarieJob
+from marie_operator.api.mariejob import JobDocuments, MarieJob, MarieJobSpec
 from marie_operator.controllers.mariejob import failures, refs
 from marie_operator.controllers.mariejob.course import Course
 from marie_operator.controllers.mariejob.source import SingleDocument
 from marie_operator.marie.gateways import DocumentState
 
-NO_SHUTDOWN = (
-    "spec.shutdownAfterJobFinishes has no effect in this version, in which clusters are shared: "
-    "the cluster keeps running. Set spec.suspend of the MarieCluster when it should stop."
-)
+def without_effect(spec: MarieJobSpec) -> Iterator[str]:
+    """What a spec asks for that this version does not do, though the job can go on without it; a sentence for each."""
+    if spec.shutdown_after_job_finishes:
+        yield (
+            "spec.shutdownAfterJobFinishes has no effect in this version, in which clusters are shared: "
+            "the cluster keeps running. Set spec.suspend of the MarieCluster when it should stop."
+        )
+    if spec.priority:
+        yield (
+            "spec.priority has no effect in this version: documents are worked on in the order in which they reach "
+            "Marie. Suspend the jobs that should wait."
+        )
+    if spec.output.format != "json":
+        yield (
+            f"spec.output.format {spec.output.format} has no effect in this version: Marie stores results as its "
+            "planner makes them. Convert them where status.result.outputUri says they are."
+        )
+    if spec.output.config_map_ref is not None and spec.output.config_map_ref.name:
+        yield (
+            "spec.output.configMapRef has no effect in this version: nothing is written to ConfigMap "
+            f"{spec.output.config_map_ref.name}. status.result.outputUri says where the results are."
+        )
 
 
 def count(number: int, what: str = "document") -> str:

@@ -149,9 +149,11 @@ def events(course: Course, status: MarieJobStatus) -> tuple[Occurrence, ...]:
     if settled.failed and not isinstance(course.plan.source, SingleDocument):
         note = f"{settled.failed[0].uri} failed for good: {settled.failed[0].message}"
         told.append(Occurrence("Warning", EventReason.DOCUMENT_FAILED, note + _and_more(len(settled.failed))))
-    new_spec = course.job.status.observed_generation != status.observed_generation
-    if new_spec and course.job.spec.shutdown_after_job_finishes:
-        told.append(Occurrence("Warning", JobReason.UNSUPPORTED, sentences.NO_SHUTDOWN))
+    if course.job.status.observed_generation != status.observed_generation:
+        told += [
+            Occurrence("Warning", JobReason.UNSUPPORTED, ignored)
+            for ignored in sentences.without_effect(course.job.spec)
+        ]
     return (*told, *_transitions(course.job, status))
 
 
