@@ -69,7 +69,7 @@ def test_no_permission_is_wider_than_it_says() -> None:
     everything: tuple[Permission, ...] = (*CLUSTER_PERMISSIONS, *LEADER_ELECTION_PERMISSIONS)
     assert not any("*" in (*each.resources, *each.verbs, each.group) for each in everything)
     # Secrets are read by name, one at a time; informers hold none.
-    assert [each.verbs for each in everything if "secrets" in each.resources] == [("get", "create", "patch")]
+    assert [each.verbs for each in everything if "secrets" in each.resources] == [("get", "create", "patch", "delete")]
     assert every("list") == every("watch")
     assert not every("escalate") | every("bind") | every("impersonate") | every("deletecollection")
     assert every("update") == {"marieclusters/finalizers", "mariejobs/finalizers"}

@@ -68,8 +68,9 @@ CLUSTER_PERMISSIONS = (
     Permission(
         "",
         ("secrets",),
-        ("get", "create", "patch"),
-        "API keys, passwords and credentials, read by name, never listed; a cluster's own are made by the operator.",
+        ("get", "create", "patch", "delete"),
+        "API keys, passwords and credentials, read by name, never listed; a cluster's own are made by the operator. "
+        "Deleted is the rendered configuration alone, when nothing reads it any more.",
     ),
     Permission("", ("configmaps",), ("get", "create", "patch"), "The complete list of a job's failed documents."),
     Permission(

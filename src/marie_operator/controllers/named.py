@@ -68,3 +68,7 @@ class NamedObjects:
     def written(self, resource: Resource, obj: Object) -> None:
         """Know what a write has made of an object."""
         self._entries[resource, ObjectKey.of(obj)] = _Entry(obj, self._clock.monotonic() + TTL)
+
+    def forget(self, resource: Resource, key: ObjectKey) -> None:
+        """Read an object anew the next time: it was deleted."""
+        self._entries.pop((resource, key), None)

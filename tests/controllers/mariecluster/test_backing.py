@@ -303,6 +303,31 @@ def test_services_that_are_no_longer_managed_go_and_their_data_stays() -> None:
             return not {"EtcdReady", "PostgresReady"} & {each["type"] for each in conditions}
 
         await plane.until(untold)
+        # The rendered configuration has nobody left who reads it; what was generated is the users' as well.
+        assert await plane.names("secrets") == {"database", "c-api-key", "c-postgres"}
+
+    run(story)
+
+
+def test_a_configuration_that_users_bring_themselves_leaves_none_behind() -> None:
+    async def story(plane: Plane) -> None:
+        await plane.apply(cluster(backingServices=MANAGED))
+        await plane.condition("c", "Ready")
+        own = {"serverSpec": {"configFile": "/own/marie.yml"}}
+        group = cluster()["spec"]["executorGroupSpecs"][0]
+        await plane.patch(
+            "marieclusters", "c", {"spec": {**own, "executorGroupSpecs": [{**group, "configFile": "/own/flow.yml"}]}}
+        )
+
+        async def gone() -> bool:
+            return "c-config" not in await plane.names("secrets")
+
+        await plane.until(gone)
+        await plane.condition("c", "Ready")
+        await asyncio.sleep(30)
+        since = plane.server.audit.mark()
+        await asyncio.sleep(180)
+        assert plane.writes(since) == []
 
     run(story)
 

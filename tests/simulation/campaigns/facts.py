@@ -28,8 +28,6 @@ NOT_IN_PODS = frozenset(
 _KEPT: Mapping[str, str] = {
     r"^/secrets/c-(api-key|postgres): only left": "what was generated is never deleted before its cluster: "
     "clients, and the volume of the database, may depend on it",
-    r"^/secrets/c-config: only left": "the operator may not delete Secrets, so that it can harm none; it goes with its "
-    "cluster, and nothing mounts it",
     r"^/persistentvolumeclaims/.*: only left": "what holds data is never deleted before its cluster",
 }
 """Differences of children between a change and a creation, by pattern, with the reason."""

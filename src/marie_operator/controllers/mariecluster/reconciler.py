@@ -116,6 +116,8 @@ class MarieClusterReconciler:
             return await self._report(self._observe(cluster, (refusal,)), news)
         problems = await self._supply(cluster, news)
         refusals = await self._converge(cluster, news, withhold=bool(problems) and not cluster.spec.suspend)
+        if not refusals and (backing.of(cluster) is not None or status.tells_of_services(cluster.status)):
+            await self._supplies.retire(cluster, news.done)
         self._watch_gateway(cluster)
         return await self._report(self._observe(cluster, refusals, problems), news)
 

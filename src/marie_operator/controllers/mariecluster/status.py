@@ -106,6 +106,11 @@ def of(seen: Observation) -> MarieClusterStatus:
     )
 
 
+def tells_of_services(status: MarieClusterStatus) -> bool:
+    """Whether the cluster has had backing services when its status was written."""
+    return any(condition.type in _OF_SERVICES for condition in status.conditions)
+
+
 def due(
     new: MarieClusterStatus, old: MarieClusterStatus, now: datetime
 ) -> tuple[MarieClusterStatus | None, timedelta | None]:
@@ -279,8 +284,8 @@ def _conditions(seen: Observation, verdicts: Mapping[ClusterCondition, Verdict])
     conditions: Sequence[Mapping[str, Any]] = [
         item.model_dump(mode="json", by_alias=True, exclude_none=True)
         for item in seen.cluster.status.conditions
-        # A service that the spec no longer has is no longer told of.
-        if item.type not in _OF_SERVICES or item.type in verdicts
+        # A service that the spec no longer has is no longer told of, once the rest is as the spec asks.
+        if item.type not in _OF_SERVICES or item.type in verdicts or seen.refusals
     ]
     for kind, verdict in verdicts.items():
         conditions = with_condition(

@@ -1,5 +1,6 @@
 """The Secrets of a cluster: the user's are read, its own are made once, and the configuration is written from both."""
 
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -8,7 +9,7 @@ from marie_operator.api.mariecluster import MarieCluster
 from marie_operator.builders import association, backing, configuration, pod, quoting, secret
 from marie_operator.builders.backing import Service, Wanted
 from marie_operator.controllers.named import NamedObjects
-from marie_operator.runtime import AlreadyExists, Forbidden, PatchKind, Writer
+from marie_operator.runtime import AlreadyExists, Forbidden, NotFound, PatchKind, Writer
 from marie_operator.runtime.children import Done
 from marie_operator.runtime.ownership import controller_uid
 from marie_operator.runtime.resource import SECRETS, Object, ObjectKey
@@ -79,6 +80,27 @@ class Supplies:
         if not problems:
             problems += await self._write(cluster, values, changes)
         return problems
+
+    async def retire(self, cluster: MarieCluster, changes: list[Done]) -> None:
+        """Delete the configuration of a cluster none of whose pods reads it any more.
+
+        Without the right to delete it stays, and harms nobody.
+
+        Args:
+            cluster: A cluster that has, or has had, backing services, and whose pods are as its spec asks.
+            changes: Takes what was written.
+        """
+        if configuration.renders(cluster):
+            return
+        key = ObjectKey(cluster.metadata.namespace, association.config_secret_name(cluster.metadata.name))
+        with contextlib.suppress(Forbidden):
+            live = await self._named.get(SECRETS, key)
+            if live is None or not _is_ours(cluster, live):
+                return
+            with contextlib.suppress(NotFound):
+                await self._client.delete(SECRETS, key, uid=live["metadata"]["uid"])
+                changes.append(Done(EventReason.DELETED, f"Secret {key.name}"))
+            self._named.forget(SECRETS, key)
 
     async def _found_or_made(
         self, cluster: MarieCluster, wanted: Wanted, changes: list[Done], *, has_data: bool

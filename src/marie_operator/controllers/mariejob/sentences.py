@@ -9,6 +9,7 @@ from marie_operator.controllers.mariejob.course import Course
 from marie_operator.controllers.mariejob.source import SingleDocument
 from marie_operator.marie.gateways import DocumentState
 
+
 def without_effect(spec: MarieJobSpec) -> Iterator[str]:
     """What a spec asks for that this version does not do, though the job can go on without it; a sentence for each."""
     if spec.shutdown_after_job_finishes:
