@@ -1,5 +1,6 @@
 """What a cluster asks of the API server: one write for each child, one event for all of them, and no reads."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -10,6 +11,8 @@ from tests.controllers.mariecluster.test_backing import cluster
 from tests.simulation.world import OPERATOR
 
 pytestmark = pytest.mark.embedded
+
+PORTS = {"ports": [{"port": 80}]}
 
 
 def asked(plane: Plane, since: int, *resources: str) -> list[Request]:
@@ -72,5 +75,26 @@ def test_an_object_of_someone_else_is_left_as_it_is() -> None:
         assert await plane.get("services", "c-server-svc") == theirs
         (alarm,) = [each for each in await events(plane) if each["type"] == "Warning"]
         assert alarm["reason"] == "NameTaken"
+
+    run(story)
+
+
+def test_a_child_that_is_refused_is_tried_again_ever_more_seldom_and_told_once() -> None:
+    async def story(plane: Plane) -> None:
+        await plane.apply({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "c-server-svc"}, "spec": PORTS})
+        await plane.apply(cluster())
+        await plane.condition("c", "Ready", "False", reason="NameTaken")
+        # Until everything else is as it is to be.
+        await asyncio.sleep(60)
+        since = plane.server.audit.mark()
+        await asyncio.sleep(3600)
+        tried = [each for each in plane.writes(since) if each.name == "c-server-svc"]
+        # After one and two minutes, then every five.
+        assert 12 <= len(tried) <= 16
+        assert [each for each in plane.writes(since) if each.code < 400] == []
+        assert [each["reason"] for each in await events(plane) if each["type"] == "Warning"] == ["NameTaken"]
+        # No event tells that the name is free: what is not selected by its labels is not watched.
+        await plane.api.delete(plane.path("services", "c-server-svc"))
+        await plane.condition("c", "Ready", seconds=330)
 
     run(story)

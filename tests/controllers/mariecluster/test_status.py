@@ -135,3 +135,24 @@ def test_only_details_wait(
         assert write.last_update_time == NOW + timedelta(seconds=seconds)
     else:
         assert write is not None or wait == DETAIL_INTERVAL - timedelta(seconds=seconds)
+
+
+@pytest.mark.parametrize(
+    ("reason", "waited", "again"),
+    [
+        (ClusterReason.CHILD_REFUSED, 0, 15),
+        (ClusterReason.CHILD_REFUSED, 40, 40),
+        (ClusterReason.NAME_TAKEN, 4000, 300),
+        (ClusterReason.INVALID_SPEC, 0, None),
+    ],
+)
+def test_what_was_refused_is_tried_again_ever_more_seldom(
+    reason: ClusterReason, waited: int, again: int | None
+) -> None:
+    told = MarieClusterStatus(last_update_time=NOW - timedelta(seconds=waited))
+    found = status.again(seen(cluster(), refusals=[Refusal(reason, "No.")]), told)
+    assert found == (None if again is None else timedelta(seconds=again))
+
+
+def test_nothing_is_tried_again_that_was_not_refused() -> None:
+    assert status.again(seen(cluster()), MarieClusterStatus()) is None

@@ -35,8 +35,8 @@ from marie_operator.runtime.ownership import Owners
 from marie_operator.runtime.resource import DEPLOYMENTS, PERSISTENT_VOLUME_CLAIMS, PODS, Object, ObjectKey, Resource
 from marie_operator.runtime.status import write_status
 
-RETRY_REFUSED = 15.0
-"""Seconds after which a child that was refused is tried again: what stood in the way may be gone without an event."""
+RECHECK = 15.0
+"""Seconds after which a cluster that lacks something is looked at again: no event tells that it has come."""
 
 REREAD = 60.0
 """Seconds after which the Secrets and ConfigMaps of a cluster are looked at again: no event tells of a change."""
@@ -239,8 +239,10 @@ class MarieClusterReconciler:
             if old.observed_generation != write.observed_generation:
                 news.advice = chain.warnings(seen.cluster)
         waits = [] if wait is None else [wait.total_seconds()]
-        if wait is None and (seen.refusals or seen.problems):
-            waits.append(RETRY_REFUSED)
+        if wait is None and seen.problems:
+            waits.append(RECHECK)
+        if wait is None and (again := status.again(seen, write or old)) is not None:
+            waits.append(again.total_seconds())
         if _reads_by_name(seen.cluster):
             waits.append(REREAD)
         return Result(requeue_after=min(waits, default=None), changes=tuple(map(str, news.done)))

@@ -25,6 +25,10 @@ from marie_operator.runtime.resource import DEPLOYMENTS, STATEFUL_SETS, Object
 _OF_SERVICES = frozenset(services.CONDITIONS.values())
 _WORDS: Mapping[bool | None, Literal["True", "False", "Unknown"]] = {True: "True", False: "False", None: "Unknown"}
 
+FIRST_RETRY = timedelta(seconds=15)
+MOST_RETRY = timedelta(minutes=5)
+"""Times after which a child that was refused is tried again; between them, twice as long each time."""
+
 DETAIL_INTERVAL = timedelta(seconds=10)
 """Least time between status writes that only move counts and wording; a change of phase or condition never waits."""
 
@@ -129,6 +133,21 @@ def due(
         if timedelta(0) <= waited < DETAIL_INTERVAL:
             return None, DETAIL_INTERVAL - waited
     return new.model_copy(update={"last_update_time": now.replace(microsecond=0)}), None
+
+
+def again(seen: Observation, told: MarieClusterStatus) -> timedelta | None:
+    """How long until a child that was refused is tried again: as long as nothing has changed; None for no such child.
+
+    What stands in its way may go without an event; a spec does not change without one.
+
+    Args:
+        seen: With what was refused.
+        told: What the status says by now.
+    """
+    if all(refusal.reason == ClusterReason.INVALID_SPEC for refusal in seen.refusals):
+        return None
+    waited = timedelta(0) if told.last_update_time is None else seen.now - told.last_update_time
+    return min(max(waited, FIRST_RETRY), MOST_RETRY)
 
 
 def _outline(status: MarieClusterStatus) -> tuple[Any, ...]:
