@@ -140,7 +140,8 @@ def demo(
     try:
         import marie_operator.cli.demo as showing  # noqa: PLC0415 - the demo's dependencies are optional
     except ModuleNotFoundError as error:
-        typer.echo(f"error: {error.name} is not installed; run: pip install 'marie-operator[testing]'", err=True)
+        why = f"the demo needs {error.name}, which is not installed"
+        typer.echo(f"error: {why}; run: pip install 'marie-operator[testing]'", err=True)
         raise typer.Exit(1) from error
 
     raise typer.Exit(showing.main(jobs=jobs, documents=documents, real=real, keep=keep))

@@ -14,13 +14,14 @@ from rich.live import Live
 
 from marie_operator.cli import live
 from marie_operator.cli.live import Snapshot
-from marie_operator.cli.stage import CLUSTER, JOB, Stage, stage
+from marie_operator.cli.stage import CLUSTER, JOB, Stage, is_installed, stage
 from marie_operator.testing import manifests
 from marie_operator.testing.api import ApiStatus, ApiUnreachable
 from marie_operator.testing.processes import ProcessError
 
 PERIOD = 0.25
 """Seconds between two looks at the API server."""
+STOPPED = "Stopped; nothing is left behind."
 NAMESPACE = "/api/v1/namespaces/default"
 MARIE = "/apis/marie.ai/v1alpha1/namespaces/default"
 EVENTS = "/apis/events.k8s.io/v1/namespaces/default/events"
@@ -41,7 +42,7 @@ def main(*, jobs: int, documents: int, real: bool, keep: bool) -> int:
     except ApiUnreachable as error:
         return _failed(f"the API server has gone: {error}")
     except (KeyboardInterrupt, asyncio.CancelledError):
-        console.print("Stopped; nothing is left behind.")
+        console.print(STOPPED)
         return 130
 
 
@@ -61,9 +62,13 @@ async def _show(console: Console, folder: Path, *, jobs: int, documents: int, re
         console.print(f"Applying MarieCluster {CLUSTER}, MarieJob {JOB}{named} over {documents} documents.")
         await manifests.apply(running.api, [*running.samples, *_more(running.samples, jobs)])
         last = await _watch(console, running, jobs)
-        _summary(console, running, last, time.monotonic() - began, keep=keep)
+        _summary(console, running, last, time.monotonic() - began, documents=documents, keep=keep)
         if keep:
-            await asyncio.Event().wait()
+            # Ctrl-C is how it is meant to end.
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.Event().wait()
+    if keep:
+        console.print(STOPPED)
     return 0 if all(job["status"]["phase"] == "Succeeded" for job in last.jobs) else 1
 
 
@@ -83,10 +88,10 @@ async def _watch(console: Console, running: Stage, jobs: int) -> Snapshot:
                 console.print(line, highlight=False, markup=False, soft_wrap=True)
             await asyncio.sleep(PERIOD)
         return seen
-    with Live(live.picture(seen), console=console, refresh_per_second=8) as view:
+    with Live(live.picture(seen, width=console.width), console=console, refresh_per_second=8) as view:
         while not seen.ended:
             seen = await _look(running, jobs)
-            view.update(live.picture(seen))
+            view.update(live.picture(seen, width=console.width))
             await asyncio.sleep(PERIOD)
     return seen
 
@@ -115,15 +120,16 @@ def _kubectl(running: Stage) -> str:
     return f"Look in from another terminal: kubectl --kubeconfig={running.plane.kubeconfig()} get marie,mj,pods"
 
 
-def _summary(console: Console, running: Stage, last: Snapshot, seconds: float, *, keep: bool) -> None:
+def _summary(console: Console, running: Stage, last: Snapshot, seconds: float, *, documents: int, keep: bool) -> None:
     console.print()
     for job in last.jobs:
         status = job["status"]
         count = status.get("result", {}).get("documentCount", 0)
-        console.print(f"MarieJob {job['metadata']['name']} has {status['phase']}: {count} documents.", soft_wrap=True)
+        name, phase = job["metadata"]["name"], status["phase"]
+        console.print(f"MarieJob {name}: {phase}, {count} of {documents} documents.", soft_wrap=True)
     console.print(f"All of it took {seconds:.0f} s, control plane included.")
     if not keep:
-        again = "marie-operator demo --keep (from a checkout, make demo ARGS=--keep)"
+        again = "marie-operator demo --keep" if is_installed() else "make demo ARGS=--keep"
         console.print(f"To look around in it while it runs on: {again}", highlight=False, soft_wrap=True)
         return
     kubectl = f"{shutil.which('kubectl') or 'kubectl'} --kubeconfig={running.plane.kubeconfig()}"

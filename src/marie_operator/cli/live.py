@@ -13,6 +13,8 @@ from rich.text import Text
 from marie_operator.builders import association
 
 SHOWN_EVENTS, SHOWN_JOBS = 6, 5
+BROAD = 100
+"""Columns of a terminal that has room for addresses beside the whole names of pods."""
 _ENDED = frozenset({"Succeeded", "Failed", "Cancelled"})
 _COLOURS = {
     "Running": "green",
@@ -43,11 +45,13 @@ class Snapshot:
         return len(done) >= self.expected
 
 
-def picture(seen: Snapshot) -> RenderableType:
-    """The whole of it, for a terminal."""
+def picture(seen: Snapshot, *, width: int) -> RenderableType:
+    """The whole of it, for a terminal of so many columns."""
     # Of many jobs, those that run are worth the room.
-    jobs = sorted(seen.jobs, key=lambda job: job.get("status", {}).get("phase") in _ENDED)[:SHOWN_JOBS] or [{}]
-    return Group(_cluster(seen), *(_job(job) for job in jobs), _events(seen))
+    jobs = sorted(seen.jobs, key=lambda job: job.get("status", {}).get("phase") in _ENDED) or [{}]
+    rest = len(jobs) - SHOWN_JOBS
+    more = [Text(f"  and {rest} more MarieJobs", style="dim")] if rest > 0 else []
+    return Group(_cluster(seen, width), *(_job(job) for job in jobs[:SHOWN_JOBS]), *more, _events(seen))
 
 
 def lines(before: Snapshot, seen: Snapshot) -> Iterator[str]:
@@ -77,11 +81,13 @@ def _message(status: dict[str, Any], condition: str) -> str:
     return str(next(found, ""))
 
 
-def _cluster(seen: Snapshot) -> Panel:
-    status = seen.cluster.get("status", {})
+def _cluster(seen: Snapshot, width: int) -> Panel:
+    status, broad = seen.cluster.get("status", {}), width >= BROAD
     table = Table(box=None, pad_edge=False, expand=True)
-    for column in ("pod", "role", "group", "state", "address"):
-        table.add_column(column, style="dim" if column == "address" else "")
+    for column in ("pod", "role", "group", "state"):
+        table.add_column(column)
+    if broad:
+        table.add_column("address", style="dim")
     for pod in sorted(seen.pods, key=lambda each: str(each["metadata"]["name"])):
         labels = pod["metadata"].get("labels", {})
         state = _state(pod)
@@ -90,7 +96,7 @@ def _cluster(seen: Snapshot) -> Panel:
             labels.get(association.NODE_TYPE_LABEL, ""),
             labels.get(association.GROUP_LABEL, ""),
             Text(state, style=_COLOURS.get(state, "")),
-            pod.get("status", {}).get("podIP", ""),
+            *([pod.get("status", {}).get("podIP", "")] if broad else []),
         )
     heading = _heading("MarieCluster", seen.cluster)
     return Panel(Group(table, Text(_message(status, "Ready"), style="dim")), title=heading, title_align="left")
@@ -114,10 +120,10 @@ def _state(pod: dict[str, Any]) -> str:
 def _job(job: dict[str, Any]) -> Panel:
     status = job.get("status", {})
     documents = status.get("documents", {})
-    bar = ProgressBar(total=100, completed=status.get("progress", 0), width=40)
+    bar = ProgressBar(total=100, completed=status.get("progress", 0), width=30)
     counts = (
-        f"{documents.get('succeeded', 0)} done, {len(documents.get('inFlight', ()))} in flight,"
-        f" {documents.get('failed', 0)} failed, {documents.get('listed', 0)} of {documents.get('total', '?')} taken up"
+        f"{documents.get('succeeded', 0)} of {documents.get('total', '?')} done,"
+        f" {len(documents.get('inFlight', ()))} in flight, {documents.get('failed', 0)} failed"
     )
     heading = _heading("MarieJob", job)
     progress = Table.grid(padding=(0, 2))

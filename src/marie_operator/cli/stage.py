@@ -21,6 +21,7 @@ from marie_operator.testing.processes import Process
 
 CLUSTER, JOB = "my-cluster", "ocr-batch-job"
 API_KEY = "mas_demo-key-000000000000000000000000000000000000000000000"
+_INSTALLED = Path(str(files("marie_operator"))) / "config"
 SPEED = 2.0
 """How much faster than a real Marie the simulated one works."""
 
@@ -54,8 +55,12 @@ class Stage:
 
 def config_folder() -> Path:
     """The manifests: of the installed package, or of the checkout it runs from."""
-    installed = Path(str(files("marie_operator"))) / "config"
-    return installed if installed.is_dir() else Path(__file__).parents[3] / "config"
+    return _INSTALLED if is_installed() else Path(__file__).parents[3] / "config"
+
+
+def is_installed() -> bool:
+    """Whether this runs from an installed package, and not from a checkout."""
+    return _INSTALLED.is_dir()
 
 
 @asynccontextmanager

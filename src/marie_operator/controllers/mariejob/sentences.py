@@ -120,7 +120,7 @@ def results(job: MarieJob) -> str:
     """Where the results are."""
     stored = results_uri(job)
     asked = job.spec.output.uri
-    place = f"Marie stored the results in its own bucket, which is by default under {stored}"
+    place = f"Marie stored the results in its own bucket, by default under {stored}"
     return f"{place}; this version does not copy them to {asked}." if asked and asked != stored else f"{place}."
 
 
