@@ -42,8 +42,9 @@ def repeated(value: Any) -> bool:
 @given(DOCUMENTS, st.booleans())
 def test_fields_that_are_there_twice_are_found_however_the_document_is_written(value: Any, escaped: bool) -> None:
     text = written(value, escaped=escaped)
-    assert bool(duplicates(text.encode())) == repeated(value)
-    assert json_document(text.encode()) == json.loads(text)
+    content = json_document(text.encode())
+    assert content == json.loads(text)
+    assert bool(duplicates(text.encode(), content)) == repeated(value)
 
 
 @pytest.mark.parametrize("number", ["1e999", "-1E+0400", "9" * 400 + ".5"])

@@ -4,16 +4,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from marie_operator.testing.apiserver import validation
 from marie_operator.testing.apiserver.errors import Object
-from marie_operator.testing.apiserver.forms import META, form
+from marie_operator.testing.apiserver.forms import META, Unfit, form
 from marie_operator.testing.apiserver.kinds import CRD_GROUP, CRDS, Kind, Kinds, ScalePaths
 from marie_operator.testing.apiserver.objects import Objects
-from marie_operator.testing.apiserver.schema import OBJECT_META, Schema
+from marie_operator.testing.apiserver.schema import Schema
 from marie_operator.testing.apiserver.strategies import Context, Strategy, custom
 from marie_operator.testing.apiserver.strategies.base import without
 
-_META = Schema(OBJECT_META)
 _DEFAULT_COLUMNS = ({"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"},)
 
 
@@ -100,9 +98,12 @@ def _strategy(schema: Schema, scale: ScalePaths | None, named: Object, *, status
 def _formed(new: Object) -> Object:
     """The metadata of a custom object are of a built-in type; when they do not fit it, that is told elsewhere."""
     meta = new.get("metadata")
-    if not meta or not validation.fits(meta, _META):
+    if not isinstance(meta, dict) or not meta:
         return new
-    return {**new, "metadata": form(f"{META}ObjectMeta")(meta)}
+    try:
+        return {**new, "metadata": form(f"{META}ObjectMeta", exact=True)(meta)}
+    except Unfit:
+        return new
 
 
 def _rooted(node: Mapping[str, Any]) -> Mapping[str, Any]:

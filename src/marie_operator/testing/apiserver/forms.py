@@ -1,7 +1,8 @@
 """The one form that JSON of a built-in kind has, as what Go reads into its types and writes again.
 
 A field that was not set is absent, null, or its zero, as its Go type says; quantities, times and data are written in
-one way. Objects come in once they are known to have the types that their schemas say.
+one way. Most objects that clients send have known fields of the right types alone, and no null: their types are looked
+at on the way. Others come in once they are known to have the types that their schemas say.
 """
 
 import base64
@@ -21,19 +22,35 @@ Take = Callable[[Json], Json]
 META: Final = "io.k8s.apimachinery.pkg.apis.meta.v1."
 _QUANTITY: Final = "io.k8s.apimachinery.pkg.api.resource.Quantity"
 _DEEPEST = 2
+_TYPES: Final[Mapping[str, frozenset[type]]] = {
+    "string": frozenset({str}),
+    "integer": frozenset({int}),
+    "number": frozenset({int, float}),
+    "boolean": frozenset({bool}),
+    "array": frozenset({list}),
+    "object": frozenset({dict}),
+}
+_ANY: Final = frozenset({str, int, float, bool, list, dict})
+_SIZES: Final[Mapping[str, int]] = {"int32": 2**31, "int64": 2**63}
 _ZEROS: Final[Mapping[str, Json]] = {"string": "", "integer": 0, "number": 0, "boolean": False}
+
+
+class Unfit(ValueError):  # noqa: N818 - what it is
+    """JSON that is not of known fields of the right types alone."""
 
 
 class _Field(NamedTuple):
     """A field of a Go type.
 
     Attributes:
+        types: What JSON of it is.
         dropped: Whether it is absent when it is zero.
         take: Gives a value its form; None where it has it anyway.
         zero: What it is when it was not set: its zero, null, or the default that its type declares.
         written: Whether it is there when it was not set.
     """
 
+    types: frozenset[type]
     dropped: bool
     take: Take | None
     zero: Json
@@ -41,23 +58,32 @@ class _Field(NamedTuple):
 
 
 @cache
-def form(definition: str) -> Take:
+def form(definition: str, *, exact: bool = False) -> Take:
     """What gives objects of a definition their form.
 
     It raises ``ValueError``, with what Go says, for a value that cannot be read.
+
+    Args:
+        definition: Its name.
+        exact: Whether an object must have known fields of the right types alone, and no null; for any other, what is
+            returned raises ``ValueError``.
     """
     special = _SPECIAL.get(definition)
     if special is not None:
         return special
     if not definitions()[definition].get("properties"):
         return _same
+    return _exact(definition) if exact else _lenient(definition)
+
+
+def _lenient(definition: str) -> Take:
     known: dict[str, _Field] = {}
     written: list[tuple[str, Json]] = []
 
     def take(value: Json) -> Json:
         if not known:
-            known.update(_fields(definition))
-            written.extend((name, field.zero) for name, field in known.items() if field.written)
+            known.update(_fields(definition, exact=False))
+            written.extend(_written(known))
         result = {}
         for name, given in (value or {}).items():
             field = known.get(name)
@@ -75,16 +101,45 @@ def form(definition: str) -> Take:
     return take
 
 
-def _fields(definition: str) -> dict[str, _Field]:
+def _exact(definition: str) -> Take:
+    known: dict[str, _Field] = {}
+    written: list[tuple[str, Json]] = []
+
+    def take(value: Json) -> Json:
+        if not known:
+            known.update(_fields(definition, exact=True))
+            written.extend(_written(known))
+        result = {}
+        for name, given in value.items():
+            field = known.get(name)
+            if field is None or given.__class__ not in field.types:
+                raise Unfit
+            inner = given if field.take is None else field.take(given)
+            if inner or not field.dropped:
+                result[name] = inner
+        for name, zero in written:
+            if name not in result:
+                result[name] = zero
+        return result
+
+    return take
+
+
+def _written(known: Mapping[str, _Field]) -> list[tuple[str, Json]]:
+    return [(name, field.zero) for name, field in known.items() if field.written]
+
+
+def _fields(definition: str, *, exact: bool) -> dict[str, _Field]:
     properties = definitions()[definition].get("properties") or {}
     marks = marks_of(definition)
-    return {name: _field(marks.get(name, ""), node) for name, node in properties.items()}
+    return {name: _field(marks.get(name, ""), node, exact=exact) for name, node in properties.items()}
 
 
-def _field(mark: str, node: Mapping[str, Json]) -> _Field:
+def _field(mark: str, node: Mapping[str, Json], *, exact: bool) -> _Field:
     declared = node.get("default")
     zero = declared if declared not in ({}, None) else _zero(node) if mark == "!" else None
-    return _Field(mark in DROPPED, _take(node), zero, mark in {"!", "^"} or bool(declared))
+    written = mark in {"!", "^"} or bool(declared)
+    return _Field(_types(node), mark in DROPPED, _take(node, exact=exact), zero, written)
 
 
 def nullable(definition: str, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
@@ -123,19 +178,30 @@ def _zero(node: Mapping[str, Json]) -> Json:
     return form(reference)({}) if definitions()[reference].get("properties") else None
 
 
-def _take(node: Mapping[str, Json]) -> Take | None:
+def _types(node: Mapping[str, Json]) -> frozenset[type]:
+    """What JSON of a node is."""
     if "$ref" in node:
-        return form(node["$ref"])
+        return _types(definitions()[node["$ref"]])
+    if "oneOf" in node:
+        return frozenset().union(*map(_types, node["oneOf"]))
+    return _TYPES.get(str(node.get("type", "")), _ANY)
+
+
+def _take(node: Mapping[str, Json], *, exact: bool) -> Take | None:
+    values = node.get("additionalProperties")
+    if "$ref" in node:
+        return form(node["$ref"], exact=exact)
     if node.get("type") == "array":
-        return _list(_take(node["items"]), node["items"])
-    if node.get("additionalProperties") == {"$ref": _QUANTITY}:
-        return _map(_of_resource, node["additionalProperties"])
-    if isinstance(node.get("additionalProperties"), Mapping):
-        return _map(_take(node["additionalProperties"]), node["additionalProperties"])
+        return (_exact_list if exact else _list)(_take(node["items"], exact=exact), node["items"])
+    if isinstance(values, Mapping):
+        take = _of_resource if values == {"$ref": _QUANTITY} else _take(values, exact=exact)
+        return (_exact_map if exact else _map)(take, values)
+    if node.get("type") == "integer" and exact:
+        return _whole(_SIZES[node.get("format", "int64")])
     return _data if node.get("format") == "byte" else None
 
 
-def _list(take: Take | None, node: Mapping[str, Json]) -> Take | None:
+def _list(take: Take | None, node: Mapping[str, Json]) -> Take:
     def items(values: list[Json]) -> list[Json]:
         given = [_zero(node) if each is None else each for each in values]
         return given if take is None else [take(each) for each in given]
@@ -143,12 +209,45 @@ def _list(take: Take | None, node: Mapping[str, Json]) -> Take | None:
     return items
 
 
-def _map(take: Take | None, node: Mapping[str, Json]) -> Take | None:
+def _exact_list(take: Take | None, node: Mapping[str, Json]) -> Take:
+    types = _types(node)
+
+    def items(values: list[Json]) -> list[Json]:
+        for each in values:
+            if each.__class__ not in types:
+                raise Unfit
+        return values if take is None else [take(each) for each in values]
+
+    return items
+
+
+def _map(take: Take | None, node: Mapping[str, Json]) -> Take:
     def entries(values: Mapping[str, Json]) -> Object:
         given = {name: _zero(node) if each is None else each for name, each in values.items()}
         return given if take is None else {name: take(each) for name, each in given.items()}
 
     return entries
+
+
+def _exact_map(take: Take | None, node: Mapping[str, Json]) -> Take:
+    types = _types(node)
+
+    def entries(values: Object) -> Object:
+        for each in values.values():
+            if each.__class__ not in types:
+                raise Unfit
+        return values if take is None else {name: take(each) for name, each in values.items()}
+
+    return entries
+
+
+def _whole(bound: int) -> Take:
+    def number(value: int) -> int:
+        if not -bound <= value < bound:
+            raise Unfit
+        return value
+
+    return number
 
 
 # What has a form of its own.

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from marie_operator.testing.apiserver import decoding, objectmeta, pruning, validation
+from marie_operator.testing.apiserver import decoding, objectmeta, pruning
 from marie_operator.testing.apiserver.builtin import definition_of, find_kind
 from marie_operator.testing.apiserver.errors import FieldError, Json, Object, Refusal, invalid, kind_of, unregistered
 from marie_operator.testing.apiserver.kinds import Kind, unnamed
@@ -53,20 +53,29 @@ class Intake:
         if not isinstance(body, dict):
             raise Refusal(400, f"json: cannot unmarshal {decoding.go_type(body)} into Go value of type {kind.kind}")
         self._check_kind(body)
-        known = not kind.custom and validation.fits(body, kind.schema)
-        if not known and (problem := self._mistyped(body)):
+        taken = self._exact(body)
+        if taken is None and (problem := self._mistyped(body)):
             raise self._unreadable(problem, body)
         if kind.custom and (name := body.get("kind", "")) != kind.kind:
             wrong = FieldError.invalid("kind", name, f"must be {kind.kind}")
             raise invalid(str(name), kind.group, str((body.get("metadata") or {}).get("name", "")), [wrong])
-        self._tell_strange(body, known=known)
-        if not known:
+        self._tell_strange(body, known=taken is not None)
+        if taken is None:
             body = pruning.prune(body, kind.schema)
+            try:
+                taken = kind.form(body)
+            except ValueError as error:
+                raise self._unreadable(str(error), body) from None
+        return self._with_metadata(unnamed(taken), body.get("metadata") or {})
+
+    def _exact(self, body: Object) -> Object | None:
+        """The object in its form, if there is nothing to tell of it: most are so."""
+        if self._kind.exact is None:
+            return None
         try:
-            taken = unnamed(kind.form(body))
-        except ValueError as error:
-            raise self._unreadable(str(error), body) from None
-        return self._with_metadata(taken, body.get("metadata") or {})
+            return self._kind.exact(body)
+        except ValueError:
+            return None
 
     def _with_metadata(self, taken: Object, sent: Object) -> Object:
         """The object with what its form leaves out of metadata, or leaves as it came."""

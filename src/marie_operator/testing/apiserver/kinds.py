@@ -60,6 +60,8 @@ class Kind:
         schema: Of its objects.
         strategy: What the server does with its objects beyond the schema.
         form: Gives JSON of its objects the one form that the server writes; raises ValueError for what is none.
+        exact: The same for JSON of known fields of the right types alone, and without null; raises ValueError for any
+            other. None where that cannot be told in passing.
         read_back: Gives an object what it has when it comes out of storage.
         columns: ``additionalPrinterColumns`` of a CRD.
         selectable: Fields of a field selector, beside name and namespace.
@@ -80,6 +82,7 @@ class Kind:
     schema: Schema
     strategy: Strategy
     form: Callable[[Object], Object] = field(default=lambda given: given)
+    exact: Callable[[Object], Object] | None = None
     read_back: Callable[[Object], Object] = field(default=lambda given: given)
     short_names: tuple[str, ...] = ()
     categories: tuple[str, ...] = ()

@@ -11,7 +11,7 @@ from marie_operator.testing.apiserver.deletion import DeleteOptions, delete_opti
 from marie_operator.testing.apiserver.errors import Object, Refusal, conflict, not_found
 from marie_operator.testing.apiserver.intake import Intake
 from marie_operator.testing.apiserver.kinds import Kind
-from marie_operator.testing.apiserver.requests import Call, Options, Target, document, media, options
+from marie_operator.testing.apiserver.requests import Call, Options, Target, document, having_read, media, options
 from marie_operator.testing.apiserver.routing import no_method
 from marie_operator.testing.apiserver.storage import Storage
 from marie_operator.testing.apiserver.store import Bucket, Entry, Key, encode
@@ -93,8 +93,10 @@ class Parts:
     def _put(self, call: Call, kind: Kind, key: Key) -> tuple[Options, Intake, _Change]:
         how = options(call)
         media(call)
+        sent = document(call, "Scale")
+        how = having_read(how, call, sent)
         intake = Intake(scaling.SCALE, how)
-        new = objectmeta.placed(intake.take(document(call, "Scale")), scaling.SCALE, *key)
+        new = objectmeta.placed(intake.take(sent), scaling.SCALE, *key)
         asked, found = new["metadata"].get("uid"), self._storage.get(kind, key).object["metadata"]["uid"]
         if asked and asked != found:
             why = objectmeta.other_uid(kind, key, asked, found, dry=how.dry_run)

@@ -4,7 +4,7 @@ import contextlib
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import isinf
 from typing import Any
 
@@ -29,8 +29,9 @@ _NO_OBJECT = (
 )
 BODY_LIMIT = 3 * 1024 * 1024
 """Bytes of a request's body, as the API server has it."""
-_EXTREME = re.compile(rb"\d[eE]\+?\d\d|\d{200}")
-"""What a number looks like that may be too large for Go."""
+_DIGITS = bytes.maketrans(b"123456789E", b"000000000e")
+_EXTREME = (b"0e00", b"0" * 200)
+"""What numbers look like that may be too large for Go, once every digit is nought and no plus is left."""
 _TRUE = frozenset({"true", "1", "True", "TRUE", "t", "T"})
 _FALSE = frozenset({"", "false", "0", "False", "FALSE", "f", "F"})
 
@@ -109,7 +110,7 @@ class Options:
         field_manager: Who the changed fields belong to.
         field_validation: ``Strict``, ``Warn`` or ``Ignore``.
         force: Of a server-side apply.
-        duplicates: Fields that the body has twice, as paths.
+        duplicates: Fields that the body has twice, as paths, once it was read.
     """
 
     dry_run: bool = False
@@ -146,8 +147,21 @@ def options(call: Call) -> Options:
         field_manager=manager or _agent(call),
         field_validation=validation or "Warn",
         force=flag(query, "force"),
-        duplicates=() if validation == "Ignore" or call.content_type != "application/json" else duplicates(call.body),
     )
+
+
+def having_read(asked: Options, call: Call, content: Json) -> Options:
+    """The options of a write whose body was read.
+
+    Args:
+        asked: What the query asks for.
+        call: The request.
+        content: Its body, decoded.
+    """
+    if asked.field_validation == "Ignore" or call.content_type != "application/json":
+        return asked
+    found = duplicates(call.body, content)
+    return replace(asked, duplicates=found) if found else asked
 
 
 def manager_errors(manager: str, field: str) -> Iterator[FieldError]:
@@ -296,7 +310,8 @@ def json_document(body: bytes, problem: str = "couldn't get version/kind; json p
     Raises:
         Refusal: 400.
     """
-    if not _EXTREME.search(body):
+    digits = body.translate(_DIGITS, b"+")
+    if not any(each in digits for each in _EXTREME):
         with contextlib.suppress(ValueError):
             return from_json(body, allow_inf_nan=False)
     # What is wrong with it, if anything is, only the slower decoder tells.
@@ -333,9 +348,14 @@ def _misread(error: json.JSONDecodeError) -> str:
     return f"invalid character '{rest[0]}' looking for beginning of value"
 
 
-def duplicates(body: bytes) -> tuple[str, ...]:
-    """The fields that are there twice in a JSON document, as paths."""
-    if _single(body):
+def duplicates(body: bytes, content: Json) -> tuple[str, ...]:
+    """The fields that are there twice in a JSON document, as paths.
+
+    Args:
+        body: The document.
+        content: The same, decoded.
+    """
+    if _single(body, content):
         return ()
     found: list[str] = []
     seen = False
@@ -356,14 +376,14 @@ def duplicates(body: bytes) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _single(body: bytes) -> bool:
+def _single(body: bytes, content: Json) -> bool:
     """Whether no field is there twice, told at little cost: who drops one drops its colon; false when in doubt."""
     if b"\\u003" in body:
         return False  # A colon may be written so.
     try:
-        return body.count(b":") == encode(from_json(body)).count(b":")
+        return body.count(b":") == encode(content).count(b":")
     except ValueError:
-        return False
+        return False  # Half of a surrogate pair is no text.
 
 
 class _Pairs(list[tuple[str, Any]]):

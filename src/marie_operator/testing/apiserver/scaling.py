@@ -25,6 +25,7 @@ SCALE: Final = Kind(
     schema=schema_of(_DEFINITION),
     strategy=PLAIN,
     form=forms.form(_DEFINITION),
+    exact=forms.form(_DEFINITION, exact=True),
 )
 """The kind of what is shown, whatever the kind of the object."""
 _REPLICAS: Final = ("f:spec", "f:replicas")

@@ -103,6 +103,7 @@ def _kind(known: BuiltinKind) -> Kind:
         schema=known.schema,
         strategy=own,
         form=forms.form(known.definition),
+        exact=forms.form(known.definition, exact=True),
         read_back=_read_back(forms.nullable(known.definition)),
         short_names=tuple(known.short_names),
         categories=tuple(known.categories),

@@ -22,6 +22,7 @@ from marie_operator.testing.apiserver.requests import (
     Target,
     check_timeout,
     document,
+    having_read,
     media,
     options,
     target,
@@ -148,8 +149,8 @@ class ApiServer:
 
     def _answered(self, call: Call, kind: Kind, about: Target, user: User, shown: View) -> Answer:
         """What is never stored."""
-        how = self._options(call, kind)
-        taken = Intake(kind, how).take(self._body(call, kind))
+        body, how = self._read(call, kind)
+        taken = Intake(kind, how).take(body)
         if kind.kind == "Binding":
             key = Key(about.namespace, str((taken.get("metadata") or {}).get("name", "")))
             pods = self.kinds.find("", "v1", "pods")
@@ -163,11 +164,11 @@ class ApiServer:
     def _write(self, call: Call, kind: Kind, about: Target) -> Written:
         match call.method:
             case "POST" if not about.name or (kind.custom and not about.subresource):
-                how = self._options(call, kind)
-                return self.storage.create(kind, about.namespace, self._body(call, kind), how)
+                body, how = self._read(call, kind)
+                return self.storage.create(kind, about.namespace, body, how)
             case "PUT" if about.name:
-                how = self._options(call, kind)
-                return self.storage.update(kind, _key(about), self._body(call, kind), how, about.subresource)
+                body, how = self._read(call, kind)
+                return self.storage.update(kind, _key(about), body, how, about.subresource)
             case "PATCH" if about.name:
                 patching.accepted(call, kind)
                 how = options(call)
@@ -177,21 +178,19 @@ class ApiServer:
         raise no_method()
 
     @staticmethod
-    def _options(call: Call, kind: Kind) -> Options:
-        """The options of a request whose body can be read, whatever is in it."""
+    def _read(call: Call, kind: Kind) -> tuple[Object, Options]:
+        """The body of a request, and its options."""
         if call.method == "PUT":
             how = options(call)
             media(call, typed=not kind.custom)
-            return how
-        media(call, typed=not kind.custom)
-        return options(call)
-
-    def _body(self, call: Call, kind: Kind) -> Object:
+        else:
+            media(call, typed=not kind.custom)
+            how = options(call)
         body: Object = document(call, kind.kind, typed=not kind.custom)
         if kind.custom and not body.get("kind"):
             shown = call.body.decode(errors="replace")
             raise unrecognized(call, kind.kind, f"Object 'Kind' is missing in '{shown}'")
-        return body
+        return body, having_read(how, call, body)
 
     def _written(self, kind: Kind, written: Written, shown: View) -> Answer:
         headers = warnings(written.warnings)

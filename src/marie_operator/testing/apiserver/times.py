@@ -19,7 +19,9 @@ _START: Final = (
 _ZONE: Final = ("Z07:00", r"Z|[+-]\d\d:\d\d")
 _SECOND: Final = (*_START, ("05", r"\d\d(?:[.,]\d+)?"), _ZONE)
 _MICROSECOND: Final = (*_START, ("05", r"\d\d"), (".000000", r"\.\d{6}"), _ZONE)
-_PLAIN: Final = re.compile(r"\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|1\d|2[0-8])T(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\dZ")
+_MOMENT: Final = r"\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|1\d|2[0-8])T(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d"
+_PLAIN: Final = re.compile(f"{_MOMENT}Z", re.ASCII)
+_PLAIN_MICROSECOND: Final = re.compile(rf"{_MOMENT}\.\d{{6}}Z", re.ASCII)
 
 
 def second(text: str) -> str:
@@ -39,6 +41,8 @@ def microsecond(text: str) -> str:
     Raises:
         ValueError: it is none.
     """
+    if _PLAIN_MICROSECOND.fullmatch(text):
+        return text
     return _read(text, _MICROSECOND).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 

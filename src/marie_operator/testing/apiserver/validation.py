@@ -12,32 +12,6 @@ from marie_operator.testing.apiserver.crd import regexp
 from marie_operator.testing.apiserver.errors import NOWHERE, FieldError, Json, Object, number, quoted
 from marie_operator.testing.apiserver.schema import MISSING, Schema
 
-_OPEN = frozenset({"object", ""})
-_SCALARS: Mapping[type, frozenset[str]] = {
-    str: frozenset({"string", ""}),
-    bool: frozenset({"boolean", ""}),
-    int: frozenset({"integer", "number", ""}),
-    float: frozenset({"number", ""}),
-}
-
-
-def fits(value: Json, schema: Schema) -> bool:
-    """Whether a value of a built-in kind has known fields of the right types alone, and no null: most have."""
-    kind = type(value)
-    if kind is dict:
-        fields, values = schema.fields, schema.values
-        if not fields and values is None:
-            return schema.type in _OPEN
-        for name, inner in value.items():
-            known = fields.get(name) or values
-            if known is None or not fits(inner, known):
-                return False
-        return True
-    if kind is list:
-        items = schema.items
-        return schema.type == "array" and (items is None or all(fits(item, items) for item in value))
-    return schema.type in _SCALARS.get(kind, ()) or (schema.int_or_string and kind in {int, str})
-
 
 @dataclass(frozen=True, slots=True)
 class _Place:
