@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from marie_operator.testing.apiserver import managedfields
+from marie_operator.testing.apiserver import fieldset, managedfields
 from marie_operator.testing.apiserver.errors import Refusal
 from marie_operator.testing.apiserver.managers import settled
+from marie_operator.testing.apiserver.merging import appearing, compare
 from marie_operator.testing.apiserver.schema import Schema
 
 Object = dict[str, Any]
@@ -48,6 +49,23 @@ SPEC = {
 }
 SCHEMA = Schema({"type": "object", "properties": {"spec": SPEC, "status": {"type": "object", "properties": {
     "phase": {"type": "string"}}}}})  # fmt: skip
+DEFINITIONS: Object = {
+    "Spec": {
+        "type": "object",
+        "required": ["items"],
+        "properties": {
+            "items": {"type": "array", "items": {"$ref": "Item", "default": {}},
+                      "x-kubernetes-patch-strategy": "merge", "x-kubernetes-patch-merge-key": "name"},
+            "pointer": {"$ref": "Inner"},
+            "value": {"allOf": [{"$ref": "Inner"}], "default": {}},
+            "count": {"type": "integer", "default": 0},
+        },
+    },
+    "Item": {"type": "object", "properties": {"name": {"type": "string", "default": ""}}},
+    "Inner": {"type": "object", "properties": {"x": {"type": "string"}}},
+}  # fmt: skip
+ROOT = {"type": "object", "properties": {"spec": {"allOf": [{"$ref": "Spec"}], "default": {}}}}
+BUILT_IN = Schema(ROOT, DEFINITIONS.__getitem__)
 V1 = "test.io/v1"
 THEN, NOW, LATER = "2026-01-01T00:00:00Z", "2026-01-01T00:01:00Z", "2026-01-01T00:02:00Z"
 
@@ -385,25 +403,10 @@ def test_repeated_items_are_one_field() -> None:
 
 
 def test_fields_of_a_built_in_kind_that_are_no_pointers_were_always_there() -> None:
-    definitions = {
-        "Spec": {
-            "type": "object",
-            "required": ["items"],
-            "properties": {
-                "items": {"type": "array", "items": {"$ref": "Item", "default": {}},
-                          "x-kubernetes-patch-strategy": "merge", "x-kubernetes-patch-merge-key": "name"},
-                "pointer": {"$ref": "Inner"},
-                "value": {"allOf": [{"$ref": "Inner"}], "default": {}},
-                "count": {"type": "integer", "default": 0},
-            },
-        },
-        "Item": {"type": "object", "properties": {"name": {"type": "string", "default": ""}}},
-        "Inner": {"type": "object", "properties": {"x": {"type": "string"}}},
-    }  # fmt: skip
-    root = {"type": "object", "properties": {"spec": {"allOf": [{"$ref": "Spec"}], "default": {}}}}
-    schema = Schema(root, definitions.__getitem__)
     spec = {"items": [{"name": "a"}], "pointer": {"x": "y"}, "value": {"x": "y"}, "count": 0}
-    shown = managedfields.update(None, thing(spec), schema=schema, manager="u", api_version=V1, subresource="", now=NOW)
+    shown = managedfields.update(
+        None, thing(spec), schema=BUILT_IN, manager="u", api_version=V1, subresource="", now=NOW
+    )
     assert owned(shown, "u", "Update") == {
         "f:spec": {
             "f:items": {'k:{"name":"a"}': {".": {}, "f:name": {}}},
@@ -413,7 +416,7 @@ def test_fields_of_a_built_in_kind_that_are_no_pointers_were_always_there() -> N
     }
     without: Object = {"items": None, "value": {}}
     cleared = managedfields.update(
-        shown, thing(without), schema=schema, manager="v", api_version=V1, subresource="", now=NOW
+        shown, thing(without), schema=BUILT_IN, manager="v", api_version=V1, subresource="", now=NOW
     )
     assert managers(cleared) == []
 
@@ -468,6 +471,26 @@ specs = st.fixed_dictionaries(
     },
 )
 things = st.builds(lambda spec, labels: thing(spec, labels=labels), specs, maps(st.sampled_from("ab")))
+
+
+inner = st.none() | st.fixed_dictionaries({}, optional={"x": st.sampled_from(["", "y"])})
+built_in_specs = st.fixed_dictionaries(
+    {},
+    optional={
+        "items": st.none() | st.lists(st.fixed_dictionaries({}, optional={"name": st.sampled_from("ab")}), max_size=3),
+        "pointer": inner,
+        "value": inner,
+        "count": st.none() | st.integers(0, 1),
+        "unknown": anything,
+    },
+)
+
+
+@given(st.tuples(things, st.just(SCHEMA)) | st.tuples(built_in_specs.map(thing), st.just(BUILT_IN)))
+def test_what_appears_is_what_differs_from_nothing(case: tuple[Object, Schema]) -> None:
+    new, schema = case
+    found = compare({}, new, schema)
+    assert appearing(new, schema) == fieldset.union(found.modified, found.added)
 
 
 @settings(max_examples=50)

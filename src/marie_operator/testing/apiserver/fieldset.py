@@ -7,6 +7,7 @@ is given to a function here is not changed, and what comes out may share parts w
 
 import json
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from json.encoder import encode_basestring
 from typing import Any
 
@@ -14,6 +15,9 @@ from marie_operator.testing.apiserver.errors import Json
 
 FieldSet = dict[str, Any]
 """A whole set, or the node of a field in it. The empty set is ``{}``, as is the node of a field without children."""
+
+LEAF: FieldSet = {}
+"""The node of a field without children."""
 
 Path = tuple[str, ...]
 """Path elements from the object downward."""
@@ -23,15 +27,19 @@ _ESCAPED = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"})
 
 def encoded(value: Json) -> str:
     """A value as it stands in a path element."""
+    if value.__class__ is str:
+        return _quoted(value)
     if value.__class__ is int:
         return str(value)
-    if isinstance(value, str):
-        text = encode_basestring(value)
-    elif isinstance(value, float) and value.is_integer():
+    if isinstance(value, float) and value.is_integer():
         return str(int(value))
-    else:
-        text = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
-    return text.translate(_ESCAPED) if "<" in text or ">" in text or "&" in text else text
+    text = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    return text.translate(_ESCAPED)
+
+
+@lru_cache(maxsize=4096)
+def _quoted(value: str) -> str:
+    return encode_basestring(value).translate(_ESCAPED)
 
 
 def item_key(keys: dict[str, Json]) -> str:

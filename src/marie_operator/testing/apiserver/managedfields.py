@@ -26,6 +26,7 @@ from marie_operator.testing.apiserver.managers import (
 from marie_operator.testing.apiserver.merging import (
     Comparison,
     Unkeyed,
+    appearing,
     compare,
     fields_of,
     merge,
@@ -92,8 +93,10 @@ def update(
         return with_managed(new, {})
     who = Manager(manager or "unknown", "Update", api_version, subresource)
     write = _Write(schema.as_object, who, api_version, now, fieldset.from_paths(ignored))
-    managed = _updated(managed, bare(live or {"metadata": {}}), bare(new), write)
-    return with_managed(new, capped(managed))
+    if managed:
+        return with_managed(new, capped(_updated(managed, bare(live or {"metadata": {}}), bare(new), write)))
+    fields = write.own(appearing(bare(new), write.schema))
+    return with_managed(new, {who: Owned(fields, api_version, now)})
 
 
 def apply(
@@ -166,9 +169,11 @@ class _Write:
 
     def counted(self, comparison: Comparison) -> tuple[FieldSet, FieldSet]:
         """What changed and what went, as far as a write there can do that and anybody can own it."""
-        changed = fieldset.without(fieldset.union(comparison.modified, comparison.added), self.excluded)
-        removed = fieldset.without(comparison.removed, self.excluded)
-        return fieldset.difference(changed, _NOT_OWNED), fieldset.difference(removed, _NOT_OWNED)
+        return self.own(fieldset.union(comparison.modified, comparison.added)), self.own(comparison.removed)
+
+    def own(self, fields: FieldSet) -> FieldSet:
+        """Of some fields those that a write there can own."""
+        return fieldset.difference(fieldset.without(fields, self.excluded), _NOT_OWNED)
 
     def check(self, applied: Object) -> None:
         """Refuse what does not fit the schema."""

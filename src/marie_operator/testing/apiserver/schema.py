@@ -222,6 +222,11 @@ class Schema:
         return ANY if self.open else None
 
     @cached_property
+    def members(self) -> "Mapping[str, tuple[str, Schema]]":
+        """The named fields as ownership sees them: the path element of each, and its schema."""
+        return {name: (f"f:{name}", child) for name, child in self.fields.items()}
+
+    @cached_property
     def open(self) -> bool:
         """Whether an object may have fields that are not told."""
         declared = self.node.get("additionalProperties")
