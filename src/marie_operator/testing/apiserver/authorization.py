@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from marie_operator.testing.apiserver.errors import Object, Refusal
 from marie_operator.testing.apiserver.store import Bucket, Key, Store
@@ -60,8 +61,7 @@ ANONYMOUS = User("system:anonymous", frozenset({"system:unauthenticated"}))
 ADMIN = User("kubernetes-admin", frozenset({MASTERS, "system:authenticated"}))
 
 
-@dataclass(frozen=True, slots=True)
-class Attributes:
+class Attributes(NamedTuple):
     """What is asked for.
 
     Attributes:

@@ -1,8 +1,8 @@
 """A request's object on its way in: read, checked against its schema, pruned, defaulted."""
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
+from types import TracebackType
+from typing import Self
 
 from marie_operator.testing.apiserver import decoding, objectmeta, pruning
 from marie_operator.testing.apiserver.builtin import definition_of, find_kind
@@ -13,7 +13,7 @@ from marie_operator.testing.apiserver.requests import Options
 
 
 class Intake:
-    """Takes one object in.
+    """Takes one object in; while it is entered, a refusal warns of what was found so far.
 
     Args:
         kind: What it should be.
@@ -34,14 +34,15 @@ class Intake:
         self._sent = sent or {}
         self.warnings: list[str] = [kind.deprecated] if kind.deprecated else []
 
-    @contextmanager
-    def telling(self) -> Iterator[None]:
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
         """Have a refusal warn of what was found so far."""
-        try:
-            yield
-        except Refusal as refusal:
-            refusal.warnings = (*refusal.warnings, *self.warnings)
-            raise
+        if isinstance(error, Refusal):
+            error.warnings = (*error.warnings, *self.warnings)
 
     def take(self, body: Json) -> Object:
         """The object, without apiVersion, kind and what its kind does not know.

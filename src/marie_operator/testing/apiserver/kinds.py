@@ -101,15 +101,31 @@ class Kind:
         """The fields that every object has, as they are when nothing was said of them."""
         return {} if self.custom else unnamed(self.form({}))
 
-    @property
+    @cached_property
     def bucket(self) -> Bucket:
         """Where its objects are stored, whatever the version."""
         return (self.group, self.plural) if self.conversion is None else self.conversion.bucket
 
-    @property
+    @cached_property
     def api_version(self) -> str:
         """As objects name it."""
         return f"{self.group}/{self.version}" if self.group else self.version
+
+    @cached_property
+    def everywhere(self) -> frozenset[str]:
+        """The verbs that its collection takes, across namespaces where it has them."""
+        verbs = self.in_collection
+        return verbs & {"list", "watch"} if self.namespaced else verbs
+
+    @cached_property
+    def in_collection(self) -> frozenset[str]:
+        """The verbs that its collection takes, in a namespace where it has them."""
+        return frozenset(self.verbs) - {"get", "update", "patch", "delete"}
+
+    @cached_property
+    def by_name(self) -> frozenset[str]:
+        """The verbs that one of its objects takes."""
+        return frozenset(self.verbs) - {"list", "create", "deletecollection"}
 
     def served(self, stored: Object) -> Object:
         """A stored object in the kind's own form."""

@@ -4,6 +4,7 @@ Maps own field by field, lists of type ``set`` and ``map`` item by item; everyth
 those of structured-merge-diff.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from marie_operator.testing.apiserver.errors import Json
@@ -58,7 +59,7 @@ def element(item: Json, schema: Schema) -> str:
     """
     if not schema.item_keys:
         return _value_element(item)
-    if not isinstance(item, dict):
+    if item.__class__ is not dict:
         kind = "a null element" if item is None else "non-map elements"
         raise Unkeyed(f"associative list with keys may not have {kind}")
     parts = []
@@ -85,14 +86,21 @@ def _value_element(item: Json) -> str:
     return "v:" + encoded(item)
 
 
-def _items(values: list[Json], schema: Schema) -> dict[str, list[Json]]:
-    """Items of a granular list by their path elements; those that have none are nobody's."""
-    found: dict[str, list[Json]] = {}
+def _told_apart(values: list[Json], schema: Schema) -> Iterator[tuple[str, Json]]:
+    """Items of a granular list with their path elements; those that have none are nobody's."""
     for value in values:
         try:
-            found.setdefault(element(value, schema), []).append(value)
+            key = element(value, schema)
         except Unkeyed:
             continue
+        yield key, value
+
+
+def _items(values: list[Json], schema: Schema) -> dict[str, list[Json]]:
+    """Items of a granular list by their path elements."""
+    found: dict[str, list[Json]] = {}
+    for key, value in _told_apart(values, schema):
+        found.setdefault(key, []).append(value)
     return found
 
 
@@ -145,8 +153,9 @@ def everything(value: Json, schema: Schema) -> FieldSet:
             result[key] = everything(each, inner or below(schema, name)) if each.__class__ in _CONTAINERS else LEAF
     elif schema.granular:
         items = schema.items or ANY
-        for key, found in _items(value, schema).items():
-            result[key] = everything(found[0], items) if len(found) == 1 else LEAF
+        for key, each in _told_apart(value, schema):
+            # Items that cannot be told apart are one field.
+            result[key] = LEAF if key in result else everything(each, items)
     else:
         return LEAF
     return result
@@ -155,15 +164,17 @@ def everything(value: Json, schema: Schema) -> FieldSet:
 def appearing(value: dict[str, Json], schema: Schema) -> FieldSet:
     """The fields of an object that was not there before: what comparing it with an empty one finds, at less cost."""
     result: FieldSet = {}
-    members = schema.members
+    members, zeros = schema.members, schema.zeros
     for name, each in value.items():
         key, inner = members.get(name) or (f"f:{name}", below(schema, name))
-        zero = _absent(name, each, schema)
+        zero = zeros.get(name, MISSING) if each is not None else _absent(name, each, schema)
         if zero is MISSING:
             result[key] = everything(each, inner)
         elif zero == {} and each.__class__ is dict and not inner.atomic:
             if fields := appearing(each, inner):
                 result[key] = fields
+        elif zero is None and each and each.__class__ is list and inner.granular:
+            result[key] = {item: node for item, node in everything(each, inner).items() if item != "."}
         elif zero != each:
             found = Comparison()
             _compare_present(key, zero, each, inner, found)

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from marie_operator.testing.apiserver.errors import FieldError, Json, Object
@@ -123,7 +124,8 @@ def label_1035(name: str) -> list[str]:
     return found if _LABEL_1035.fullmatch(name) else [*found, IS_LABEL_1035]
 
 
-def port_name(name: str) -> list[str]:
+@lru_cache(maxsize=1024)
+def port_name(name: str) -> tuple[str, ...]:
     """What is wrong with the name of a port."""
     found = ["must be no more than 15 characters"] if len(name) > 15 else []
     if not re.fullmatch("[-a-z0-9]+", name):
@@ -134,9 +136,10 @@ def port_name(name: str) -> list[str]:
         found.append("must not contain consecutive hyphens")
     if name.startswith("-") or name.endswith("-"):
         found.append("must not begin or end with a hyphen")
-    return found
+    return tuple(found)
 
 
+@lru_cache(maxsize=1024)
 def is_label(name: str) -> bool:
     """Whether a name is a DNS label."""
     return _LABEL.fullmatch(name) is not None and len(name) <= 63
@@ -150,13 +153,14 @@ def label(name: str) -> list[str]:
     return [*found, "must not contain dots" if _SUBDOMAIN.fullmatch(name) else IS_LABEL]
 
 
-def qualified(name: str) -> list[str]:
+@lru_cache(maxsize=1024)
+def qualified(name: str) -> tuple[str, ...]:
     """What is wrong with a key of labels or annotations."""
     prefix, slash, part = name.rpartition("/")
     if "/" in prefix:
-        return [
-            f"a valid label key {_IS_PART} with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')"
-        ]
+        return (
+            f"a valid label key {_IS_PART} with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')",
+        )
     found = []
     if slash:
         found = [f"prefix part {why}" for why in (subdomain(prefix) if prefix else ["must be non-empty"])]
@@ -164,7 +168,7 @@ def qualified(name: str) -> list[str]:
         found.append("name part must be non-empty")
     elif len(part.encode()) > 63:
         found.append("name part must be no more than 63 bytes")
-    return found if _PART.fullmatch(part) else [*found, f"name part {_IS_PART}"]
+    return tuple(found) if _PART.fullmatch(part) else (*found, f"name part {_IS_PART}")
 
 
 def is_subdomain(name: str) -> bool:
@@ -181,10 +185,11 @@ def label_errors(labels: Mapping[str, Any], path: str) -> Iterator[FieldError]:
             yield FieldError.invalid(path, value, why)
 
 
-def label_value(value: str) -> list[str]:
+@lru_cache(maxsize=1024)
+def label_value(value: str) -> tuple[str, ...]:
     """What is wrong with the value of a label."""
-    found = ["must be no more than 63 bytes"] if len(value.encode()) > 63 else []
-    return found if not value or _PART.fullmatch(value) else [*found, IS_LABEL_VALUE]
+    found = ("must be no more than 63 bytes",) if len(value.encode()) > 63 else ()
+    return found if not value or _PART.fullmatch(value) else (*found, IS_LABEL_VALUE)
 
 
 def _annotations(annotations: Mapping[str, Any]) -> Iterator[FieldError]:

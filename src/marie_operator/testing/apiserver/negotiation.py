@@ -147,6 +147,7 @@ def negotiated(accept: str, *, stream: bool = False) -> Choice:
     return choice
 
 
+@lru_cache(maxsize=256)
 def routed(accept: str, *, collection: bool) -> None:
     """See that a route to a built-in kind has a type that a client takes; parameters do not count here.
 

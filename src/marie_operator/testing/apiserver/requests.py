@@ -4,9 +4,10 @@ import contextlib
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from functools import lru_cache
 from math import isinf
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 from pydantic_core import from_json
@@ -30,7 +31,7 @@ _NO_OBJECT = (
 BODY_LIMIT = 3 * 1024 * 1024
 """Bytes of a request's body, as the API server has it."""
 _DIGITS = bytes.maketrans(b"123456789E", b"000000000e")
-_EXTREME = (b"0e00", b"0" * 200)
+_EXPONENT, _LONG = b"0e00", b"0" * 200
 """What numbers look like that may be too large for Go, once every digit is nought and no plus is left."""
 _TRUE = frozenset({"true", "1", "True", "TRUE", "t", "T"})
 _FALSE = frozenset({"", "false", "0", "False", "FALSE", "f", "F"})
@@ -57,11 +58,15 @@ class Call:
     @property
     def content_type(self) -> str:
         """Of the body, without parameters."""
-        return self.headers.get("content-type", "").partition(";")[0].strip().lower()
+        return _media_type(self.headers.get("content-type", ""))
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+@lru_cache(maxsize=256)
+def _media_type(header: str) -> str:
+    return header.partition(";")[0].strip().lower()
+
+
+class Target(NamedTuple):
     """What a resource path names.
 
     Attributes:
@@ -83,6 +88,7 @@ class Target:
     watched: bool = False
 
 
+@lru_cache(maxsize=1024)
 def target(path: str) -> Target | None:
     """What a path is about; None when it is not a resource's."""
     parts = path.strip("/").split("/")
@@ -101,8 +107,7 @@ def target(path: str) -> Target | None:
     return Target(group, version, plural, namespace, name, subresource, watched)
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
+class Options(NamedTuple):
     """What the query asks for beside the target.
 
     Attributes:
@@ -161,7 +166,7 @@ def having_read(asked: Options, call: Call, content: Json) -> Options:
     if asked.field_validation == "Ignore" or call.content_type != "application/json":
         return asked
     found = duplicates(call.body, content)
-    return replace(asked, duplicates=found) if found else asked
+    return asked._replace(duplicates=found) if found else asked
 
 
 def manager_errors(manager: str, field: str) -> Iterator[FieldError]:
@@ -311,7 +316,7 @@ def json_document(body: bytes, problem: str = "couldn't get version/kind; json p
         Refusal: 400.
     """
     digits = body.translate(_DIGITS, b"+")
-    if not any(each in digits for each in _EXTREME):
+    if _EXPONENT not in digits and _LONG not in digits:
         with contextlib.suppress(ValueError):
             return from_json(body, allow_inf_nan=False)
     # What is wrong with it, if anything is, only the slower decoder tells.

@@ -64,11 +64,9 @@ def _allowed(kind: Kind, about: Target) -> frozenset[str]:
     if about.subresource:
         known = find_builtin(kind.group, kind.version, kind.plural)
         return frozenset(known.parts[about.subresource].verbs if known is not None else ())
-    verbs = frozenset(kind.verbs)
     if about.name:
-        return verbs - {"list", "create", "deletecollection"}
-    verbs -= {"get", "update", "patch", "delete"}
-    return verbs & _EVERYWHERE if kind.namespaced and not about.namespace else verbs
+        return kind.by_name
+    return kind.in_collection if about.namespace else kind.everywhere
 
 
 def _check_custom(kind: Kind, about: Target, asked: Attributes) -> None:

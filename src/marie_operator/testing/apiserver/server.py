@@ -1,8 +1,9 @@
 """The API server: requests in, answers out, whatever carries them."""
 
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from http import HTTPStatus
+from typing import NamedTuple
 
 from marie_operator.testing.apiserver import lists, objectmeta, patching, reviews
 from marie_operator.testing.apiserver.answers import Answer, in_yaml, refused, warnings
@@ -38,8 +39,7 @@ _PARTS = {"status"}
 """Subresources that are a part of their object."""
 
 
-@dataclass(frozen=True, slots=True)
-class Audited:
+class Audited(NamedTuple):
     """One request that was answered, as an audit log would have it.
 
     Attributes:
@@ -91,8 +91,7 @@ class ApiServer:
         """Answer one request; every problem is a Status."""
         if not self.faults:
             return await self._serve(call)
-        about = target(call.path)
-        asked = Attributes(verb=call.method.lower(), path=call.path) if about is None else attributes(call, about)
+        asked = _asked(call, target(call.path))
         user = self.authorizer.named(call.headers)
         for fault in self.faults:
             if fault.meets(asked, user):
@@ -100,21 +99,18 @@ class ApiServer:
         return await self._serve(call)
 
     async def _serve(self, call: Call) -> Answer:
-        about = target(call.path)
-        asked = Attributes(verb=call.method.lower(), path=call.path)
-        user = "system:anonymous"
+        about, asked, user = target(call.path), None, "system:anonymous"
         try:
             who = self.authorizer.user(call.headers)
             user = who.name
             if about is None or not about.watched:
                 check_timeout(call)
-            if about is not None:
-                asked = attributes(call, about)
+            asked = _asked(call, about)
             self.authorizer.check(who, asked)
             answer = self._documents.answer(call) if about is None else self._resource(call, about, asked, who)
         except Refusal as refusal:
             answer = refused(refusal)
-        self.audited(Audited(user, asked, answer.code, call.path))
+        self.audited(Audited(user, asked or _asked(call, None), answer.code, call.path))
         return answer if about is None and answer.code < HTTPStatus.BAD_REQUEST else _in_form(call, answer)
 
     def end_watches(self) -> None:
@@ -126,7 +122,7 @@ class ApiServer:
         kind = routed(self.kinds, call, about, asked)
         if kind.custom:
             # What comes after a part of it, nobody looks at.
-            about = replace(about, subresource=about.subresource.partition("/")[0])
+            about = about._replace(subresource=about.subresource.partition("/")[0])
         choice = negotiated(call.headers.get("accept", ""))
         if asked.verb == "watch":
             # What is asked for must be right before it matters how it is to be told.
@@ -227,6 +223,11 @@ class ApiServer:
                 self._watches.pop(watch, None)
 
         return Answer(200, stream=lines())
+
+
+def _asked(call: Call, about: Target | None) -> Attributes:
+    """What a request asks for; without a resource, by its path."""
+    return Attributes(verb=call.method.lower(), path=call.path) if about is None else attributes(call, about)
 
 
 def _in_form(call: Call, answer: Answer) -> Answer:

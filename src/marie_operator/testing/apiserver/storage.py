@@ -109,7 +109,7 @@ class Storage:
             Refusal: it exists, or something is wrong with it.
         """
         write = _Write(kind, Key(namespace, ""), options, Intake(kind, options))
-        with write.intake.telling():
+        with write.intake:
             return self._create(write, objectmeta.placed(write.intake.take(body), kind, namespace))
 
     def _create(self, write: "_Write", new: Object, *, owned: bool = False) -> Written:
@@ -120,7 +120,7 @@ class Storage:
         self._check_namespace(kind, write.key.namespace, name)
         new = write.intake.defaulted(new | {"metadata": meta})
         if not owned:
-            new = self._owned(write, None, new)
+            new = self._owned(write, None, new, context.now)
         new = kind.strategy.admit(new, context)
         counted = kind.strategy.generation(new, {})
         born = objectmeta.born(new["metadata"], context, counted=counted, wiped=not write.key.name)
@@ -136,7 +136,8 @@ class Storage:
         if existing is not None:
             ending = "deletionTimestamp" in existing.object["metadata"]
             raise already_exists(kind.plural, kind.group, name, ending=ending, generated=bool(meta.get("generateName")))
-        return self._stored(replace(write, key=key), kind.stored(new), None, 201)
+        write.key = key
+        return self._stored(write, kind.stored(new), None, 201)
 
     def update(self, kind: Kind, key: Key, body: Any, options: Options, subresource: str = "") -> Written:
         """Replace an object, or the part of it that a subresource is.
@@ -145,7 +146,7 @@ class Storage:
             Refusal: it has changed meanwhile, or something is wrong with it.
         """
         write = _Write(kind, key, options, Intake(kind, options), subresource)
-        with write.intake.telling():
+        with write.intake:
             return self._update(write, body)
 
     def _update(self, write: "_Write", body: Any) -> Written:
@@ -180,7 +181,7 @@ class Storage:
         if entry is None:
             raise not_found(kind.plural, kind.group, key.name)
         live = kind.served(entry.object)
-        with write.intake.telling():
+        with write.intake:
             patched = patch.applied(kind.named(live), kind.schema)
             new = objectmeta.placed(write.intake.take(patched), kind, key.namespace, name=key.name)
             return self._replace(write, live, new)
@@ -215,7 +216,7 @@ class Storage:
         if live is None and uid:
             raise conflict(kind.plural, kind.group, key.name, objectmeta.uid_gone(uid))
         # The merge has refused what the schema does not know.
-        ignoring = replace(write.options, field_validation="Ignore")
+        ignoring = write.options._replace(field_validation="Ignore")
         write = replace(write, intake=Intake(kind, ignoring, origin=patching.Origin.APPLY, sent=configuration))
         new = objectmeta.placed(write.intake.take(merged), kind, key.namespace, name=key.name)
         if live is None:
@@ -227,7 +228,7 @@ class Storage:
         meta, old_meta = new["metadata"], old["metadata"]
         new = write.intake.defaulted(new)
         if not owned:
-            new = self._owned(write, old, new)
+            new = self._owned(write, old, new, context.now)
         if version := objectmeta.version(meta):
             if version != int(old_meta["resourceVersion"]):
                 raise conflict(kind.plural, kind.group, key.name, MODIFIED)
@@ -338,7 +339,8 @@ class Storage:
         if errors:
             raise invalid(kind.kind, kind.group, str(new["metadata"].get("name", "")), errors)
 
-    def _owned(self, write: "_Write", old: Object | None, new: Object) -> Object:
+    @staticmethod
+    def _owned(write: "_Write", old: Object | None, new: Object, now: str) -> Object:
         return managedfields.update(
             old,
             new,
@@ -346,7 +348,7 @@ class Storage:
             manager=write.options.field_manager,
             api_version=write.kind.api_version,
             subresource=write.subresource,
-            now=objectmeta.timestamp(self.sources.now()),
+            now=now,
             ignored=patching.ignored(write.kind, write.subresource),
         )
 
@@ -364,9 +366,9 @@ class Storage:
         return Written(entry.object, code, told, entry)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Write:
-    """What is being written, where and how."""
+    """What is being written, where and how; what is created without a name has none until it is stored."""
 
     kind: Kind
     key: Key

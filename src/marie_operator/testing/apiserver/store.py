@@ -3,7 +3,6 @@
 from bisect import bisect_left, bisect_right, insort
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from pydantic_core import from_json, to_json
@@ -67,8 +66,7 @@ def encode(value: object) -> bytes:
     return to_json(value)
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(NamedTuple):
     """One commit.
 
     Attributes:

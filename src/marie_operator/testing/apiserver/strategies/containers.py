@@ -33,7 +33,9 @@ def _spec_errors(spec: Object, path: str) -> Iterator[FieldError]:
         if volume.get("name") in volumes:
             yield duplicate(volume["name"], f"{path}.volumes[{number}].name")
         volumes.add(volume.get("name", ""))
-        for extra in [name for name in _SOURCES if volume.get(name) is not None][1:]:
+        # A name and a source are what most have.
+        sources = [name for name in _SOURCES if volume.get(name) is not None] if len(volume) > 2 else []
+        for extra in sources[1:]:
             yield FieldError.forbidden(f"{path}.volumes[{number}].{extra}", "may not specify more than 1 volume type")
     if not spec.get("containers"):
         yield required(f"{path}.containers")
