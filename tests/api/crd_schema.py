@@ -40,8 +40,10 @@ def defaulted(schema: Schema, value: Any) -> Any:
 
 
 def broken_rules(schema: Schema, value: Any) -> Iterator[str]:
-    """The messages of the CEL rules that do not hold for a defaulted value."""
+    """The messages of the CEL rules that do not hold for a defaulted value that was just created."""
     for rule in schema.get("x-kubernetes-validations", ()):
+        if "oldSelf" in rule["rule"]:
+            continue
         if not cel.evaluate(rule["rule"], {"self": value}):
             yield rule["message"]
     if isinstance(value, dict) and not is_pod_template(schema):

@@ -7,7 +7,7 @@ import kubernetes_validate
 import pytest
 
 from marie_operator.api import crd
-from marie_operator.api.validation import CLUSTER_RULES, JOB_RULES, Rule
+from marie_operator.api.validation import CLUSTER_RULES, JOB_RULES, TRANSITIONS, Rule
 from tests.api.crd_schema import Schema, fields, is_pod_template
 
 ROOT = Path(__file__).parents[2]
@@ -128,7 +128,7 @@ def test_rules_use_only_what_kubernetes_1_25_has() -> None:
         for node in nodes(schema_of(plural))
         for rule in node.get("x-kubernetes-validations", ())
     ]
-    assert len(attached) == len(RULES)
+    assert len(attached) == len(RULES) + 2 * len(TRANSITIONS)
     assert all(set(rule) == {"rule", "message"} for rule in attached)
 
 

@@ -25,6 +25,9 @@ class ClusterCondition(StrEnum):
     SUSPENDED = "Suspended"
     """The cluster's pods are gone because ``spec.suspend`` asked for it."""
 
+    PAUSED = "Paused"
+    """The operator changes nothing of the cluster because the annotation ``marie.ai/reconcile: paused`` asks for it."""
+
     ETCD_READY = "EtcdReady"
     """The etcd of ``backingServices`` is the cluster's own and answers."""
 
@@ -125,6 +128,12 @@ class ClusterReason(StrEnum):
     NOT_SUSPENDED = "NotSuspended"
     """Nothing is suspended. Nothing to do."""
 
+    PAUSED = "Paused"
+    """The operator leaves the cluster as it is. Remove the annotation ``marie.ai/reconcile`` to go on."""
+
+    NOT_PAUSED = "NotPaused"
+    """The operator looks after the cluster again. Nothing to do."""
+
     INVALID_SPEC = "InvalidSpec"
     """The spec contradicts itself.
 
@@ -170,6 +179,9 @@ class JobCondition(StrEnum):
 
     SUSPENDED = "Suspended"
     """No document is submitted because ``spec.suspend`` asked for it."""
+
+    PAUSED = "Paused"
+    """The operator does nothing for the job because the annotation ``marie.ai/reconcile: paused`` asks for it."""
 
     SLA_MISSED = "SLAMissed"
     """The soft or the hard deadline has passed before the job ended."""
@@ -322,6 +334,12 @@ class JobReason(StrEnum):
     NOT_SUSPENDED = "NotSuspended"
     """The job is not suspended. Nothing to do."""
 
+    PAUSED = "Paused"
+    """The operator leaves the job as it is. Remove the annotation ``marie.ai/reconcile`` to go on."""
+
+    NOT_PAUSED = "NotPaused"
+    """The operator looks after the job again. Nothing to do."""
+
 
 class EventReason(StrEnum):
     """Reasons of events. Where a condition changes, its event carries the condition's reason instead."""
@@ -344,6 +362,12 @@ class EventReason(StrEnum):
     OBJECT_STORE_NEEDED = "ObjectStoreNeeded"
     """A group extracts text, which Marie does from and to an object store. Set ``spec.backingServices.s3``."""
 
+    SEVERAL_CLUSTERS_MATCH = "SeveralClustersMatch"
+    """``clusterSelector`` selects more than one cluster, and the job settled on one.
+
+    Use ``clusterRef``, or more labels, where it must be a certain one.
+    """
+
     DOCUMENT_RETRIED = "DocumentRetried"
     """A document failed and is submitted again. Nothing to do unless it repeats."""
 
@@ -355,6 +379,10 @@ class EventReason(StrEnum):
 
     Their results may still appear.
     """
+
+    BEYOND_HISTORY = "BeyondHistory"
+    """The finished job is deleted, since the cluster keeps fewer: ``successfulJobsHistoryLimit`` or
+    ``failedJobsHistoryLimit``. Nothing to do."""
 
     EXPIRED = "Expired"
     """The finished job is deleted, ``ttlSecondsAfterFinished`` after its end. Nothing to do."""

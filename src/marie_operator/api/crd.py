@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from marie_operator.api.mariecluster import MarieCluster
 from marie_operator.api.mariejob import MarieJob
 from marie_operator.api.meta import GROUP, POD_TEMPLATE_MARK, VERSION
-from marie_operator.api.validation import CLUSTER_RULES, JOB_RULES, Rule
+from marie_operator.api.validation import CLUSTER_RULES, JOB_RULES, TRANSITIONS, Rule
 
 Schema = dict[str, Any]
 
@@ -103,7 +103,7 @@ def _definition(
     template: Schema,
 ) -> Schema:
     schema = _root(model, template)
-    for rule in rules:
+    for rule in (*rules, *TRANSITIONS):
         _attach(schema, rule.at, {"rule": rule.cel, "message": rule.message})
     kind = model.__name__
     return {

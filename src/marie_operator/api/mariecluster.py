@@ -160,6 +160,23 @@ class MarieClusterSpec(Model):
         default=False,
         description="Set to true to remove all pods of the cluster and keep everything else; false brings them back.",
     )
+    managed_by: str = Field(
+        default="",
+        max_length=63,
+        pattern=r"^([a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/[A-Za-z0-9._~-]+)?$",
+        description="Who looks after the object, as a domain with a path. Leave it out, or set "
+        "marie.ai/marie-operator, for this operator; with any other value it does nothing. Cannot be changed.",
+    )
+    successful_jobs_history_limit: Int32 | None = Field(
+        default=None,
+        ge=0,
+        description="How many of its MarieJobs that succeeded are kept; older ones are deleted. Without it, all are.",
+    )
+    failed_jobs_history_limit: Int32 | None = Field(
+        default=None,
+        ge=0,
+        description="How many of its MarieJobs that failed are kept; older ones are deleted. Without it, all are.",
+    )
     max_documents_in_flight: Int32 | None = Field(
         default=None,
         ge=1,

@@ -174,6 +174,13 @@ class MarieJobSpec(Model):
         description="Whether a cluster that is the job's own goes with it. No effect in this version, in which "
         "clusters are shared: set suspend of the MarieCluster.",
     )
+    managed_by: str = Field(
+        default="",
+        max_length=63,
+        pattern=r"^([a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/[A-Za-z0-9._~-]+)?$",
+        description="Who looks after the object, as a domain with a path. Leave it out, or set "
+        "marie.ai/marie-operator, for this operator; with any other value it does nothing. Cannot be changed.",
+    )
     suspend: Bool = Field(
         default=False,
         description="Set to true to submit no further documents; false goes on where the job stopped.",

@@ -51,6 +51,31 @@ class Rule(Generic[Kind]):
     broken: Callable[[Kind], Iterable[str]]
 
 
+class Transition(NamedTuple):
+    """A rule about a change, which the API server alone can judge: nobody else sees what was before.
+
+    Attributes:
+        at: the schema the rule is attached to, as for ``Rule``.
+        cel: true when the change is allowed; ``oldSelf`` is what was before.
+        message: a sentence that says what to do.
+    """
+
+    at: str
+    cel: str
+    message: str
+
+
+TRANSITIONS = (
+    Transition(
+        at="spec",
+        cel="has(self.managedBy) == has(oldSelf.managedBy) && "
+        "(!has(self.managedBy) || self.managedBy == oldSelf.managedBy)",
+        message="managedBy cannot be changed: delete the object and make it anew",
+    ),
+)
+"""The rules about changes of either kind."""
+
+
 def problems(obj: MarieCluster | MarieJob) -> list[Problem]:
     """Every rule an object breaks, in the order of the rules; empty for a valid one."""
     if isinstance(obj, MarieCluster):

@@ -74,7 +74,7 @@ class Operator:
         self._elector = elector
         self.cache = cache = Cache(client, namespaces=namespaces, clock=clock, metrics=metrics, jitter=jitter)
         cache.add(kinds.MARIE_CLUSTERS, indexes={**states.INDEXES, mariecluster.STORE_INDEX: mariecluster.stores})
-        cache.add(kinds.MARIE_JOBS, indexes={**states.INDEXES, mariejob.CLUSTER_INDEX: mariejob.by_cluster})
+        cache.add(kinds.MARIE_JOBS, indexes={**states.INDEXES, **mariejob.INDEXES})
         mariecluster.add_informers(cache)
         fence = _unfenced if elector is None else elector.check
         fenced = client.fenced(fence)

@@ -12,7 +12,7 @@ from typing import Literal, Self
 from marie_operator.api.mariecluster import MarieCluster
 from marie_operator.api.mariejob import MarieJob
 from marie_operator.controllers import kinds
-from marie_operator.controllers.mariejob import Listings, MarieJobReconciler, Secrets, Sources, Turns, by_cluster
+from marie_operator.controllers.mariejob import INDEXES, Listings, MarieJobReconciler, Secrets, Sources, Turns
 from marie_operator.controllers.mariejob.store import ListRequest, Page
 from marie_operator.controllers.named import NamedObjects
 from marie_operator.marie.gateways import DocumentState, DocumentView, GatewayView, Ticket
@@ -105,7 +105,7 @@ class Process:
     """The reconciler with its collaborators; a new one is what a restart makes."""
 
     def __init__(self, api: ApiServer, marie: Marie, bucket: Bucket, clock: TurnedClock) -> None:
-        jobs, clusters = api.inform(kinds.MARIE_JOBS, cluster=by_cluster), api.inform(kinds.MARIE_CLUSTERS)
+        jobs, clusters = api.inform(kinds.MARIE_JOBS, **INDEXES), api.inform(kinds.MARIE_CLUSTERS)
         self.api, self.bucket = api, bucket
         self.events, self.monitors = Events(), Monitors(marie)
         self.listings = Listings(bucket, on_change=lambda _job: None)

@@ -6,7 +6,7 @@ from marie_operator.api.conditions import JobReason
 from marie_operator.api.mariecluster import MarieCluster
 from marie_operator.api.mariejob import JobDocuments, MarieJobStatus
 from marie_operator.api.meta import Condition
-from marie_operator.controllers.mariejob.choice import choose
+from marie_operator.controllers.mariejob.choice import choose, rivals
 from marie_operator.controllers.mariejob.observation import Obstacle
 from tests.controllers.mariejob.clusters import Clusters
 from tests.controllers.mariejob.samples import NOW, cluster, job
@@ -62,3 +62,10 @@ def test_without_a_match_the_job_waits() -> None:
     found = choose(job(**SELECTOR), Clusters(cluster("a")))
     assert isinstance(found, Obstacle)
     assert found.reason == JobReason.NO_CLUSTER_MATCHES
+
+
+def test_rivals_are_named_until_the_job_has_settled() -> None:
+    both = Clusters(cluster("a", labels=PROD), cluster("b", labels=PROD), cluster("c"))
+    assert rivals(job(**SELECTOR), both, cluster("a")) == ["b"]
+    assert rivals(job(**SELECTOR, status=MarieJobStatus(cluster_name="a")), both, cluster("a")) == ()
+    assert rivals(job(), both, cluster("c")) == ()

@@ -141,6 +141,9 @@ SITUATIONS: dict[str, Callable[[], Decision]] = {
     "cluster being deleted": lambda: decide(job(), missing(job(), cluster(deleting=True))),
     "cluster unreadable": lambda: decide(job(), missing(job(), Unparsable({}, "spec.serverSpec: Field required"))),
     "no cluster matches": lambda: decide(job(**SELECTOR), missing(job(**SELECTOR))),
+    "several clusters match": lambda: decide(
+        job(SINGLE, **SELECTOR), seen(cluster=cluster("a", labels=SELECTOR["clusterSelector"]), rivals=["b", "c"])
+    ),
     "cluster deleted under the job": lambda: decide(begun(job(), "a", "b"), missing(begun(job(), "a", "b"))),
     "cluster suspended": lambda: decide(job(), seen(cluster=cluster(suspend=True))),
     "cluster starting": lambda: decide(job(), seen(gateway=None)),
@@ -292,4 +295,4 @@ def test_every_reason_of_a_waiting_job_is_shown() -> None:
         JobReason.PERMISSION_DENIED,
         JobReason.UNREADABLE,
     }
-    assert set(JobReason) - from_secrets - shown == {JobReason.NAME_TAKEN}
+    assert set(JobReason) - from_secrets - shown == {JobReason.NAME_TAKEN, JobReason.PAUSED, JobReason.NOT_PAUSED}

@@ -3,7 +3,7 @@
 from typing import Any
 
 from marie_operator.controllers import kinds
-from marie_operator.controllers.mariejob import CLUSTER_INDEX, by_cluster, of_cluster
+from marie_operator.controllers.mariejob import INDEXES, of_cluster
 from marie_operator.controllers.mariejob.wiring import concerns_jobs_of_cluster
 from marie_operator.runtime import Event
 from marie_operator.runtime.resource import Object, ObjectKey
@@ -19,7 +19,7 @@ def stored(name: str, namespace: str = "docs", *, ended: str = "", **spec: Any) 
 
 def test_a_cluster_concerns_the_unfinished_jobs_that_name_or_may_select_it() -> None:
     api = ApiServer()
-    jobs = api.inform(kinds.MARIE_JOBS, **{CLUSTER_INDEX: by_cluster})
+    jobs = api.inform(kinds.MARIE_JOBS, **INDEXES)
     for job in (
         stored("named", clusterRef="c"),
         stored("other", clusterRef="d"),

@@ -15,7 +15,7 @@ from prometheus_client import CollectorRegistry
 from marie_operator.api.mariecluster import MarieCluster
 from marie_operator.api.mariejob import MarieJob
 from marie_operator.controllers import kinds
-from marie_operator.controllers.mariejob import Listings, MarieJobReconciler, Secrets, Sources, Turns, by_cluster
+from marie_operator.controllers.mariejob import INDEXES, Listings, MarieJobReconciler, Secrets, Sources, Turns
 from marie_operator.controllers.named import NamedObjects
 from marie_operator.marie.gateways import Gateways
 from marie_operator.marie.metrics import GatewayMetrics
@@ -81,7 +81,7 @@ async def staged(subject: MarieJob, *, seconds: float = 1.0, key: str = "mas_key
 async def operator(stage: Stage) -> AsyncIterator[Gateways]:
     """One process of the operator, killed at the end."""
     api, clock = stage.api, FastClock()
-    jobs, clusters = api.inform(kinds.MARIE_JOBS, cluster=by_cluster), api.inform(kinds.MARIE_CLUSTERS)
+    jobs, clusters = api.inform(kinds.MARIE_JOBS, **INDEXES), api.inform(kinds.MARIE_CLUSTERS)
     for (resource, _), obj in list(api.objects.items()):
         if resource in api.informers:
             api.put(resource, obj)

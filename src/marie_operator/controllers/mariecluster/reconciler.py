@@ -8,7 +8,7 @@ from marie_operator.api.conditions import ClusterCondition, ClusterReason
 from marie_operator.api.mariecluster import MarieCluster, MarieClusterStatus
 from marie_operator.api.meta import Condition
 from marie_operator.builders import association, backing, chain, endpoints, mounted
-from marie_operator.controllers import kinds
+from marie_operator.controllers import custody, kinds
 from marie_operator.controllers.mariecluster import sharing, status
 from marie_operator.controllers.mariecluster.news import News
 from marie_operator.controllers.mariecluster.settled import Settled
@@ -94,6 +94,9 @@ class MarieClusterReconciler:
             self._gateways.forget(key)
             self._settled.forget(key)
             return Result()
+        if not custody.is_ours(cluster):
+            self._gateways.forget(key)
+            return Result()
         if isinstance(cluster, Unparsable):
             return await self._report_unreadable(cluster)
         if cluster.metadata.deletion_timestamp is not None:
@@ -111,6 +114,8 @@ class MarieClusterReconciler:
 
     async def _run(self, cluster: MarieCluster, news: News) -> Result:
         """Bring a cluster that is to stay closer to its spec."""
+        if custody.is_paused(cluster):
+            return await self._report(self._observe(cluster, ()), news)
         if broken := validation.problems(cluster):
             refusal = Refusal(ClusterReason.INVALID_SPEC, " ".join(rule.message for rule in broken))
             return await self._report(self._observe(cluster, (refusal,)), news)

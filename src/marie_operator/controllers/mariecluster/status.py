@@ -15,6 +15,7 @@ from marie_operator.api.mariecluster import (
     ServerInfo,
 )
 from marie_operator.builders import association, endpoints, totals
+from marie_operator.controllers import custody
 from marie_operator.controllers.mariecluster import services, trouble
 from marie_operator.controllers.mariecluster.supplies import Problem
 from marie_operator.marie.gateways import GatewayView
@@ -104,6 +105,7 @@ def of(seen: Observation) -> MarieClusterStatus:
                 ClusterCondition.SERVER_POD_READY: server,
                 ClusterCondition.ALL_EXECUTORS_READY: executors,
                 ClusterCondition.SUSPENDED: suspended,
+                **_paused(cluster),
                 **{kind: Verdict(*verdict) for kind, verdict in backing},
             },
         ),
@@ -255,6 +257,17 @@ def _suspended(seen: Observation, groups: Mapping[str, ExecutorGroupStatus]) -> 
     return Verdict(
         True, ClusterReason.SUSPENDED, "No pod of the cluster runs; set spec.suspend to false to start it again."
     )
+
+
+def _paused(cluster: MarieCluster) -> Mapping[ClusterCondition, Verdict]:
+    """Told of once it is paused, and from then on."""
+    kind = ClusterCondition.PAUSED
+    if custody.is_paused(cluster):
+        how = f"Annotation {custody.PAUSE} is {custody.PAUSED}: the operator changes nothing. Remove it to go on."
+        return {kind: Verdict(True, ClusterReason.PAUSED, how)}
+    if any(condition.type == kind for condition in cluster.status.conditions):
+        return {kind: Verdict(False, ClusterReason.NOT_PAUSED, "The operator looks after the cluster.")}
+    return {}
 
 
 def _ready(

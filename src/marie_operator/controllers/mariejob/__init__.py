@@ -11,10 +11,10 @@ from marie_operator.controllers.mariejob.reconciler import MarieJobReconciler
 from marie_operator.controllers.mariejob.secrets import Secrets
 from marie_operator.controllers.mariejob.store import Lister, S3Lister
 from marie_operator.controllers.mariejob.turns import Turns
-from marie_operator.controllers.mariejob.wiring import CLUSTER_INDEX, by_cluster, controller, of_cluster
+from marie_operator.controllers.mariejob.wiring import INDEXES, controller, of_cluster
 
 __all__ = [
-    "CLUSTER_INDEX",
+    "INDEXES",
     "Lister",
     "Listings",
     "MarieJobReconciler",
@@ -22,7 +22,6 @@ __all__ = [
     "Secrets",
     "Sources",
     "Turns",
-    "by_cluster",
     "controller",
     "of_cluster",
 ]

@@ -39,6 +39,13 @@ def choose(job: MarieJob, clusters: Clusters) -> MarieCluster | Obstacle:
     return _selected(job, clusters)
 
 
+def rivals(job: MarieJob, clusters: Clusters, chosen: MarieCluster) -> Sequence[str]:
+    """The names of the other clusters that a job selects, as long as it has not settled on one."""
+    if job.spec.cluster_ref or job.status.cluster_name:
+        return ()
+    return [each.metadata.name for each in _matching(job, clusters) if each.metadata.name != chosen.metadata.name]
+
+
 def _has_taken(job: MarieJob) -> bool:
     """Whether documents of a job may be with the cluster that was chosen."""
     return job.status.documents is not None and job.status.documents.listed > 0
@@ -80,18 +87,25 @@ def _documents(count: int) -> str:
     return "1 document" if count == 1 else f"{count} documents"
 
 
-def _selected(job: MarieJob, clusters: Clusters) -> MarieCluster | Obstacle:
-    matching = [
+def _matching(job: MarieJob, clusters: Clusters) -> Sequence[MarieCluster]:
+    return [
         cluster
         for cluster in clusters.list(job.metadata.namespace)
         if _matches(job, cluster) and cluster.metadata.deletion_timestamp is None
     ]
-    if matching:
+
+
+def labels(job: MarieJob) -> str:
+    """The labels that a job selects its cluster by, for sentences."""
+    return ", ".join(f"{key}={value}" for key, value in sorted(job.spec.cluster_selector.items()))
+
+
+def _selected(job: MarieJob, clusters: Clusters) -> MarieCluster | Obstacle:
+    if matching := _matching(job, clusters):
         return min(matching, key=_preference)
-    labels = ", ".join(f"{key}={value}" for key, value in sorted(job.spec.cluster_selector.items()))
     return Obstacle(
         JobReason.NO_CLUSTER_MATCHES,
-        f"No MarieCluster in namespace {job.metadata.namespace} has the labels {labels}. "
+        f"No MarieCluster in namespace {job.metadata.namespace} has the labels {labels(job)}. "
         "Label one with them, or correct spec.clusterSelector.",
     )
 

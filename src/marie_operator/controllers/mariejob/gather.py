@@ -74,6 +74,7 @@ class Sources:
         return Observation(
             now=self.clock.now(),
             cluster=cluster,
+            rivals=choice.rivals(job, self.clusters, cluster),
             gateway=gateway,
             api_key=api_key,
             documents=self.gateways.documents(cluster_key, key),

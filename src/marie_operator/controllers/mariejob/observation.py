@@ -1,6 +1,6 @@
 """What a decision about a job is made from."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
@@ -28,6 +28,7 @@ class Observation:
     Attributes:
         now: the wall clock.
         cluster: the cluster the job runs on, or why there is none.
+        rivals: names of other clusters that it selects, while it has not settled on one.
         gateway: what the monitor knows of that cluster's gateway; ``None`` before it looked.
         api_key: the key for submissions, or why there is none.
         documents: what the monitor knows of the job's documents, by reference id.
@@ -38,6 +39,7 @@ class Observation:
 
     now: datetime
     cluster: MarieCluster | Obstacle
+    rivals: Sequence[str] = ()
     gateway: GatewayView | None = None
     api_key: str | Obstacle = ""
     documents: Mapping[str, DocumentView] = field(default_factory=dict)

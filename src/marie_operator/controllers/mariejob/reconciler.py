@@ -7,8 +7,8 @@ from typing import Any, Literal, Protocol
 from marie_operator.api.conditions import EventReason, JobCondition, JobReason
 from marie_operator.api.mariecluster import MarieCluster
 from marie_operator.api.mariejob import MarieJob, MarieJobStatus
-from marie_operator.controllers import kinds
-from marie_operator.controllers.mariejob import failures
+from marie_operator.controllers import custody, kinds
+from marie_operator.controllers.mariejob import failures, history, summary
 from marie_operator.controllers.mariejob.conditions import is_finished
 from marie_operator.controllers.mariejob.decide import decide, retire
 from marie_operator.controllers.mariejob.decision import Decision, Occurrence
@@ -29,6 +29,9 @@ from marie_operator.runtime import (
 )
 from marie_operator.runtime.resource import Object, ObjectKey, Resource
 from marie_operator.runtime.status import StatusWriter, write_status
+
+FINISHED_INDEX = "finished"
+"""Finished jobs by the cluster they ran on."""
 
 
 class Api(ApiClient, StatusWriter, Protocol):
@@ -84,13 +87,18 @@ class MarieJobReconciler:
     async def reconcile(self, key: ObjectKey) -> Result:
         """Bring one job closer to its end."""
         live, job = self._informer.get(key), self._jobs.get(key)
+        if live is None or job is None or not custody.is_ours(job):
+            self._abandon(key)
+            return Result()
         if isinstance(job, Unparsable):
             return await self._report_unreadable(job)
-        if live is None or job is None or job.metadata.deletion_timestamp is not None:
+        if job.metadata.deletion_timestamp is not None:
             self._abandon(key)
             return Result()
         if is_finished(job.status):
-            return await self._rest(job)
+            return Result() if custody.is_paused(job) else await self._rest(job)
+        if custody.is_paused(job):
+            return await self._pause(live, job)
         seen = await self._sources.observe(job)
         return await self._apply(live, job, seen, decide(job, seen))
 
@@ -114,6 +122,8 @@ class MarieJobReconciler:
         self._sources.listings.want(key, decision.listing)
         if written:
             self._announce(job, decision.events)
+        if is_finished(decision.status):
+            await self._prune(job.metadata.namespace, decision.status.cluster_name)
         return Result(requeue_after=decision.requeue_after, changes=_changes(job.status, decision.status))
 
     def _follow(self, job: MarieJob, seen: Observation, decision: Decision) -> None:
@@ -147,8 +157,32 @@ class MarieJobReconciler:
             )
             self._announce(job, [Occurrence("Warning", JobReason.PERMISSION_DENIED, note)])
 
+    async def _pause(self, live: Object, job: MarieJob) -> Result:
+        """Leave a job as it is. What Marie has of it goes on, and is looked up when the pause is over."""
+        self._abandon(_key(job))
+        status = summary.halted(job, self._sources.clock.now())
+        with contextlib.suppress(NotFound):
+            if await write_status(self._client, kinds.MARIE_JOBS, live, wire(status)):
+                self._announce(job, summary.transitions(job, status))
+        return Result()
+
+    async def _prune(self, namespace: str, cluster_name: str) -> None:
+        """Delete the oldest finished jobs of a cluster that keeps fewer."""
+        key = ObjectKey(namespace, cluster_name)
+        cluster = self._sources.clusters.get(key)
+        if not isinstance(cluster, MarieCluster):
+            return
+        finished = (self._jobs.get(ObjectKey.of(each)) for each in self._informer.indexed(FINISHED_INDEX, str(key)))
+        kept = [job for job in finished if isinstance(job, MarieJob) and custody.is_ours(job)]
+        for job in history.surplus(cluster, [job for job in kept if not custody.is_paused(job)]):
+            with contextlib.suppress(NotFound, Conflict):
+                await self._client.delete(kinds.MARIE_JOBS, _key(job), uid=job.metadata.uid)
+                note = f"Deleted: MarieCluster {cluster_name} keeps fewer finished jobs."
+                self._announce(job, [Occurrence("Normal", EventReason.BEYOND_HISTORY, note)])
+
     async def _rest(self, job: MarieJob) -> Result:
-        """A finished job needs no cluster, no Secret and no gateway."""
+        """A finished job needs no Secret and no gateway; its cluster may keep fewer of them by now."""
+        await self._prune(job.metadata.namespace, job.status.cluster_name)
         decision = retire(job, self._sources.clock.now())
         return await self._expire(job) if decision.expired else Result(requeue_after=decision.requeue_after)
 

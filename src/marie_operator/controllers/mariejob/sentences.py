@@ -5,6 +5,7 @@ from datetime import datetime
 
 from marie_operator.api.mariejob import JobDocuments, MarieJob, MarieJobSpec
 from marie_operator.controllers.mariejob import failures, refs
+from marie_operator.controllers.mariejob.choice import labels
 from marie_operator.controllers.mariejob.course import Course
 from marie_operator.controllers.mariejob.source import SingleDocument
 from marie_operator.marie.gateways import DocumentState
@@ -42,6 +43,16 @@ def count(number: int, what: str = "document") -> str:
 def time(at: datetime) -> str:
     """A time as status has it."""
     return at.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def chosen(course: Course) -> str:
+    """Which cluster a job settled on, of several that it selects."""
+    others = ", ".join(course.seen.rivals)
+    also = "has" if len(course.seen.rivals) == 1 else "have"
+    return (
+        f"MarieCluster {course.cluster_name} is chosen; {others} {also} the labels {labels(course.job)} too. "
+        "Set spec.clusterRef where it must be a certain one."
+    )
 
 
 def progress(course: Course) -> str:

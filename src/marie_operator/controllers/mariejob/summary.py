@@ -8,8 +8,9 @@ from marie_operator.api import duration
 from marie_operator.api.conditions import EventReason, JobCondition, JobReason
 from marie_operator.api.mariejob import JobDocuments, JobError, JobPhase, JobResult, MarieJob, MarieJobStatus
 from marie_operator.api.meta import Condition
+from marie_operator.controllers import custody
 from marie_operator.controllers.mariejob import batch, sentences
-from marie_operator.controllers.mariejob.conditions import condition
+from marie_operator.controllers.mariejob.conditions import condition, is_true
 from marie_operator.controllers.mariejob.course import Course
 from marie_operator.controllers.mariejob.deadlines import Overrun
 from marie_operator.controllers.mariejob.decision import Decision, Occurrence
@@ -36,6 +37,8 @@ _CALM = frozenset(
         JobReason.SUSPENDING,
         JobReason.SUSPENDED,
         JobReason.NOT_SUSPENDED,
+        JobReason.PAUSED,
+        JobReason.NOT_PAUSED,
         JobReason.WITHIN_DEADLINE,
     }
 )
@@ -43,6 +46,14 @@ _CALM = frozenset(
 _SILENT = frozenset({JobReason.SUBMITTING, JobReason.WITHIN_DEADLINE})
 # Where an event has a word of its own for the turn that a condition took.
 _EVENTS: Mapping[str, str] = {JobReason.NOT_SUSPENDED: EventReason.RESUMED}
+
+
+def halted(job: MarieJob, now: datetime) -> MarieJobStatus:
+    """The status of a job that is paused: as it was, with the pause told."""
+    how = f"Annotation {custody.PAUSE} is {custody.PAUSED}: the operator does nothing for the job. Remove it to go on."
+    verdict = Verdict(True, JobReason.PAUSED, how)
+    conditions = _conditions(job, {JobCondition.PAUSED: verdict}, now.replace(microsecond=0))
+    return job.status.model_copy(update={"conditions": conditions, "message": how})
 
 
 def going(course: Course) -> MarieJobStatus:
@@ -134,7 +145,7 @@ def flawed(job: MarieJob, flaw: FlawError, now: datetime) -> Decision:
             "conditions": _conditions(job, {**_closed(job, verdict), JobCondition.FAILED: verdict}, now),
         }
     )
-    return Decision(status, events=_transitions(job, status))
+    return Decision(status, events=transitions(job, status))
 
 
 def events(course: Course, status: MarieJobStatus) -> tuple[Occurrence, ...]:
@@ -149,19 +160,21 @@ def events(course: Course, status: MarieJobStatus) -> tuple[Occurrence, ...]:
     if settled.failed and not isinstance(course.plan.source, SingleDocument):
         note = f"{settled.failed[0].uri} failed for good: {settled.failed[0].message}"
         told.append(Occurrence("Warning", EventReason.DOCUMENT_FAILED, note + _and_more(len(settled.failed))))
+    if course.seen.rivals:
+        told.append(Occurrence("Warning", EventReason.SEVERAL_CLUSTERS_MATCH, sentences.chosen(course)))
     if course.job.status.observed_generation != status.observed_generation:
         told += [
             Occurrence("Warning", JobReason.UNSUPPORTED, ignored)
             for ignored in sentences.without_effect(course.job.spec)
         ]
-    return (*told, *_transitions(course.job, status))
+    return (*told, *transitions(course.job, status))
 
 
 def _and_more(total: int) -> str:
     return f" So did {sentences.count(total - 1, 'other')}." if total > 1 else ""
 
 
-def _transitions(job: MarieJob, status: MarieJobStatus) -> tuple[Occurrence, ...]:
+def transitions(job: MarieJob, status: MarieJobStatus) -> tuple[Occurrence, ...]:
     """One event for each condition whose status or reason changed."""
     before = {old.type: (old.status, old.reason) for old in job.status.conditions}
     told = (
@@ -241,6 +254,8 @@ def _verdicts(course: Course) -> dict[JobCondition, Verdict]:
         verdicts[JobCondition.SUSPENDED] = Verdict(
             False, JobReason.NOT_SUSPENDED, "The job is not suspended; it goes on."
         )
+    if is_true(course.job.status, JobCondition.PAUSED):
+        verdicts[JobCondition.PAUSED] = Verdict(False, JobReason.NOT_PAUSED, "The operator looks after the job.")
     if (late := _late(course)) is not None:
         verdicts[JobCondition.SLA_MISSED] = late
     return verdicts
@@ -285,7 +300,7 @@ def _at_end(course: Course, verdict: Verdict) -> dict[JobCondition, Verdict]:
 
 def _closed(job: MarieJob, verdict: Verdict) -> dict[JobCondition, Verdict]:
     """Conditions that told what the job waits for, and that it would go on: now they tell why it does not."""
-    waiting = {JobCondition.SUBMITTED: "False", JobCondition.SUSPENDED: "True"}
+    waiting = {JobCondition.SUBMITTED: "False", JobCondition.SUSPENDED: "True", JobCondition.PAUSED: "True"}
     return {
         kind: Verdict(False, verdict.reason, verdict.message)
         for kind, status in waiting.items()

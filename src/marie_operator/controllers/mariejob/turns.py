@@ -15,6 +15,7 @@ from marie_operator.api import duration
 from marie_operator.api.conditions import JobCondition, JobReason
 from marie_operator.api.mariecluster import MarieCluster
 from marie_operator.api.mariejob import JobDocuments, MarieJob
+from marie_operator.controllers import custody
 from marie_operator.controllers.mariejob.conditions import condition, is_finished
 from marie_operator.runtime import Clock, Event, Typed, Unparsable
 from marie_operator.runtime.resource import ObjectKey
@@ -293,6 +294,8 @@ def _waits_since(job: MarieJob) -> datetime | None:
 
 def _is_stuck(job: MarieJob) -> bool:
     """Whether something other than the line keeps a job from taking its turn."""
+    if custody.is_paused(job) or not custody.is_ours(job):
+        return True
     submitted = condition(job.status, JobCondition.SUBMITTED)
     return submitted is not None and submitted.status != "True" and submitted.reason not in _READY
 

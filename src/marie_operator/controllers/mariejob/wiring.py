@@ -1,11 +1,12 @@
 """What the MarieJob controller watches, and which jobs each change concerns."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from marie_operator.api.conditions import ClusterCondition, JobCondition
 from marie_operator.controllers import kinds
-from marie_operator.controllers.mariejob.reconciler import MarieJobReconciler
+from marie_operator.controllers.mariejob.reconciler import FINISHED_INDEX, MarieJobReconciler
 from marie_operator.runtime import Cache, Clock, Controller, Event, Informer, Metrics, Tracer, asked_for, is_true
+from marie_operator.runtime.informer import IndexFunction
 from marie_operator.runtime.resource import Object, ObjectKey
 
 CLUSTER_INDEX = "cluster"
@@ -22,6 +23,22 @@ def by_cluster(job: Object) -> Iterable[str]:
         return ()
     namespace, spec = job["metadata"]["namespace"], job.get("spec") or {}
     return (str(ObjectKey(namespace, spec.get("clusterRef") or _ANY)),)
+
+
+def by_finished(job: Object) -> Iterable[str]:
+    """The values of ``FINISHED_INDEX`` for a job."""
+    status = job.get("status") or {}
+    return (str(ObjectKey(job["metadata"]["namespace"], status["clusterName"])),) if _has_ended(status) else ()
+
+
+def _has_ended(status: Object) -> bool:
+    conditions = status.get("conditions") or ()
+    ended = is_true(conditions, JobCondition.COMPLETE) or is_true(conditions, JobCondition.FAILED)
+    return ended and bool(status.get("clusterName"))
+
+
+INDEXES: Mapping[str, IndexFunction] = {CLUSTER_INDEX: by_cluster, FINISHED_INDEX: by_finished}
+"""What the cache of jobs needs to have."""
 
 
 def of_cluster(jobs: Informer, cluster: ObjectKey) -> Iterable[ObjectKey]:
@@ -52,10 +69,18 @@ def controller(
         .watch(jobs, when=asked_for)
         .watch(
             cache[kinds.MARIE_CLUSTERS],
-            map=lambda event: of_cluster(jobs, ObjectKey.of(event.object)),
+            map=lambda event: [*of_cluster(jobs, ObjectKey.of(event.object)), *_history_of(jobs, event.object)],
             when=concerns_jobs_of_cluster,
         )
     )
+
+
+def _history_of(jobs: Informer, cluster: Object) -> Iterable[ObjectKey]:
+    """A finished job of a cluster that limits how many are kept: one is enough to look at all of them."""
+    spec = cluster.get("spec") or {}
+    if not {"successfulJobsHistoryLimit", "failedJobsHistoryLimit"} & spec.keys():
+        return ()
+    return [ObjectKey.of(job) for job in jobs.indexed(FINISHED_INDEX, str(ObjectKey.of(cluster)))[:1]]
 
 
 def concerns_jobs_of_cluster(event: Event) -> bool:
