@@ -1,30 +1,45 @@
-"""A real API server without controllers for the session, and the workloads with a kubelet beside it."""
+"""What tests of controllers run on, for the session: the real ones, the simulated ones on a real API server, and both
+simulated. Whatever holds of the first must hold of the others.
+"""
 
 import asyncio
+import contextlib
 import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import pytest
 import pytest_asyncio
 
 from marie_operator.testing.api import Api
 from marie_operator.testing.controlplane import ControlPlane, locate_binaries
+from marie_operator.testing.embedded import EmbeddedControlPlane
 from marie_operator.testing.kubelet import Behaviour, FakeKubelet, NodeSpec
 from marie_operator.testing.workloads import Workloads
 
 REPOSITORY = Path(__file__).parents[3]
-WAIT = 15.0
+WAIT = 45.0
+REAL, SIMULATED, EMBEDDED = STAGES = ("real", "simulated", "embedded")
+Plane: TypeAlias = ControlPlane | EmbeddedControlPlane
 _numbers = itertools.count(1)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    here = Path(__file__).parent
+    for item in items:
+        if here in item.path.parents and hasattr(item, "callspec") and "stage" in item.callspec.params:
+            embedded = item.callspec.params["stage"] == EMBEDDED
+            item.add_marker(pytest.mark.embedded if embedded else pytest.mark.controlplane)
+            item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
 
 
 @dataclass(frozen=True)
 class Stage:
     """What all tests share."""
 
-    plane: ControlPlane
+    plane: Plane
     api: Api
     kubelet: FakeKubelet
 
@@ -90,20 +105,29 @@ async def until(looked: Callable[[], Awaitable[Any]], what: str) -> Any:
         raise AssertionError(f"{what} never came to be as expected") from None
 
 
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def stage(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage]:
-    folder = tmp_path_factory.mktemp("plane")
+@pytest_asyncio.fixture(scope="session", loop_scope="session", params=STAGES)
+async def stage(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage]:
+    folder, binaries = tmp_path_factory.mktemp("plane"), locate_binaries(REPOSITORY)
     behaviours = [
         Behaviour(image="never-ready:*", ready=False),
         Behaviour(image="succeeds:*", start=0.02, runs=0.05, exit_code=0),
         Behaviour(image="fails:*", start=0.02, runs=0.05, exit_code=1),
         Behaviour(start=0.02),
     ]
-    async with ControlPlane(locate_binaries(REPOSITORY), folder, controllers=False) as plane, plane.api() as api:
+    async with contextlib.AsyncExitStack() as stack:
+        plane: Plane
+        if request.param == EMBEDDED:
+            plane = EmbeddedControlPlane(folder, kubectl=binaries / "kubectl")
+        else:
+            plane = ControlPlane(binaries, folder, controllers=request.param == REAL)
+        await stack.enter_async_context(plane)
+        api = await stack.enter_async_context(plane.api())
         nodes = [NodeSpec("node-1", {"nvidia.com/gpu": "2"}, {"disk": "fast"})]
         kubelet = FakeKubelet(api, nodes=nodes, behaviours=behaviours, grace_scale=0.001)
-        async with Workloads(api), kubelet:
-            yield Stage(plane, api, kubelet)
+        if request.param == SIMULATED:
+            await stack.enter_async_context(Workloads(api))
+        await stack.enter_async_context(kubelet)
+        yield Stage(plane, api, kubelet)
 
 
 @pytest_asyncio.fixture(loop_scope="session")

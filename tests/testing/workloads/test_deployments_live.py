@@ -1,4 +1,4 @@
-"""Deployments on a real API server, as kubectl sees them."""
+"""Deployments, as kubectl sees them."""
 
 from typing import Any
 
@@ -6,8 +6,6 @@ import pytest
 
 from marie_operator.testing.processes import ProcessError
 from tests.testing.workloads.conftest import Room
-
-pytestmark = [pytest.mark.controlplane, pytest.mark.asyncio(loop_scope="session")]
 
 
 def deployment(name: str, replicas: int = 2, *, image: str = "app:1", **spec: Any) -> dict[str, Any]:

@@ -1,12 +1,8 @@
-"""Jobs on a real API server, which checks every step of their status."""
+"""Jobs and every step of their status."""
 
 from typing import Any
 
-import pytest
-
 from tests.testing.workloads.conftest import Room
-
-pytestmark = [pytest.mark.controlplane, pytest.mark.asyncio(loop_scope="session")]
 
 
 def job(name: str, *, image: str = "succeeds:1", **spec: Any) -> dict[str, Any]:

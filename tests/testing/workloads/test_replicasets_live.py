@@ -1,12 +1,8 @@
-"""ReplicaSets on a real API server."""
+"""ReplicaSets."""
 
 from typing import Any
 
-import pytest
-
 from tests.testing.workloads.conftest import Room
-
-pytestmark = [pytest.mark.controlplane, pytest.mark.asyncio(loop_scope="session")]
 
 
 def replica_set(name: str, replicas: int, **spec: Any) -> dict[str, Any]:
@@ -53,3 +49,23 @@ async def test_pods_change_hands_with_their_labels(room: Room) -> None:
     await room.api.patch(room.path("pods", "orphan"), {"metadata": {"labels": {"app": "other"}}})
     await room.until("pods", "orphan", lambda found: "ownerReferences" not in found["metadata"])
     await room.until_items("pods", lambda found: len(found) == 1, "labelSelector=app%3Dweb")
+
+
+async def test_the_pods_that_cost_the_least_go_first_and_before_them_those_that_are_not_ready(room: Room) -> None:
+    costs = {"cheap": "-10", "usual": "", "dear": "100", "dearest": "200"}
+    for name, cost in costs.items():
+        annotations = {"controller.kubernetes.io/pod-deletion-cost": cost} if cost else {}
+        metadata = {"name": name, "labels": {"app": "web"}, "annotations": annotations}
+        spec = {"containers": [{"name": "main", "image": "app:1"}], "nodeName": "node-1"}
+        await room.create("pods", {"metadata": metadata, "spec": spec})
+    metadata = {"name": "never", "labels": {"app": "web"}, "annotations": annotations}
+    spec = {"containers": [{"name": "main", "image": "never-ready:1"}], "nodeName": "node-1"}
+    await room.create("pods", {"metadata": metadata, "spec": spec})
+    await room.create("replicasets", replica_set("web", 5))
+    await room.until("replicasets", "web", lambda found: found["status"].get("readyReplicas") == 4)
+    left = [*costs, "never"]
+    for victim in ("never", "cheap", "usual", "dear"):
+        left.remove(victim)
+        await room.api.patch(room.path("replicasets", "web"), {"spec": {"replicas": len(left)}})
+        found = await room.until_items("pods", lambda found: len(found) == len(left))
+        assert {each["metadata"]["name"] for each in found} == set(left)

@@ -1,12 +1,8 @@
-"""StatefulSets on a real API server."""
+"""StatefulSets."""
 
 from typing import Any
 
-import pytest
-
 from tests.testing.workloads.conftest import Room
-
-pytestmark = [pytest.mark.controlplane, pytest.mark.asyncio(loop_scope="session")]
 
 
 def stateful_set(name: str, replicas: int, *, image: str = "app:1", **spec: Any) -> dict[str, Any]:
@@ -26,10 +22,14 @@ def stateful_set(name: str, replicas: int, *, image: str = "app:1", **spec: Any)
 
 
 async def test_pods_come_and_go_in_order(room: Room) -> None:
-    claim = {
-        "metadata": {"name": "data"},
-        "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
-    }
+    size = {"storage": "1Gi"}
+    for number in range(2):
+        # kube-scheduler waits for claims to be bound, and the controller manager binds them to volumes that are there.
+        volume = {"capacity": size, "accessModes": ["ReadWriteOnce"], "hostPath": {"path": "/data"}}
+        metadata = {"name": f"{room.name}-{number}"}
+        await room.api.create("/api/v1/persistentvolumes", {"metadata": metadata, "spec": volume})
+    spec = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": size}, "storageClassName": ""}
+    claim = {"metadata": {"name": "data"}, "spec": spec}
     await room.create("statefulsets", stateful_set("db", 2, volumeClaimTemplates=[claim]))
     await room.kubectl("rollout", "status", "--timeout=10s", "statefulset/db")
     first, second = sorted(await room.items("pods"), key=lambda each: str(each["metadata"]["name"]))

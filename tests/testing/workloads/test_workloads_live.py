@@ -3,11 +3,10 @@
 import pytest
 
 from marie_operator.testing.api import Api, ApiStatus, HttpWire
+from marie_operator.testing.apiserver.embedded import EmbeddedApiServer
 from marie_operator.testing.workloads import Workloads
 from tests.testing.workloads.conftest import Room, Stage
 from tests.testing.workloads.test_deployments_live import deployment
-
-pytestmark = [pytest.mark.controlplane, pytest.mark.asyncio(loop_scope="session")]
 
 
 async def test_work_goes_on_when_the_api_server_is_back(stage: Stage, room: Room) -> None:
@@ -22,10 +21,9 @@ async def test_work_goes_on_when_the_api_server_is_back(stage: Stage, room: Room
     await room.until_items("pods", lambda found: found == [])
 
 
-async def test_a_server_that_refuses_is_told(stage: Stage) -> None:
-    async with Api(
-        HttpWire(stage.plane.url, ca=stage.plane.directory / "pki" / "apiserver.crt", token="nobody")
-    ) as api:
+@pytest.mark.embedded
+async def test_a_server_that_refuses_is_told() -> None:
+    async with EmbeddedApiServer() as server, Api(HttpWire(server.url, ca=None, token="nobody")) as api:
         with pytest.raises(ExceptionGroup, match="the workloads failed") as failure:
             async with Workloads(api):
                 pass
