@@ -262,6 +262,19 @@ class TestEnd:
             seen = [(kind, obj["metadata"]["name"]) for kind, obj in await events.rest()]
         assert seen == CHANGES
 
+    @pytest.mark.parametrize("bookmarks", [True, False])
+    async def test_a_bookmark_comes_before_its_time_is_up(self, api: Client, ns: Namespace, bookmarks: bool) -> None:
+        since = await version(api, ns("configmaps"))
+        query: dict[str, Any] = {"allowWatchBookmarks": bookmarks, "timeoutSeconds": 4}
+        async with api.watch(ns("configmaps"), resourceVersion=since, **query) as events:
+            # It is told of what others have changed, as far as it could have been its own.
+            changed = (await api.post("/api/v1/namespaces/default/configmaps", {"metadata": {"name": ns.name}})).ok(201)
+            seen = await events.rest()
+        assert {kind for kind, _ in seen} == ({"BOOKMARK"} if bookmarks else set())
+        for _, bookmark in seen[-1:]:
+            assert_includes(bookmark, {"kind": "ConfigMap", "metadata": {"name": None, "annotations": None}})
+            assert int(bookmark["metadata"]["resourceVersion"]) >= int(changed["metadata"]["resourceVersion"])
+
     async def test_the_next_goes_on(self, api: Client, ns: Namespace) -> None:
         since = await version(api, ns("configmaps"))
         await change(api, ns)

@@ -338,6 +338,22 @@ def test_what_is_forgotten_cannot_be_watched_or_listed(tell: Teller) -> None:
     tell(story)
 
 
+def test_a_list_whose_version_is_forgotten_can_go_on_as_things_are_now(tell: Teller) -> None:
+    async def story(stage: Stage) -> None:
+        for name in "abcde":
+            await stage.make(name)
+        first = await stage.api.get(f"{MAPS}?limit=2")
+        await stage.api.delete(f"{MAPS}/d")
+        stage.server.server.store.compact()
+        with pytest.raises(ApiStatus, match="too old to display a consistent list result") as caught:
+            await stage.api.get(f"{MAPS}?limit=2&continue={first['metadata']['continue']}")
+        assert (caught.value.code, caught.value.body["reason"]) == (410, "Expired")
+        rest = await stage.api.get(f"{MAPS}?continue={caught.value.body['metadata']['continue']}")
+        assert [each["metadata"]["name"] for each in rest["items"]] == ["c", "e"]
+
+    tell(story)
+
+
 # Stale reads.
 
 

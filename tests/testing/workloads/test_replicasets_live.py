@@ -58,7 +58,8 @@ async def test_the_pods_that_cost_the_least_go_first_and_before_them_those_that_
         metadata = {"name": name, "labels": {"app": "web"}, "annotations": annotations}
         spec = {"containers": [{"name": "main", "image": "app:1"}], "nodeName": "node-1"}
         await room.create("pods", {"metadata": metadata, "spec": spec})
-    metadata = {"name": "never", "labels": {"app": "web"}, "annotations": annotations}
+    dearest = {"controller.kubernetes.io/pod-deletion-cost": costs["dearest"]}
+    metadata = {"name": "never", "labels": {"app": "web"}, "annotations": dearest}
     spec = {"containers": [{"name": "main", "image": "never-ready:1"}], "nodeName": "node-1"}
     await room.create("pods", {"metadata": metadata, "spec": spec})
     await room.create("replicasets", replica_set("web", 5))

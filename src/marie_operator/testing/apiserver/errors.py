@@ -39,6 +39,7 @@ class Refusal(Exception):  # noqa: N818 - what it is, not that it is an error
 
     Attributes:
         warnings: What the answer warns of beside.
+        continues: Token with which a list goes on nevertheless.
     """
 
     def __init__(
@@ -57,13 +58,14 @@ class Refusal(Exception):  # noqa: N818 - what it is, not that it is an error
         self.details = details
         self.retry_after = retry_after
         self.warnings: tuple[str, ...] = ()
+        self.continues = ""
 
     def status(self) -> Object:
         """The ``metav1.Status``."""
         body: Object = {
             "kind": "Status",
             "apiVersion": "v1",
-            "metadata": {},
+            "metadata": {"continue": self.continues} if self.continues else {},
             "status": "Failure",
             "message": self.message,
         }

@@ -17,6 +17,8 @@ from marie_operator.testing.apiserver.store import Entry, Forgotten, Key, Store
 
 _COMMON_FIELDS = frozenset({"metadata.name", "metadata.namespace"})
 _ONLY_COMMON = 'is not a known field selector: only "metadata.name", "metadata.namespace"'
+_LATEST = -1
+"""The version in a token that goes on whatever has happened since."""
 _FALSE_WHEN_ABSENT = frozenset({"spec.hostNetwork", "spec.unschedulable"})
 
 
@@ -100,6 +102,7 @@ def page(store: Store, kind: Kind, namespace: str, selection: Selection, query: 
     _check_versions(version, match, token)
     if token:
         revision, after = _position(token)
+        revision = store.revision if revision == _LATEST else revision
     else:
         # A first page of a version is of that very version, as it always was.
         exact = match == "Exact" or (limit > 0 and not match)
@@ -110,7 +113,7 @@ def page(store: Store, kind: Kind, namespace: str, selection: Selection, query: 
         entries = list(islice(found, limit) if limit > 0 else found)
         rest = sum(1 for _ in found) if limit > 0 else 0
     except Forgotten as error:
-        raise _expired(bool(token)) from error
+        raise _expired(after) from error
     if not rest:
         return Page(entries, revision)
     return Page(entries, revision, _token(revision, entries[-1].key), rest if selection.everything else None)
@@ -204,14 +207,18 @@ def _position(token: str) -> tuple[int, Key]:
         raise Refusal(400, f"invalid continue token: continue key is not valid: {error}") from error
 
 
-def _expired(continued: bool) -> Refusal:
-    if continued:
-        return Refusal(
-            410,
-            "The provided continue parameter is too old to display a consistent list result. You can start a new list "
-            "without the continue parameter.",
-        )
-    return Refusal(410, "The resourceVersion for the provided list is too old.")
+def _expired(after: Key | None) -> Refusal:
+    if after is None:
+        return Refusal(410, "The resourceVersion for the provided list is too old.")
+    refusal = Refusal(
+        410,
+        "The provided continue parameter is too old to display a consistent list result. You can start a new list "
+        "without the continue parameter, or use the continue token in this response to retrieve the remainder of the "
+        "results. Continuing with the provided token results in an inconsistent list - objects that were created, "
+        "modified, or deleted between the time the first chunk was returned and now may show up in the list.",
+    )
+    refusal.continues = _token(_LATEST, after)
+    return refusal
 
 
 def encoded(kind: Kind, found: Page) -> bytes:

@@ -12,6 +12,8 @@ from marie_operator.testing.apiserver.requests import flag, number
 from marie_operator.testing.apiserver.store import Change, Entry, Forgotten, Store
 
 BOOKMARK_PERIOD = 60.0
+LAST_BOOKMARK = 2.0
+"""Seconds before the end of a watch at which it is told how far it has come."""
 BACKLOG = 10_000
 """Changes that wait for a slow reader; one more ends its watch."""
 DEFAULT_TIMEOUT = 1800.0
@@ -80,7 +82,7 @@ class Watch:
         """Lines of JSON until the time is up, the reader too slow, or the watch closed."""
         loop = asyncio.get_running_loop()
         end = loop.time() + self._timeout
-        bookmark = loop.time() + BOOKMARK_PERIOD
+        bookmark = _next_bookmark(loop.time(), end)
         try:
             while not self._ended or self._waiting:
                 if self._waiting:
@@ -95,7 +97,7 @@ class Watch:
                 except TimeoutError:
                     if loop.time() >= end:
                         return
-                    bookmark = loop.time() + BOOKMARK_PERIOD
+                    bookmark = _next_bookmark(loop.time(), end)
                     self._say("BOOKMARK", self._bookmark())
         finally:
             self._stop()
@@ -135,6 +137,12 @@ class Watch:
             meta["annotations"] = {INITIAL_END: "true"}
         bare = {"kind": self._kind.kind, "apiVersion": self._kind.api_version, "metadata": meta}
         return json.dumps(bare, separators=(",", ":")).encode()
+
+
+def _next_bookmark(now: float, end: float) -> float:
+    """When to tell a watch how far it has come: every now and then, and shortly before its end."""
+    last = end - LAST_BOOKMARK
+    return min(now + BOOKMARK_PERIOD, last) if last > now else end
 
 
 def _check(initial: bool | None, match: str) -> None:
