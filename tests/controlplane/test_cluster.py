@@ -198,7 +198,7 @@ async def test_an_object_of_a_childs_name_is_not_taken_over(world: World) -> Non
 
 async def test_a_field_that_someone_else_owns_is_reported_and_not_fought_over(world: World) -> None:
     await deployed(world)
-    await world.kubectl("scale", "deployment/c-executor-extract", "--replicas=2")
+    await world.scale("c-executor-extract", 2)
 
     condition = await world.condition("marieclusters", "c", "Ready", "False", reason="FieldConflict")
     assert ".spec.replicas by kubectl" in condition["message"]

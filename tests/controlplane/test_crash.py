@@ -2,7 +2,6 @@
 
 import asyncio
 import random
-import signal
 from collections import Counter
 
 import pytest
@@ -62,7 +61,7 @@ async def test_a_database_that_goes_away_loses_nothing(world: World) -> None:
 @pytest.mark.timeout(240)
 async def test_an_api_server_that_restarts_is_waited_for(world: World) -> None:
     await batch(world)
-    await world.stage.plane.stop_apiserver(signal.SIGKILL)
+    await world.stage.crash_apiserver()
     await asyncio.sleep(2)
-    await world.stage.plane.start_apiserver()
+    await world.stage.start_apiserver()
     await finished(world)

@@ -11,8 +11,8 @@ import pytest_asyncio
 from marie_operator.testing.api import Api
 from marie_operator.testing.kubelet import Behaviour, FakeKubelet, NodeSpec, Pod
 from marie_operator.testing.pod_status import is_ready
+from tests.controlplane.processes import ServedStage
 from tests.controlplane.waiting import until
-from tests.controlplane.world import Stage
 
 
 @dataclass
@@ -63,7 +63,7 @@ class Room:
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def room(stage: Stage, namespace: str) -> AsyncIterator[Room]:
+async def room(stage: ServedStage, namespace: str) -> AsyncIterator[Room]:
     hooks: list[str] = []
 
     async def on_ready(pod: Pod) -> None:
@@ -207,7 +207,7 @@ async def test_a_dead_node_is_noticed_and_starts_its_pods_anew_when_it_is_back(r
 
 
 @pytest.mark.timeout(120)
-async def test_a_pod_deleted_while_the_server_was_away_is_noticed(stage: Stage, room: Room) -> None:
+async def test_a_pod_deleted_while_the_server_was_away_is_noticed(stage: ServedStage, room: Room) -> None:
     await room.start("missed")
     await room.ready("missed")
     await stage.plane.kill_apiserver()
@@ -220,7 +220,7 @@ async def test_a_pod_deleted_while_the_server_was_away_is_noticed(stage: Stage, 
     await until("the hook", told)
 
 
-async def test_a_hook_that_fails_is_told(stage: Stage, namespace: str) -> None:
+async def test_a_hook_that_fails_is_told(stage: ServedStage, namespace: str) -> None:
     reached: list[str] = []
 
     async def broken(pod: Pod) -> None:

@@ -17,8 +17,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from marie_operator.testing.processes import free_ports
 from tests.controlplane.clusters import cluster, job
+from tests.controlplane.processes import ServedStage, ServedWorld
 from tests.controlplane.promql import ROOT, Answer, Scrape, asked, output
-from tests.controlplane.world import Stage, World
 
 # The first test waits for servers, a cluster and a job.
 pytestmark = pytest.mark.timeout(180)
@@ -60,13 +60,13 @@ class Seen:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def seen(stage: Stage, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Seen]:
+async def seen(stage: ServedStage, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Seen]:
     namespace = "monitoring"
     await stage.api.create("/api/v1/namespaces", {"metadata": {"name": namespace}})
-    world = World(stage, namespace, tmp_path_factory.mktemp("monitoring"))
+    world = ServedWorld(stage, namespace, tmp_path_factory.mktemp("monitoring"))
     (debug,) = free_ports(1)
-    told = ("--lease-namespace=marie-system", "--lease-name=monitoring", f"--debug-bind-address=127.0.0.1:{debug}")
-    async with world.running("--leader-election", *told) as operator, aiohttp.ClientSession() as session:
+    watched = world.running(f"--debug-bind-address=127.0.0.1:{debug}", lease="monitoring")
+    async with watched as operator, aiohttp.ClientSession() as session:
 
         async def read(port: int, path: str, accept: str = "") -> str:
             async with session.get(f"http://127.0.0.1:{port}{path}", headers={"Accept": accept}) as response:

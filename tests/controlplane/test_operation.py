@@ -4,7 +4,6 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 import pytest
@@ -13,7 +12,8 @@ import pytest_asyncio
 from marie_operator.testing.controlplane import ControlPlane
 from tests.controlplane.clusters import cluster, job
 from tests.controlplane.conftest import install
-from tests.controlplane.world import Stage, World
+from tests.controlplane.processes import ServedStage, ServedWorld
+from tests.controlplane.world import Operator, World
 
 
 async def fetched(port: int, path: str) -> tuple[int, str]:
@@ -21,18 +21,18 @@ async def fetched(port: int, path: str) -> tuple[int, str]:
         return response.status, await response.text()
 
 
-async def test_probes_and_metrics(world: World) -> None:
+async def test_probes_and_metrics(served: ServedWorld) -> None:
     async def ready() -> bool:
         try:
-            return await fetched(world.operator.health, "/readyz") == (200, "ok")
+            return await fetched(served.operator.health, "/readyz") == (200, "ok")
         except aiohttp.ClientError:
             return False
 
-    await world.until("ready", ready)
-    status, text = await fetched(world.operator.health, "/healthz?verbose")
+    await served.until("ready", ready)
+    status, text = await fetched(served.operator.health, "/healthz?verbose")
     assert status == 200
     assert text.splitlines() == ["[+]event-loop ok", "healthz check passed"]
-    _, text = await fetched(world.operator.metrics, "/metrics")
+    _, text = await fetched(served.operator.metrics, "/metrics")
     for name in ("controller_runtime_reconcile_total", "workqueue_depth", "rest_client_requests_total"):
         assert f"# TYPE {name} " in text
 
@@ -40,10 +40,9 @@ async def test_probes_and_metrics(world: World) -> None:
 @pytest.mark.timeout(120)
 async def test_a_standby_takes_over_at_once_after_a_clean_stop_and_in_time_after_a_kill(world: World) -> None:
     await world.operator.end()
-    lease = "--lease-namespace=marie-system", f"--lease-name={world.namespace}"
-    first, second = (world.new_operator("--leader-election", *lease) for _ in range(2))
+    first, second = (world.new_operator(lease=world.namespace) for _ in range(2))
 
-    async def leads(operator: Any) -> bool:
+    async def leads(operator: Operator) -> bool:
         return "became leader" in operator.log
 
     world.operator = first
@@ -55,7 +54,7 @@ async def test_a_standby_takes_over_at_once_after_a_clean_stop_and_in_time_after
     assert await first.end() == 0
     await world.until("the second leads", lambda: leads(second), timeout=6)
 
-    third = world.new_operator("--leader-election", *lease)
+    third = world.new_operator(lease=world.namespace)
     world.operator = third
     await third.start()
 
@@ -70,19 +69,19 @@ async def test_a_standby_takes_over_at_once_after_a_clean_stop_and_in_time_after
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def private(stage: Stage, binaries: Path, tmp_path: Path) -> AsyncIterator[World]:
+async def private(stage: ServedStage, binaries: Path, tmp_path: Path) -> AsyncIterator[ServedWorld]:
     """A control plane of the test's own, whose roles and CRDs it may change."""
     async with ControlPlane(binaries, tmp_path, controllers=False) as plane, plane.api() as api:
         await install(plane)
-        own = Stage(plane, api, stage.kubelet, stage.gateways, stage.gateways_url, stage.s3)
-        result = World(own, "default", tmp_path)
+        own = ServedStage(plane, api, stage.kubelet, stage.gateways, stage.gateways_url, stage.s3)
+        result = ServedWorld(own, "default", tmp_path)
         async with result.running():
             yield result
 
 
 @pytest.mark.real
 @pytest.mark.timeout(120)
-async def test_a_missing_permission_is_named_on_the_object_and_in_the_log(private: World) -> None:
+async def test_a_missing_permission_is_named_on_the_object_and_in_the_log(private: ServedWorld) -> None:
     roles = "/apis/rbac.authorization.k8s.io/v1/clusterroles/marie-operator"
     role = await private.api.get(roles)
     for rule in role["rules"]:
@@ -97,7 +96,7 @@ async def test_a_missing_permission_is_named_on_the_object_and_in_the_log(privat
 
 @pytest.mark.real
 @pytest.mark.timeout(120)
-async def test_an_object_that_no_longer_parses_says_so_and_harms_no_other(private: World) -> None:
+async def test_an_object_that_no_longer_parses_says_so_and_harms_no_other(private: ServedWorld) -> None:
     """As one stored under an older CRD: the schema is taken away for as long as it takes to store it."""
     path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/marieclusters.marie.ai"
     crd = await private.api.get(path)

@@ -12,7 +12,7 @@ async def test_a_prefix_of_fifty_documents_succeeds_with_each_submitted_once(wor
     for number in range(50):
         world.stage.s3.put("bucket", f"documents/scan-{number:03}.pdf", b"%PDF")
     await world.key_of("my-cluster")
-    await world.kubectl("apply", "-f", str(ROOT / "config/samples/seed"))
+    await world.apply(ROOT / "config/samples/seed")
 
     await world.condition("marieclusters", "my-cluster", "Ready")
     await world.condition("mariejobs", "ocr-batch-job", "Complete", timeout=120)

@@ -7,8 +7,8 @@ import pytest
 
 from marie_operator.testing.controlplane import OPERATOR, OPERATOR_USER
 from marie_operator.testing.processes import ProcessError
+from tests.controlplane.processes import ServedStage
 from tests.controlplane.waiting import until
-from tests.controlplane.world import Stage
 
 pytestmark = pytest.mark.real
 
@@ -24,13 +24,13 @@ def deployment(name: str, replicas: int) -> dict[str, Any]:
     }
 
 
-async def test_it_is_a_real_server_of_the_pinned_version(stage: Stage) -> None:
+async def test_it_is_a_real_server_of_the_pinned_version(stage: ServedStage) -> None:
     assert (await stage.api.get("/version"))["gitVersion"].startswith("v1.36.")
     assert await stage.api.get("/readyz") == "ok"
     stage.plane.check()
 
 
-async def test_the_audit_log_counts_exactly(stage: Stage, namespace: str) -> None:
+async def test_the_audit_log_counts_exactly(stage: ServedStage, namespace: str) -> None:
     mark = stage.plane.audit.mark()
     path = f"/api/v1/namespaces/{namespace}/configmaps"
     async with stage.plane.api(OPERATOR) as operator:
@@ -45,7 +45,7 @@ async def test_the_audit_log_counts_exactly(stage: Stage, namespace: str) -> Non
     assert [each.name for each in written] == [f"c-{number}" for number in range(7)]
 
 
-async def test_a_deployment_becomes_available_and_goes_with_its_pods(stage: Stage, namespace: str) -> None:
+async def test_a_deployment_becomes_available_and_goes_with_its_pods(stage: ServedStage, namespace: str) -> None:
     path = f"/apis/apps/v1/namespaces/{namespace}/deployments"
     pods = f"/api/v1/namespaces/{namespace}/pods"
     await stage.api.create(path, deployment("web", 3))
@@ -67,14 +67,14 @@ async def test_a_deployment_becomes_available_and_goes_with_its_pods(stage: Stag
     await until("the pods are collected", collected)
 
 
-async def test_kubectl_prints_or_raises_what_it_says(stage: Stage, namespace: str) -> None:
+async def test_kubectl_prints_or_raises_what_it_says(stage: ServedStage, namespace: str) -> None:
     assert "serviceaccount" in await stage.plane.kubectl("-n", namespace, "get", "serviceaccounts", "-o", "name")
     with pytest.raises(ProcessError, match='pods "none" not found'):
         await stage.plane.kubectl("-n", namespace, "get", "pod", "none")
 
 
 @pytest.mark.timeout(120)
-async def test_pods_start_after_a_crash_of_the_server(stage: Stage, namespace: str) -> None:
+async def test_pods_start_after_a_crash_of_the_server(stage: ServedStage, namespace: str) -> None:
     path = f"/apis/apps/v1/namespaces/{namespace}/deployments"
     await stage.api.create(path, deployment("before", 1))
     await stage.plane.kill_apiserver()

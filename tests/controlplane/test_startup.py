@@ -13,7 +13,8 @@ import pytest_asyncio
 
 from marie_operator.testing import manifests
 from marie_operator.testing.controlplane import OPERATOR, ControlPlane
-from tests.controlplane.world import ROOT, Stage
+from tests.controlplane.processes import ServedStage
+from tests.controlplane.world import ROOT
 
 pytestmark = pytest.mark.real
 
@@ -81,12 +82,12 @@ async def test_a_kubeconfig_that_is_none(tmp_path: Path) -> None:
     assert "error: kubeconfig" in await refused(f"--kubeconfig={tmp_path}/config")
 
 
-async def test_a_context_that_is_not_there(stage: Stage) -> None:
+async def test_a_context_that_is_not_there(stage: ServedStage) -> None:
     message = await refused(f"--kubeconfig={stage.plane.kubeconfig()}", "--context=production")
     assert "production" in message
 
 
-async def test_a_server_that_does_not_answer(stage: Stage, tmp_path: Path) -> None:
+async def test_a_server_that_does_not_answer(stage: ServedStage, tmp_path: Path) -> None:
     config = json.loads(stage.plane.kubeconfig().read_text())
     config["clusters"][0]["cluster"]["server"] = "https://127.0.0.1:1"
     (tmp_path / "config").write_text(json.dumps(config))
@@ -100,7 +101,7 @@ async def test_crds_that_are_not_installed(bare: ControlPlane) -> None:
     assert "kubectl apply -k config/crd" in message
 
 
-async def test_a_token_that_is_not_accepted(stage: Stage, tmp_path: Path) -> None:
+async def test_a_token_that_is_not_accepted(stage: ServedStage, tmp_path: Path) -> None:
     config = json.loads(stage.plane.kubeconfig().read_text())
     config["users"][0]["user"]["token"] = "wrong"
     (tmp_path / "config").write_text(json.dumps(config))
@@ -115,7 +116,7 @@ async def test_an_account_without_rights(bare: ControlPlane) -> None:
     assert "config/rbac" in message
 
 
-async def test_an_address_that_is_taken(stage: Stage) -> None:
+async def test_an_address_that_is_taken(stage: ServedStage) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         taken = f"127.0.0.1:{listener.getsockname()[1]}"
         message = await refused(
@@ -127,7 +128,7 @@ async def test_an_address_that_is_taken(stage: Stage) -> None:
     assert "METRICS_BIND_ADDRESS" in message
 
 
-async def test_an_address_for_debugging_that_others_can_reach(stage: Stage) -> None:
+async def test_an_address_for_debugging_that_others_can_reach(stage: ServedStage) -> None:
     message = await refused(
         f"--kubeconfig={stage.plane.kubeconfig(OPERATOR)}",
         "--metrics-bind-address=0",
@@ -139,7 +140,7 @@ async def test_an_address_for_debugging_that_others_can_reach(stage: Stage) -> N
 
 
 @pytest.mark.parametrize("template", ["localhost:80/{name}", "http://x/{cluster}", "http://x/{name"])
-async def test_a_url_template_that_cannot_work(stage: Stage, template: str) -> None:
+async def test_a_url_template_that_cannot_work(stage: ServedStage, template: str) -> None:
     message = await refused(
         f"--kubeconfig={stage.plane.kubeconfig(OPERATOR)}",
         f"--marie-url-template={template}",

@@ -1,117 +1,112 @@
-"""Everything around one operator process: a real API server, a fake kubelet, simulated gateways, an S3 server."""
+"""A test's namespace, what happens in it, and the operator that looks after it, whatever it stands on."""
 
 import asyncio
 import contextlib
 import itertools
-import os
-import signal
-import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-
-import yaml
+from typing import Any, Protocol, TypeVar
 
 from marie_operator.testing.api import Api, ApiStatus
-from marie_operator.testing.audit import Request
-from marie_operator.testing.controlplane import OPERATOR, OPERATOR_USER, ControlPlane
-from marie_operator.testing.embedded import EmbeddedControlPlane
+from marie_operator.testing.audit import Request, Requests
+from marie_operator.testing.controlplane import OPERATOR_USER
 from marie_operator.testing.gateway import SimulatedGateways, SimulatedMarie
 from marie_operator.testing.kubelet import FakeKubelet
-from marie_operator.testing.objectstore import SimulatedS3
-from marie_operator.testing.processes import free_ports
-from marie_operator.testing.s3 import S3Server
 
 ROOT = Path(__file__).parents[2]
 API_KEY = "mas_test-key-000000000000000000000000000000000000000000000"
 MARIE = "/apis/marie.ai/v1alpha1"
-PROGRAM = ("-m", "marie_operator")
 
 _numbers = itertools.count(1)
 
 
-def manifests(path: Path) -> list[dict[str, Any]]:
-    """The objects of a YAML file."""
-    return [each for each in yaml.safe_load_all(path.read_text(encoding="utf-8")) if each]
-
-
-Plane = ControlPlane | EmbeddedControlPlane
-
-
-@dataclass
-class Stage:
-    """What all tests of a session share."""
-
-    plane: Plane
-    api: Api
-    kubelet: FakeKubelet
-    gateways: SimulatedGateways
-    gateways_url: str
-    s3: S3Server | SimulatedS3
-
-
-class Operator:
-    """An operator process under its own service account."""
-
-    def __init__(
-        self,
-        stage: Stage,
-        log: Path,
-        *arguments: str,
-        environment: dict[str, str] | None = None,
-        program: Sequence[str] = PROGRAM,
-    ) -> None:
-        self._stage = stage
-        self._program = program
-        self._arguments = arguments
-        self._environment = environment or {}
-        self._process: asyncio.subprocess.Process | None = None
-        self.log_file = log
-        self.health, self.metrics = free_ports(2)
+class Operator(Protocol):
+    """An operator under its own service account."""
 
     @property
     def log(self) -> str:
         """What it has logged so far."""
-        return self.log_file.read_text(encoding="utf-8")
+        ...
 
     async def start(self) -> None:
         """Start it; it is ready some time later."""
-        environment = {
-            **os.environ,
-            **self._stage.s3.environment,
-            "MARIE_URL_TEMPLATE": self._stage.gateways_url + "/{namespace}/{name}",
-            "METRICS_BIND_ADDRESS": f"127.0.0.1:{self.metrics}",
-            "HEALTH_PROBE_BIND_ADDRESS": f"127.0.0.1:{self.health}",
-            "LOG_FORMAT": "json",
-            "PYTHONWARNINGS": "error",
-            # Programs of the tests' own import each other by name.
-            "PYTHONPATH": str(ROOT),
-            **self._environment,
-        }
-        with self.log_file.open("ab") as log:
-            self._process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                *self._program,
-                "run",
-                f"--kubeconfig={self._stage.plane.kubeconfig(OPERATOR)}",
-                *self._arguments,
-                env=environment,
-                stdout=log,
-                stderr=log,
-            )
+        ...
 
-    async def end(self, sig: signal.Signals = signal.SIGTERM) -> int:
-        """Signal it and wait for its end; its exit code."""
-        if self._process is None:
-            return 0
-        with contextlib.suppress(ProcessLookupError):
-            self._process.send_signal(sig)
-        return await self._process.wait()
+    async def end(self) -> int:
+        """Ask it to end, and wait until it has; its exit code."""
+        ...
 
     async def kill(self) -> None:
         """As a power cut would."""
-        await self.end(signal.SIGKILL)
+        ...
+
+
+class Buckets(Protocol):
+    """An object store."""
+
+    def put(self, bucket: str, key: str, content: bytes) -> None:
+        """Make an object, and its bucket if need be."""
+        ...
+
+
+class Stage(Protocol):
+    """What stands around operators."""
+
+    @property
+    def api(self) -> Api:
+        """The API server, as its administrator."""
+        ...
+
+    @property
+    def audit(self) -> Requests:
+        """What the API server was asked for."""
+        ...
+
+    @property
+    def kubelet(self) -> FakeKubelet:
+        """Runs the pods."""
+        ...
+
+    @property
+    def gateways(self) -> SimulatedGateways:
+        """Marie."""
+        ...
+
+    @property
+    def s3(self) -> Buckets:
+        """Where documents are."""
+        ...
+
+    def operator(self, name: str, namespace: str, folder: Path, *, lease: str) -> Operator:
+        """An operator that can be started.
+
+        Args:
+            name: Of its own among the test's.
+            namespace: The one that it looks after.
+            folder: For its log.
+            lease: In ``marie-system``; empty for one that leads as soon as it runs.
+        """
+        ...
+
+    async def apply(self, namespace: str, folder: Path) -> None:
+        """Apply the manifests of a folder."""
+        ...
+
+    async def scale(self, namespace: str, deployment: str, replicas: int) -> None:
+        """Scale a Deployment as a person does who uses kubectl."""
+        ...
+
+    async def crash_apiserver(self) -> None:
+        """End the API server as a power cut would."""
+        ...
+
+    async def start_apiserver(self) -> None:
+        """Start it again, with what it had stored."""
+        ...
+
+
+SomeOperator = TypeVar("SomeOperator", bound=Operator)
 
 
 @dataclass
@@ -128,31 +123,43 @@ class World:
         """The API server, as its administrator."""
         return self.stage.api
 
-    async def kubectl(self, *arguments: str, stdin: str = "") -> str:
-        """kubectl in the test's namespace."""
-        return await self.stage.plane.kubectl("-n", self.namespace, *arguments, stdin=stdin)
-
     def marie(self, cluster: str) -> SimulatedMarie:
         """A cluster's simulated gateway."""
         return self.stage.gateways.cluster(self.namespace, cluster)
 
-    def new_operator(
-        self, *arguments: str, environment: dict[str, str] | None = None, program: Sequence[str] = PROGRAM
-    ) -> Operator:
-        """Another operator process for this namespace."""
-        log = self.folder / f"operator-{next(_numbers)}.log"
-        own = f"--namespaces={self.namespace}"
-        return Operator(self.stage, log, own, *arguments, environment=environment, program=program)
+    def new_operator(self, *, lease: str = "") -> Operator:
+        """Another operator for this namespace; with a lease, one that works only while it holds it."""
+        return self.stage.operator(self.next_name(), self.namespace, self.folder, lease=lease)
+
+    def next_name(self) -> str:
+        """A name that no operator has yet."""
+        return f"operator-{next(_numbers)}"
 
     @contextlib.asynccontextmanager
-    async def running(self, *arguments: str, program: Sequence[str] = PROGRAM) -> AsyncIterator[Operator]:
+    async def running(self) -> AsyncIterator[Operator]:
         """An operator that runs while entered."""
-        self.operator = self.new_operator(*arguments, program=program)
-        await self.operator.start()
+        async with self.while_running(self.new_operator()) as operator:
+            yield operator
+
+    @contextlib.asynccontextmanager
+    async def while_running(self, operator: SomeOperator) -> AsyncIterator[SomeOperator]:
+        """Have an operator look after the namespace while entered, or whichever the test puts in its place."""
+        self.operator = operator
+        await operator.start()
         try:
-            yield self.operator
+            yield operator
         finally:
             await self.operator.end()
+
+    # What people do.
+
+    async def apply(self, folder: Path) -> None:
+        """Apply the manifests of a folder."""
+        await self.stage.apply(self.namespace, folder)
+
+    async def scale(self, deployment: str, replicas: int) -> None:
+        """Scale a Deployment as a person does who uses kubectl."""
+        await self.stage.scale(self.namespace, deployment, replicas)
 
     # Objects.
 
@@ -200,15 +207,24 @@ class World:
         patched: dict[str, Any] = await self.api.patch(self.path(kind, name), body)
         return patched
 
-    async def until(self, what: str, holds: Callable[[], Awaitable[Any]], *, timeout: float = 45.0) -> Any:
-        """Wait until ``holds`` returns something true, and return it; fails with the operator's log."""
+    async def until(
+        self, what: str, holds: Callable[[], Awaitable[Any]], *, timeout: float = 45.0, every: float = 0.1
+    ) -> Any:
+        """Wait until ``holds`` returns something true, and return it; fails with the operator's log.
+
+        Args:
+            what: Is waited for.
+            holds: Asked until then.
+            timeout: Seconds after which the test fails.
+            every: Seconds between two questions.
+        """
         try:
             async with asyncio.timeout(timeout):
                 while True:
                     with contextlib.suppress(ApiStatus):
                         if found := await holds():
                             return found
-                    await asyncio.sleep(0.1)
+                    await asyncio.sleep(every)
         except TimeoutError:
             tail = "\n".join(self.operator.log.splitlines()[-25:])
             raise AssertionError(f"not within {timeout:g} s: {what}\n{tail}") from None
@@ -236,11 +252,11 @@ class World:
 
     def mark(self) -> int:
         """A place in the audit log."""
-        return self.stage.plane.audit.mark()
+        return self.stage.audit.mark()
 
     def writes(self, since: int) -> list[Request]:
         """The operator's writes after a mark, but for the lease's and events."""
-        found = self.stage.plane.audit.requests(user=OPERATOR_USER, since=since, writes=True)
+        found = self.stage.audit.requests(user=OPERATOR_USER, since=since, writes=True)
         return [
             each for each in found if each.resource not in {"leases", "events"} and each.namespace == self.namespace
         ]

@@ -63,6 +63,7 @@ class Replica:
         around: What it runs in.
         name: Of the replica; each of its lives has a name of its own.
         terms: Seconds of lease duration, renew deadline and retry period; None for one that leads as soon as it runs.
+        lease: The name of the lease.
 
     Attributes:
         life: How often it was started.
@@ -71,10 +72,13 @@ class Replica:
         operator: The present life's.
     """
 
-    def __init__(self, around: Surroundings, name: str, terms: tuple[float, float, float] | None = None) -> None:
+    def __init__(
+        self, around: Surroundings, name: str, terms: tuple[float, float, float] | None = None, *, lease: str = LEASE
+    ) -> None:
         self._around = around
         self._name = name
         self._terms = terms
+        self._lease = lease
         self.life = 0
         self.ended: Callable[[Replica, BaseException | None], None] = _unexpected
         self.process = Process()
@@ -127,7 +131,7 @@ class Replica:
             elector = Elector(
                 client(),
                 namespace=NAMESPACE,
-                name=LEASE,
+                name=self._lease,
                 identity=name,
                 lease_duration=duration,
                 renew_deadline=deadline,

@@ -264,7 +264,8 @@ class GatewayWire:
             self._port.note(f"{request.method} {request.base}{request.path} -> 500")
             return Reply(500, b"Internal Server Error")
         reply = await gateway.respond(asked)
-        assert reply is not None
+        if reply is None:
+            raise marie.Unanswered(f"{request.base} broke off", maybe_sent=True)
         told = f"{request.method} {request.base}{request.path} {asked.ref_id} -> {reply.status} {fate.name}"
         self._port.note(told, reply.body)
         return reply
@@ -279,7 +280,7 @@ class BucketWire:
     """
 
     def __init__(self, keys: list[str], port: Port) -> None:
-        self._keys = sorted(keys)
+        self._keys = keys
         self._port = port
         self._network = port.network
 
@@ -295,7 +296,7 @@ class BucketWire:
         self._port.note(f"LIST {request.source.uri} after {request.after!r} {fate.name}")
         if fate is not Fate.ANSWERED:
             raise ListingError(f"{request.source.uri} cannot be listed: {fate.name}.", answered=fate is Fate.FAILED)
-        ahead = [key for key in self._keys if key > request.after and key.startswith(request.source.prefix)]
+        ahead = sorted(key for key in self._keys if key > request.after and key.startswith(request.source.prefix))
         keys = tuple(ahead[:PAGE_SIZE])
         return Page(request, keys, keys[-1] if keys else request.after, last=len(ahead) <= PAGE_SIZE)
 

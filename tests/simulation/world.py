@@ -57,6 +57,7 @@ class World:
         behaviours: Of pods.
         lease_period: Seconds between the renewals of a node's lease.
         outcome: What becomes of documents.
+        api_key: What gateways let in that have no other.
         keys: What is in every bucket.
         trace: What happened.
 
@@ -82,6 +83,7 @@ class World:
         behaviours: Sequence[Behaviour] = (),
         lease_period: float = LEASE_PERIOD,
         outcome: OutcomePolicy = Outcomes(),  # noqa: B008 - frozen
+        api_key: str = "mas_none",
         keys: Sequence[str] = (),
         trace: Trace | None = None,
     ) -> None:
@@ -101,7 +103,7 @@ class World:
             cluster_label=association.CLUSTER_LABEL,
             role_label=association.NODE_TYPE_LABEL,
             executors=lambda _: ["extract_executor"],
-            api_key="mas_none",
+            api_key=api_key,
             api=self.api,
         )
         self.kubelet = FakeKubelet(

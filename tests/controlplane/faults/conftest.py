@@ -15,13 +15,13 @@ from marie_operator.testing.objectstore import SimulatedS3
 from marie_operator.testing.proxy import HttpProxy, TcpProxy
 from tests.controlplane.conftest import install
 from tests.controlplane.faults.trial import State, Trial
-from tests.controlplane.world import Stage
+from tests.controlplane.processes import ServedStage
 
 _numbers = itertools.count(1)
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def light(binaries: Path, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage]:
+async def light(binaries: Path, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[ServedStage]:
     """What the tests of this folder share; each leaves it whole."""
     async with contextlib.AsyncExitStack() as stack:
         directory = tmp_path_factory.mktemp("light")
@@ -31,11 +31,11 @@ async def light(binaries: Path, tmp_path_factory: pytest.TempPathFactory) -> Asy
         url = await stack.enter_async_context(gateways.serve())
         s3 = await stack.enter_async_context(SimulatedS3())
         await install(plane)
-        yield Stage(plane, api, FakeKubelet(api), gateways, url, s3)
+        yield ServedStage(plane, api, FakeKubelet(api), gateways, url, s3)
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def expected(light: Stage, tmp_path_factory: pytest.TempPathFactory) -> State:
+async def expected(light: ServedStage, tmp_path_factory: pytest.TempPathFactory) -> State:
     """What becomes of the clusters of a trial when nothing goes wrong."""
     trial = await made(light, tmp_path_factory.mktemp("undisturbed"))
     async with trial.running():
@@ -45,7 +45,7 @@ async def expected(light: Stage, tmp_path_factory: pytest.TempPathFactory) -> St
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def trial(light: Stage, expected: State, tmp_path: Path) -> Trial:
+async def trial(light: ServedStage, expected: State, tmp_path: Path) -> Trial:
     """A namespace of the test's own, in which no operator runs yet."""
     result = await made(light, tmp_path)
     result.expected = expected
@@ -53,21 +53,21 @@ async def trial(light: Stage, expected: State, tmp_path: Path) -> Trial:
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def line(light: Stage) -> AsyncIterator[TcpProxy]:
+async def line(light: ServedStage) -> AsyncIterator[TcpProxy]:
     """The way to the API server."""
     async with TcpProxy(int(light.plane.url.rpartition(":")[2])) as proxy:
         yield proxy
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def gateway(light: Stage, tmp_path: Path) -> AsyncIterator[HttpProxy]:
+async def gateway(light: ServedStage, tmp_path: Path) -> AsyncIterator[HttpProxy]:
     """Another server before the API server, as a load balancer is."""
     authority = light.plane.kubeconfig().parent / "pki" / "apiserver.crt"
     async with HttpProxy(light.plane.url, authority=authority, directory=tmp_path / "proxy") as proxy:
         yield proxy
 
 
-async def made(stage: Stage, folder: Path) -> Trial:
+async def made(stage: ServedStage, folder: Path) -> Trial:
     """A trial in a namespace that is new."""
     name = f"trial-{next(_numbers)}"
     await stage.api.create("/api/v1/namespaces", {"metadata": {"name": name}})

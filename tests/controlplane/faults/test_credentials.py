@@ -15,7 +15,7 @@ from tests.controlplane.conftest import install
 from tests.controlplane.faults.bounds import after_outage
 from tests.controlplane.faults.conftest import made
 from tests.controlplane.faults.trial import State, Trial
-from tests.controlplane.world import Stage
+from tests.controlplane.processes import ServedStage
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(300)]
 
@@ -43,18 +43,18 @@ def clients(tmp_path_factory: pytest.TempPathFactory) -> Clients:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def guarded(
-    light: Stage, binaries: Path, clients: Clients, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[Stage]:
+    light: ServedStage, binaries: Path, clients: Clients, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[ServedStage]:
     """An API server that also takes client certificates."""
     directory = tmp_path_factory.mktemp("guarded")
     arguments = [f"--client-ca-file={clients.file}"]
     async with ControlPlane(binaries, directory, arguments=arguments, controllers=False) as plane, plane.api() as api:
         await install(plane)
-        yield Stage(plane, api, light.kubelet, light.gateways, light.gateways_url, light.s3)
+        yield ServedStage(plane, api, light.kubelet, light.gateways, light.gateways_url, light.s3)
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def trial(guarded: Stage, expected: State, tmp_path: Path) -> Trial:
+async def trial(guarded: ServedStage, expected: State, tmp_path: Path) -> Trial:
     result = await made(guarded, tmp_path)
     result.expected = expected
     return result
@@ -126,7 +126,7 @@ async def test_a_client_certificate_that_is_no_longer_good_and_another_in_its_fi
         await trial.recovered(within=after_outage(2 * RESTART))
 
 
-async def test_an_api_server_under_another_authority(trial: Trial, guarded: Stage) -> None:
+async def test_an_api_server_under_another_authority(trial: Trial, guarded: ServedStage) -> None:
     plane = trial.plane
     served, trusted = plane.directory / "pki", trial.folder / "ca.crt"
     shutil.copy(served / "apiserver.crt", trusted)
@@ -140,7 +140,7 @@ async def test_an_api_server_under_another_authority(trial: Trial, guarded: Stag
         # It makes itself another key and certificate.
         await plane.start_apiserver()
         async with plane.api() as api:
-            trial.stage = Stage(plane, api, guarded.kubelet, guarded.gateways, guarded.gateways_url, guarded.s3)
+            trial.stage = ServedStage(plane, api, guarded.kubelet, guarded.gateways, guarded.gateways_url, guarded.s3)
             await trial.told(
                 trial.readiness,
                 "[-]caches failed",

@@ -11,7 +11,7 @@ import aiohttp
 
 from marie_operator.testing.controlplane import ControlPlane
 from tests.controlplane.clusters import cluster, group
-from tests.controlplane.world import World
+from tests.controlplane.processes import ServedWorld
 
 State: TypeAlias = dict[str, Any]
 """Objects by kind and name, without what differs from one run to another."""
@@ -25,7 +25,7 @@ _GIVEN = {"clusterIP", "clusterIPs"}
 
 
 @dataclass
-class Trial(World):
+class Trial(ServedWorld):
     """A namespace in which clusters are made while something goes wrong."""
 
     expected: State = field(default_factory=dict)
