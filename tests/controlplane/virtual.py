@@ -34,7 +34,7 @@ LATENCY = (0.0005, 0.005)
 _LOG: ContextVar[list[str]] = ContextVar("log")
 
 
-class TestLoop(VirtualLoop, looptime.LoopTimeEventLoop):  # type: ignore[misc] # has no types
+class TestLoop(VirtualLoop, looptime.LoopTimeEventLoop):
     """A loop in virtual time that looptime takes for one of its own: any other it makes into one, with sockets."""
 
     def setup_looptime(self, **_: Any) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -135,11 +136,9 @@ class World:
         """A name that no operator has yet."""
         return f"operator-{next(_numbers)}"
 
-    @contextlib.asynccontextmanager
-    async def running(self) -> AsyncIterator[Operator]:
+    def running(self) -> AbstractAsyncContextManager[Operator]:
         """An operator that runs while entered."""
-        async with self.while_running(self.new_operator()) as operator:
-            yield operator
+        return self.while_running(self.new_operator())
 
     @contextlib.asynccontextmanager
     async def while_running(self, operator: SomeOperator) -> AsyncIterator[SomeOperator]:

@@ -24,6 +24,20 @@ def test_sleepers_wake_in_the_order_of_their_times(seconds: list[float]) -> None
     assert virtual.run(main) == pytest.approx(sorted(seconds), abs=1e-5)
 
 
+@given(st.lists(st.floats(min_value=1.0, max_value=1.00001), min_size=1, max_size=30))
+def test_nobody_is_woken_too_early(seconds: list[float]) -> None:
+    async def sleeper(delay: float) -> None:
+        loop = asyncio.get_running_loop()
+        due = loop.time() + delay
+        await asyncio.sleep(delay)
+        assert loop.time() >= due
+
+    async def main() -> None:
+        await asyncio.gather(*(sleeper(each) for each in seconds))
+
+    virtual.run(main)
+
+
 def test_a_timeout_is_met_at_its_time() -> None:
     async def main() -> float:
         with pytest.raises(TimeoutError):

@@ -169,7 +169,11 @@ class VirtualLoop(asyncio.BaseEventLoop):
             self._now = max(self._now, timers[0].when())
         end = self._now + self._clock_resolution
         while timers and timers[0].when() < end:
-            ready.append(heapq.heappop(timers))
+            timer = heapq.heappop(timers)
+            if not timer.cancelled():
+                # Nobody is woken too early: who found a moment missing would wait for it again and again, for ever.
+                self._now = max(self._now, timer.when())
+                ready.append(timer)
         for _ in range(len(ready)):
             handle = ready.popleft()
             if handle.cancelled():
