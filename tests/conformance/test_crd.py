@@ -588,6 +588,20 @@ class TestStructure:
         reply = await api.post(ns(widgets), body)
         reply.refused(422, "Invalid", f'Widget.conformance.example "a" is invalid: {why}')
 
+    async def test_an_item_without_keys_is_no_former_one(self, api: Client, ns: Namespace, widgets: str) -> None:
+        """What was wrong before may stay; a null among items that are told apart by keys was not there before."""
+        body: dict[str, Any] = {
+            "apiVersion": "conformance.example/v1",
+            "kind": "Widget",
+            "metadata": {"name": "a"},
+            "spec": {"parts": [{"name": "x"}]},
+        }
+        made = (await api.post(ns(widgets), body)).ok(201)
+        changed = body | {"metadata": made["metadata"], "spec": {"parts": [None]}}
+        reply = await api.put(ns(widgets, "a"), changed)
+        why = re.compile(r'.*spec\.parts\[0\] in body must be of type object: "null"')
+        reply.refused(422, "Invalid", why)
+
     async def test_items_of_a_set_are_unique(self, api: Client, ns: Namespace, widgets: str) -> None:
         body = {
             "apiVersion": "conformance.example/v1",
