@@ -76,9 +76,7 @@ def same(value: Json, old: Json, schema: Schema) -> bool:
     if isinstance(value, list) and isinstance(old, list) and schema.list_type == "map" and len(value) == len(old):
         before = by_key(schema, old)
         items = schema.items
-        return items is not None and all(
-            same(item, before.get(key(schema, item), MISSING), items) for item in value
-        )
+        return items is not None and all(same(item, before.get(key(schema, item), MISSING), items) for item in value)
     if isinstance(value, dict) and isinstance(old, dict) and (schema.fields or schema.values):
         if value.keys() != old.keys():
             return False
