@@ -6,6 +6,7 @@ The servers live on the session's event loop, so everything here and every case 
 import asyncio
 import itertools
 import json
+import os
 import re
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -196,13 +197,14 @@ async def widgets(api: Client) -> str:
 def kubectl(server: Server, ns: Namespace) -> Any:
     """Runs kubectl in the case's namespace; its exit code and what it prints."""
 
-    async def run(*arguments: str, stdin: str = "", user: str = ADMIN) -> tuple[int, str, str]:
+    async def run(*arguments: str, stdin: str = "", user: str = ADMIN, editor: str = "false") -> tuple[int, str, str]:
         process = await asyncio.create_subprocess_exec(
             server.binaries / "kubectl",
             f"--kubeconfig={server.kubeconfigs[user]}",
             f"--cache-dir={server.directory}/kubectl",
             f"--namespace={ns.name}",
             *arguments,
+            env={**os.environ, "KUBE_EDITOR": editor},
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,

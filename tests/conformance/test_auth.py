@@ -1,6 +1,7 @@
 """Who may do what, and how those who may not are told."""
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from typing import Any
@@ -63,6 +64,65 @@ class TestWho:
         made = (await robot.post("/apis/authentication.k8s.io/v1/selfsubjectreviews", {})).ok(201)
         assert made["status"]["userInfo"]["username"] == server.robot
         assert "system:authenticated" in made["status"]["userInfo"]["groups"]
+
+
+class TestImpersonation:
+    async def told(self, client: Client, **headers: str) -> Any:
+        """Who somebody is taken for."""
+        review = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
+        path = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
+        named = {f"Impersonate-{name}": value for name, value in headers.items()}
+        user = (await client.request("POST", path, review, headers=named)).ok(201)["status"]["userInfo"]
+        return user["username"], sorted(user["groups"])
+
+    async def test_a_user(self, api: Client) -> None:
+        assert await self.told(api, User="jane") == ("jane", ["system:authenticated"])
+
+    async def test_groups(self, api: Client) -> None:
+        assert await self.told(api, User="jane", Group="dev") == ("jane", ["dev", "system:authenticated"])
+
+    async def test_a_service_account(self, api: Client) -> None:
+        name = "system:serviceaccount:there:robot"
+        groups = ["system:authenticated", "system:serviceaccounts", "system:serviceaccounts:there"]
+        assert await self.told(api, User=name) == (name, groups)
+
+    async def test_nobody(self, api: Client, ns: Namespace) -> None:
+        named = {"Impersonate-User": "system:anonymous", "Impersonate-Group": "dev"}
+        reply = await api.request("GET", ns("configmaps"), headers=named)
+        why = f'User "system:anonymous" cannot list resource "configmaps" in API group "" in the namespace "{ns.name}"'
+        reply.refused(403, "Forbidden", f"configmaps is forbidden: {why}")
+
+    async def test_its_rights(self, api: Client, ns: Namespace) -> None:
+        reply = await api.request("GET", ns("configmaps"), headers={"Impersonate-User": "jane"})
+        why = f'User "jane" cannot list resource "configmaps" in API group "" in the namespace "{ns.name}"'
+        reply.refused(403, "Forbidden", f"configmaps is forbidden: {why}")
+
+    async def test_a_group_alone(self, api: Client, ns: Namespace) -> None:
+        assert (await api.request("GET", ns("configmaps"), headers={"Impersonate-Group": "dev"})).status == 400
+
+    @pytest.mark.parametrize("name", ["jane", "system:serviceaccount:there:r2"])
+    async def test_not_allowed(self, robot: Client, name: str) -> None:
+        reply = await robot.request("GET", "/api", headers={"Impersonate-User": name})
+        # A real server may name a verb of constrained impersonation instead.
+        reply.refused(403, "Forbidden", re.compile(".*cannot impersonate.*"))
+
+    async def test_allowed(
+        self, api: Client, robot: Client, server: Server, ns: Namespace, cleanup: AsyncExitStack
+    ) -> None:
+        name = {"metadata": {"name": ns.name}}
+        rules = [rule("", "users", "impersonate", resourceNames=["jane"])]
+        subject = {"kind": "User", "name": server.robot, "apiGroup": RBAC}
+        reference = {"kind": "ClusterRole", "name": ns.name, "apiGroup": RBAC}
+        for kind, rest in (
+            ("clusterroles", {"rules": rules}),
+            ("clusterrolebindings", {"subjects": [subject], "roleRef": reference}),
+        ):
+            (await api.post(f"/apis/{RBAC}/v1/{kind}", {**name, **rest})).ok(201)
+            cleanup.push_async_callback(api.delete, f"/apis/{RBAC}/v1/{kind}/{ns.name}")
+        jane, tom = {"Impersonate-User": "jane"}, {"Impersonate-User": "tom"}
+        (await allowed(lambda: robot.request("GET", "/api", headers=jane))).ok()
+        assert (await robot.request("GET", "/api", headers=tom)).status == 403
+        assert (await robot.request("GET", "/api", headers={**jane, "Impersonate-Group": "dev"})).status == 403
 
 
 class TestDenied:

@@ -4,6 +4,7 @@ import asyncio
 import json
 import re
 from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
@@ -131,11 +132,34 @@ class TestCreate:
         await ok(kubectl, "run", "p", "--image=x")
         assert (await api.get(ns("services", "web"))).ok()["spec"]["selector"] == {"app": "web"}
 
+    async def test_other_shorthands(self, kubectl: Kubectl, api: Client, ns: Namespace) -> None:
+        await ok(kubectl, "create", "deployment", "web", "--image=nginx:1")
+        output = await ok(kubectl, "autoscale", "deployment", "web", "--min=2", "--max=5", "--cpu=80%")
+        assert output == "horizontalpodautoscaler.autoscaling/web autoscaled\n"
+        await ok(kubectl, "create", "ingress", "i", "--class=nginx", "--rule=example.com/*=web:80")
+        await ok(kubectl, "create", "poddisruptionbudget", "b", "--selector=app=web", "--min-available=1")
+        await ok(kubectl, "create", "cronjob", "c", "--image=x", "--schedule=0 * * * *")
+        await ok(kubectl, "create", "role", "r", "--verb=get", "--resource=pods")
+        await ok(kubectl, "create", "serviceaccount", "robot")
+        await ok(kubectl, "create", "rolebinding", "rb", "--role=r", f"--serviceaccount={ns.name}:robot")
+        await ok(kubectl, "create", "quota", "q", "--hard=pods=9")
+        await ok(kubectl, "create", "job", "j", "--from=cronjob/c")
+        found = (await api.get(ns("autoscaling/v2/horizontalpodautoscalers", "web"))).ok()["spec"]
+        assert (found["minReplicas"], found["maxReplicas"]) == (2, 5)
+        assert "SCHEDULE" in await ok(kubectl, "get", "cronjobs,hpa,ingresses,pdb,jobs,roles,quota")
+
+    async def test_a_generated_name(self, kubectl: Kubectl) -> None:
+        body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"generateName": "some-"}}
+        assert re.fullmatch(r"configmap/some-\w{5} created\n", await ok(kubectl, "create", "-f", "-", stdin=body))
+
     async def test_replace(self, kubectl: Kubectl, api: Client, ns: Namespace) -> None:
         await ok(kubectl, "create", "configmap", "a", "--from-literal=k=v")
         body = config_map("a", data={"k": "w"})
         assert await ok(kubectl, "replace", "-f", "-", stdin=body) == "configmap/a replaced\n"
         assert (await api.get(ns("configmaps", "a"))).ok()["data"] == {"k": "w"}
+        before = (await api.get(ns("configmaps", "a"))).ok()["metadata"]["uid"]
+        await ok(kubectl, "replace", "--force", "-f", "-", stdin=body)
+        assert (await api.get(ns("configmaps", "a"))).ok()["metadata"]["uid"] != before
 
 
 class TestGet:
@@ -253,6 +277,32 @@ class TestChange:
         assert_includes(metadata, {"labels": {"x": "z"}, "annotations": {"a/b": "some text"}})
         assert await ok(kubectl, "label", "widget", "a", "x-") == "widget.conformance.example/a unlabeled\n"
 
+    async def test_edit(self, kubectl: Kubectl, api: Client, ns: Namespace, widgets: str) -> None:
+        (await api.post(ns(widgets), widget("a", size=3))).ok(201)
+        edited = await kubectl("edit", "widget", "a", editor='sed -i "s/size: 3/size: 4/"')
+        assert edited == (0, "widget.conformance.example/a edited\n", "")
+        assert (await api.get(ns(widgets, "a"))).ok()["spec"]["size"] == 4
+        assert await kubectl("edit", "widget", "a", editor="true") == (0, "", "Edit cancelled, no changes made.\n")
+
+    async def test_edit_of_a_built_in_object(self, kubectl: Kubectl, api: Client, ns: Namespace) -> None:
+        (await api.post(ns("apps/v1/deployments"), deployment("a", replicas=1))).ok(201)
+        edited = await kubectl("edit", "deployment", "a", editor='sed -i "s/replicas: 1/replicas: 3/"')
+        assert edited == (0, "deployment.apps/a edited\n", "")
+        assert (await api.get(ns("apps/v1/deployments", "a"))).ok()["spec"]["replicas"] == 3
+
+    async def test_an_edit_that_is_refused(self, kubectl: Kubectl, api: Client, ns: Namespace, widgets: str) -> None:
+        (await api.post(ns(widgets), widget("a", size=3))).ok(201)
+        code, _, errors = await kubectl("edit", "widget", "a", editor='sed -i "s/size: 3/size: 900/"')
+        assert code == 1
+        assert 'widgets.conformance.example "a" is invalid' in errors
+        assert (await api.get(ns(widgets, "a"))).ok()["spec"]["size"] == 3
+
+    async def test_edit_of_what_was_applied(self, kubectl: Kubectl, widgets: str) -> None:
+        await ok(kubectl, "apply", "-f", "-", stdin=widget("a", size=2))
+        editor = "sed -i 's/size: 2/size: 3/'"
+        code, output, errors = await kubectl("apply", "edit-last-applied", "widget", "a", editor=editor)
+        assert (code, output) == (0, "widget.conformance.example/a edited\n"), errors
+
     async def test_scale(self, kubectl: Kubectl, api: Client, ns: Namespace, widgets: str) -> None:
         (await api.post(ns("apps/v1/deployments"), deployment("a"))).ok(201)
         (await api.post(ns(widgets), widget("a", replicas=1))).ok(201)
@@ -271,6 +321,29 @@ class TestChange:
         template = (await api.get(ns("apps/v1/deployments", "a"))).ok()["spec"]["template"]
         assert_includes(template["spec"]["containers"], [{"image": "x:2", "env": [{"name": "K", "value": "v"}]}])
         assert "kubectl.kubernetes.io/restartedAt" in template["metadata"]["annotations"]
+
+
+class TestNodes:
+    async def test_cordon_taint_and_drain(
+        self, kubectl: Kubectl, api: Client, ns: Namespace, cleanup: AsyncExitStack
+    ) -> None:
+        node = f"{ns.name}-node"
+        (await api.post("/api/v1/nodes", {"metadata": {"name": node}})).ok(201)
+        cleanup.push_async_callback(api.delete, f"/api/v1/nodes/{node}")
+        assert await ok(kubectl, "cordon", node) == f"node/{node} cordoned\n"
+        assert "SchedulingDisabled" in await ok(kubectl, "get", "node", node)
+        assert await ok(kubectl, "uncordon", node) == f"node/{node} uncordoned\n"
+        assert await ok(kubectl, "taint", "node", node, "a=b:NoExecute") == f"node/{node} tainted\n"
+        assert f"node/{node} labeled\n" == await ok(kubectl, "label", "node", node, "disk=fast")
+
+        (await api.post(ns("pods"), pod("a", nodeName=node))).ok(201)
+        code, _, errors = await kubectl("drain", node, "--timeout=1s")
+        assert code == 1
+        assert "declare no controller" in errors
+        code, output, errors = await kubectl("drain", node, "--force", "--grace-period=0", "--timeout=30s")
+        assert code == 0, errors
+        assert output.endswith(f"pod/a evicted\nnode/{node} drained\n")
+        assert (await api.get(ns("pods", "a"))).status == 404
 
 
 class TestDelete:
@@ -394,6 +467,18 @@ class TestReading:
         assert await ok(kubectl, "auth", "can-i", "create", "pods") == "yes\n"
         code, output, _ = await kubectl("auth", "can-i", "create", "pods", user="operator")
         assert (code, output) == (1, "no\n")
+
+    async def test_a_token(self, kubectl: Kubectl, server: Server) -> None:
+        await ok(kubectl, "create", "serviceaccount", "robot")
+        token = (await ok(kubectl, "create", "token", "robot")).strip()
+        async with server.client(token) as client:
+            review = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
+            found = (await client.post("/apis/authentication.k8s.io/v1/selfsubjectreviews", review)).ok(201)
+        assert found["status"]["userInfo"]["username"].endswith(":robot")
+
+    async def test_oneself(self, kubectl: Kubectl, server: Server) -> None:
+        assert server.robot in await ok(kubectl, "auth", "whoami", "--as", server.robot)
+        assert json.loads(await ok(kubectl, "get", "--raw", "/version"))["major"] == "1"
 
     async def test_being_forbidden(self, kubectl: Kubectl, server: Server, ns: Namespace) -> None:
         code, _, errors = await kubectl("get", "pods", user="operator")

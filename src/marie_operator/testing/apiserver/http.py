@@ -68,13 +68,22 @@ class Listener:
             request.method,
             unquote(request.rel_url.raw_path),
             request.rel_url.query,
-            {name.lower(): value for name, value in request.headers.items()},
+            _headers(request),
             body,
         )
         answer = await self._server.handle(call)
         if answer.dropped:
             _break(request)
         return _response(answer) if answer.stream is None else await _streamed(request, answer)
+
+
+def _headers(request: web.BaseRequest) -> dict[str, str]:
+    """The headers; of those that are repeated, the values are lines, which none can hold."""
+    found: dict[str, str] = {}
+    for name, value in request.headers.items():
+        key = name.lower()
+        found[key] = f"{found[key]}\n{value}" if key in found else value
+    return found
 
 
 def _break(request: web.BaseRequest) -> None:

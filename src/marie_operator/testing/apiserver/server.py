@@ -13,6 +13,7 @@ from marie_operator.testing.apiserver.documents import Documents
 from marie_operator.testing.apiserver.errors import Object, Refusal
 from marie_operator.testing.apiserver.establishing import Establishment
 from marie_operator.testing.apiserver.faults import Fault
+from marie_operator.testing.apiserver.impersonation import acting
 from marie_operator.testing.apiserver.intake import Intake
 from marie_operator.testing.apiserver.kinds import Kind, Kinds
 from marie_operator.testing.apiserver.negotiation import YAML, chosen, negotiated
@@ -101,7 +102,7 @@ class ApiServer:
     async def _serve(self, call: Call) -> Answer:
         about, asked, user = target(call.path), None, "system:anonymous"
         try:
-            who = self.authorizer.user(call.headers)
+            who = acting(self.authorizer, self.authorizer.user(call.headers), call.headers)
             user = who.name
             if about is None or not about.watched:
                 check_timeout(call)
