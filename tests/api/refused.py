@@ -35,6 +35,10 @@ def backed(field: str, message: str, **services: Any) -> Refused:
     return Refused("MarieCluster", "c", spec, field, message)
 
 
+def networked(field: str, message: str, **spec: Any) -> Refused:
+    return Refused("MarieCluster", "c", {"serverSpec": {"template": TEMPLATE}, **spec}, field, message)
+
+
 def job(field: str, message: str, **spec: Any) -> Refused:
     return Refused("MarieJob", "j", {"clusterRef": "c", **spec}, field, message)
 
@@ -56,6 +60,26 @@ def given_object(case: Refused) -> dict[str, Any]:
 
 
 REFUSED = (
+    *(
+        networked(
+            f"spec.networkPolicy.{field}[1]",
+            f"an entry of {field} is either pods or addresses: give podSelector, namespaceSelector or both, "
+            "or ipBlock alone",
+            networkPolicy={field: [{"podSelector": {}}, peer]},
+        )
+        for field in ("clients", "monitoring")
+        for peer in ({}, {"namespaceSelector": {}, "ipBlock": {"cidr": "10.0.0.0/8"}})
+    ),
+    networked(
+        "spec.ingress",
+        "ingress is given, but no Ingress is asked for: set enableIngress to true, or remove ingress",
+        ingress={"host": "marie.example.com"},
+    ),
+    networked(
+        "spec.serverSpec.extraPorts[0].name",
+        "http, grpc, metrics are the names of Marie's own ports: give the port another",
+        serverSpec={"template": TEMPLATE, "extraPorts": [{"name": "grpc", "port": 9000}]},
+    ),
     cluster(
         "metadata.name",
         "Services are named after the cluster: rename it to lower-case letters, digits and dashes, starting "

@@ -88,6 +88,7 @@ def clusters(draw: st.DrawFn) -> MarieCluster:
         server={"template": draw(templates()), "serverStartParams": draw(st.sampled_from([{}, {"a": ""}, {"b": "c"}]))},
         serviceType=draw(st.sampled_from(["ClusterIP", "NodePort", "LoadBalancer"])),
         enableIngress=draw(st.booleans()),
+        networkPolicy=draw(st.sampled_from([None, {}, {"clients": [{"namespaceSelector": {}}]}])),
         suspend=draw(st.booleans()),
         marieVersion=draw(st.sampled_from(["", "4.0.0", "4.0.0+build/7"])),
     )

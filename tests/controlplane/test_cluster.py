@@ -92,6 +92,23 @@ def no_ingress(spec: dict[str, Any]) -> None:
     spec["enableIngress"] = False
 
 
+def policies(spec: dict[str, Any]) -> None:
+    spec["networkPolicy"] = {}
+
+
+def other_clients(spec: dict[str, Any]) -> None:
+    spec["networkPolicy"] = {"clients": [{"ipBlock": {"cidr": "10.0.0.0/8"}}]}
+
+
+def no_policies(spec: dict[str, Any]) -> None:
+    del spec["networkPolicy"]
+
+
+def annotated(spec: dict[str, Any]) -> None:
+    spec["serverSpec"]["service"] = {"annotations": {"example.com/pool": "a"}}
+    spec["serverSpec"]["extraPorts"] = [{"name": "side", "port": 8000}]
+
+
 def added(spec: dict[str, Any]) -> None:
     spec["executorGroupSpecs"].append(group("more"))
 
@@ -116,6 +133,10 @@ CHANGES: list[tuple[Callable[[dict[str, Any]], None], set[str], set[str]]] = [
     (service_type, {"c-server-svc"}, set()),
     (ingress, {"c-ingress"}, set()),
     (no_ingress, {"c-ingress"}, set()),
+    (policies, {"c-server", "c-executors"}, set()),
+    (other_clients, {"c-server"}, set()),
+    (no_policies, {"c-server", "c-executors"}, set()),
+    (annotated, {"c-server-svc"}, set()),
     (added, {"c-executor-more", "c-executor-more-svc"}, {"c-executor-more"}),
     (removed, {"c-executor-more", "c-executor-more-svc"}, {"c-executor-more"}),
     (suspended, {"c-server", "c-executor-ocr", "c-executor-ner"}, set()),
@@ -168,11 +189,11 @@ async def test_a_deleted_child_comes_back(world: World) -> None:
 
 
 async def test_deleting_the_cluster_leaves_nothing(world: World) -> None:
-    await deployed(world, enableIngress=True)
+    await deployed(world, enableIngress=True, networkPolicy={})
     await world.api.delete(world.path("marieclusters", "c"))
 
     async def empty() -> bool:
-        kinds = ("services", "deployments", "pods", "ingresses", "configmaps")
+        kinds = ("services", "deployments", "pods", "ingresses", "networkpolicies", "configmaps")
         left = [each["metadata"]["name"] for kind in kinds for each in await world.items(kind)]
         return set(left) <= {"kube-root-ca.crt"}
 

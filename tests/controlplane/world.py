@@ -173,6 +173,7 @@ class World:
             "statefulsets": "/apis/apps/v1",
             "persistentvolumeclaims": "/api/v1",
             "ingresses": "/apis/networking.k8s.io/v1",
+            "networkpolicies": "/apis/networking.k8s.io/v1",
             "events": "/apis/events.k8s.io/v1",
             "marieclusters": MARIE,
             "mariejobs": MARIE,

@@ -17,6 +17,7 @@ COMPARED: tuple[Bucket, ...] = (
     ("apps", "statefulsets"),
     ("", "services"),
     ("networking.k8s.io", "ingresses"),
+    ("networking.k8s.io", "networkpolicies"),
     ("", "secrets"),
     ("", "configmaps"),
     ("", "persistentvolumeclaims"),

@@ -18,6 +18,7 @@ from marie_operator.api.meta import (
     SecretKeyReference,
     Time,
 )
+from marie_operator.api.network import IngressOptions, NetworkPolicySpec, ServiceOptions, ServicePort
 
 ServiceType = Literal["ClusterIP", "NodePort", "LoadBalancer"]
 ClusterPhase = Literal["Pending", "Creating", "Running", "Suspended", "Failed", "Terminating"]
@@ -48,6 +49,15 @@ class ServerSpec(Model):
     )
     service_type: ServiceType | None = Field(
         default=None, description="Type of the server's Service; overrides spec.serviceType for the server alone."
+    )
+    service: ServiceOptions | None = Field(
+        default=None, description="What the Service that clients reach the server by has beside its type and ports."
+    )
+    extra_ports: tuple[ServicePort, ...] = Field(
+        default=(),
+        max_length=32,
+        description="Further ports of the server's Service, such as those of sidecars in the template.",
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
     )
     template: PodTemplate = Field(
         description="Pod template of the server. A container with a name and an image is enough: command, ports, "
@@ -155,6 +165,14 @@ class MarieClusterSpec(Model):
     )
     enable_ingress: Bool = Field(
         default=False, description="Set to true for an Ingress that leads to the server's HTTP port."
+    )
+    ingress: IngressOptions | None = Field(
+        default=None, description="Class, host, path, certificates and annotations of that Ingress."
+    )
+    network_policy: NetworkPolicySpec | None = Field(
+        default=None,
+        description="With it, even if empty, NetworkPolicies let nobody connect to the pods who has no need to: "
+        "executors hear the server alone, managed services the cluster's pods and the operator.",
     )
     suspend: Bool = Field(
         default=False,

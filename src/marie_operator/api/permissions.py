@@ -64,6 +64,12 @@ CLUSTER_PERMISSIONS = (
         ("get", "list", "watch", "create", "patch", "delete"),
         "The Ingress of clusters with enableIngress.",
     ),
+    Permission(
+        "networking.k8s.io",
+        ("networkpolicies",),
+        ("get", "list", "watch", "create", "patch", "delete"),
+        "Who may connect to the pods of clusters with networkPolicy.",
+    ),
     Permission("", ("pods",), ("list", "watch"), "Why a pod does not start is told in the cluster's conditions."),
     Permission(
         "",

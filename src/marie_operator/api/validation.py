@@ -149,6 +149,38 @@ def _fewest_above_most(cluster: MarieCluster) -> Iterable[str]:
     return _if(wrong, "spec.scheduler.minConcurrentDags")
 
 
+_TAKEN_PORTS = ("http", "grpc", "metrics")
+
+
+def _taken_ports(cluster: MarieCluster) -> Iterator[str]:
+    for index, port in enumerate(cluster.spec.server_spec.extra_ports):
+        if port.name in _TAKEN_PORTS:
+            yield f"spec.serverSpec.extraPorts[{index}].name"
+
+
+def _unused_ingress(cluster: MarieCluster) -> Iterable[str]:
+    return _if(cluster.spec.ingress is not None and not cluster.spec.enable_ingress, "spec.ingress")
+
+
+def _peers(field: str) -> Rule[MarieCluster]:
+    """The rule that a peer is either pods or addresses."""
+
+    def broken(cluster: MarieCluster) -> Iterator[str]:
+        policy = cluster.spec.network_policy
+        for index, peer in enumerate(getattr(policy, field, ())):
+            selects = peer.pod_selector is not None or peer.namespace_selector is not None
+            if selects == (peer.ip_block is not None):
+                yield f"spec.networkPolicy.{field}[{index}]"
+
+    return Rule(
+        at=f"spec.networkPolicy.{field}[]",
+        cel="(has(self.podSelector) || has(self.namespaceSelector)) != has(self.ipBlock)",
+        message=f"an entry of {field} is either pods or addresses: give podSelector, namespaceSelector or both, "
+        "or ipBlock alone",
+        broken=broken,
+    )
+
+
 CLUSTER_RULES: tuple[Rule[MarieCluster], ...] = (
     Rule(
         at="",
@@ -228,6 +260,20 @@ CLUSTER_RULES: tuple[Rule[MarieCluster], ...] = (
         message=_CONTAINER_MESSAGE,
         broken=lambda cluster: _groups(cluster, "template", lambda group: _no_container(group.template)),
     ),
+    Rule(
+        at="spec",
+        cel="!has(self.ingress) || (has(self.enableIngress) && self.enableIngress)",
+        message="ingress is given, but no Ingress is asked for: set enableIngress to true, or remove ingress",
+        broken=_unused_ingress,
+    ),
+    Rule(
+        at="spec.serverSpec.extraPorts[]",
+        cel=f"!(self.name in [{', '.join(map(repr, _TAKEN_PORTS))}])",
+        message=f"{', '.join(_TAKEN_PORTS)} are the names of Marie's own ports: give the port another",
+        broken=_taken_ports,
+    ),
+    _peers("clients"),
+    _peers("monitoring"),
     _host_or_managed("etcd"),
     _host_or_managed("postgres"),
     Rule(

@@ -81,6 +81,16 @@ def ingress_name(cluster: str) -> str:
     return f"{cluster}-ingress"
 
 
+def executors_policy_name(cluster: str) -> str:
+    """The NetworkPolicy of all executors; the server's has the name of its Deployment."""
+    return f"{cluster}-executors"
+
+
+def stores_policy_name(cluster: str) -> str:
+    """The NetworkPolicy of managed services."""
+    return f"{cluster}-stores"
+
+
 def etcd_name(cluster: str) -> str:
     """The managed etcd: its Service, StatefulSet and volume."""
     return f"{cluster}-etcd"

@@ -5,10 +5,11 @@ from typing import NamedTuple
 
 from marie_operator.api.conditions import EventReason
 from marie_operator.api.mariecluster import MarieCluster
-from marie_operator.builders import backing, configuration, deployment, ingress, service, store
+from marie_operator.builders import backing, configuration, deployment, ingress, network_policy, service, store
 from marie_operator.runtime.resource import (
     DEPLOYMENTS,
     INGRESSES,
+    NETWORK_POLICIES,
     PERSISTENT_VOLUME_CLAIMS,
     SERVICES,
     STATEFUL_SETS,
@@ -56,6 +57,7 @@ CHAIN: tuple[Link, ...] = (
     Link("executor services", SERVICES, _executor_services),
     Link("executor deployments", DEPLOYMENTS, _executor_deployments),
     Link("ingress", INGRESSES, lambda cluster: [ingress.server(cluster)] if cluster.spec.enable_ingress else []),
+    Link("network policies", NETWORK_POLICIES, network_policy.of),
 )
 
 KEPT = frozenset([PERSISTENT_VOLUME_CLAIMS])

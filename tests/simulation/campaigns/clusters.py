@@ -180,7 +180,7 @@ class Campaign:
             if replaced and _template(outcome, workload) == _template(last, workload):
                 yield f"pods of {workload} are replaced by others alike"
             changed = _template(outcome, workload) != _template(last, workload)
-            if changed and before and str(self.field) in facts.NOT_IN_PODS:
+            if changed and before and not facts.in_pods(str(self.field)):
                 yield f"the template of {workload} changes"
 
 

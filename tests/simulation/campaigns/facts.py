@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from tests.simulation.campaigns.disturbances import Disturbance
 from tests.simulation.campaigns.values import Value
 
-NOT_IN_PODS = frozenset(
+_NOT_IN_PODS = frozenset(
     {
         "spec.serverSpec.replicas",
         "spec.serverSpec.serviceType",
@@ -15,15 +15,27 @@ NOT_IN_PODS = frozenset(
         "spec.executorGroupSpecs[].maxReplicas",
         "spec.executorGroupSpecs[].suspend",
         "spec.executorGroupSpecs[].scaleStrategy",
-        "spec.executorGroupSpecs[].scaleStrategy.workersToDelete",
-        "spec.executorGroupSpecs[].scaleStrategy.workersToDelete[]",
+        "spec.serverSpec.service",
+        "spec.serverSpec.extraPorts",
         "spec.serviceType",
         "spec.enableIngress",
+        "spec.ingress",
+        "spec.networkPolicy",
+        "spec.managedBy",
+        "spec.maxDocumentsInFlight",
+        "spec.successfulJobsHistoryLimit",
+        "spec.failedJobsHistoryLimit",
         "spec.suspend",
         "spec.marieVersion",
     }
 )
-"""Fields that no pod is made of: their change rolls none."""
+"""Fields that no pod is made of, with all that is in them: their change rolls none."""
+
+
+def in_pods(field: str) -> bool:
+    """Whether pods may be made of a field."""
+    return not any(field == name or field.startswith((f"{name}.", f"{name}[")) for name in _NOT_IN_PODS)
+
 
 _KEPT: Mapping[str, str] = {
     r"^/secrets/c-(api-key|postgres): only left": "what was generated is never deleted before its cluster: "

@@ -42,6 +42,7 @@ KINDS: Mapping[str, str] = {
     "deployments": "/apis/apps/v1",
     "statefulsets": "/apis/apps/v1",
     "ingresses": "/apis/networking.k8s.io/v1",
+    "networkpolicies": "/apis/networking.k8s.io/v1",
     "jobs": "/apis/batch/v1",
     "marieclusters": "/apis/marie.ai/v1alpha1",
     "mariejobs": "/apis/marie.ai/v1alpha1",
