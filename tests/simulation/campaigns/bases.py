@@ -118,6 +118,40 @@ _MANAGED = _cluster(
     },
 )
 
+_SELECTOR = {
+    "matchLabels": {"app": "frontend"},
+    "matchExpressions": [{"key": "tier", "operator": "In", "values": ["web"]}],
+}
+
+
+def _networked(peer: Object) -> Object:
+    return _cluster(
+        serverSpec={
+            "serviceType": "LoadBalancer",
+            "service": {
+                "annotations": {"example.com/pool": "a"},
+                "loadBalancerClass": "example.com/internal",
+                "loadBalancerSourceRanges": ["10.0.0.0/8"],
+                "externalTrafficPolicy": "Local",
+            },
+            "extraPorts": [{"name": "side", "port": 8000, "targetPort": 8001, "protocol": "TCP", "nodePort": 30800}],
+            "template": _template(),
+        },
+        executorGroupSpecs=[{"groupName": "extract", "executorType": "extract", "template": _template()}],
+        backingServices={"etcd": {"managed": {}}, "postgres": {"managed": {}}},
+        enableIngress=True,
+        ingress={
+            "className": "nginx",
+            "host": "marie.example.com",
+            "path": "/",
+            "pathType": "Prefix",
+            "tls": [{"hosts": ["marie.example.com"], "secretName": "certificate"}],
+            "annotations": {"example.com/limit": "64m"},
+        },
+        networkPolicy={"clients": [peer], "monitoring": [peer]},
+    )
+
+
 _TEMPLATES = _cluster(
     serverSpec={"template": _template()},
     executorGroupSpecs=[
@@ -239,10 +273,23 @@ _SELECTING = {key: value for key, value in _JOB["spec"].items() if key != "clust
 BASES: Mapping[str, Object] = {
     "referred": _REFERRED,
     "managed": _MANAGED,
+    "reached": _networked({"podSelector": _SELECTOR, "namespaceSelector": _SELECTOR}),
+    "addressed": _networked({"ipBlock": {"cidr": "10.0.0.0/8", "except": ["10.1.0.0/16"]}}),
     "templates": _TEMPLATES,
     "job": _JOB,
     "selecting": {**_JOB, "spec": {**_SELECTING, "clusterSelector": {"pool": "blue"}}},
-    "batch": {**_JOB, "spec": {**_JOB["spec"], "input": {**_JOB["spec"]["input"], "uri": "s3://documents/all/"}}},
+    "batch": {
+        **_JOB,
+        "spec": {
+            **_JOB["spec"],
+            "input": {
+                **_JOB["spec"]["input"],
+                "uri": "s3://documents/all/",
+                "include": ["*.pdf"],
+                "exclude": ["*.tmp"],
+            },
+        },
+    },
 }
 
 

@@ -79,9 +79,16 @@ _IMPOSSIBLE = frozenset(
     {
         *(("spec.jobType", kind) for kind in ("classify", "ner", "transform", "pipeline")),
         ("spec.submissionMode", "K8sJobSubmission"),
+        *(
+            (f"spec.networkPolicy.{peers}[].{selector}.matchExpressions[].operator", operator)
+            for peers in ("clients", "monitoring")
+            for selector in ("podSelector", "namespaceSelector")
+            for operator in ("Exists", "DoesNotExist")
+        ),
     }
 )
-"""The simulated gateway has the planner extract alone, and this version has no submitter; both are told."""
+"""The simulated gateway has the planner extract alone; this version has no submitter; these operators have no values,
+which a NetworkPolicy is refused for. All of it is told."""
 
 
 def impossible(field: str, value: Value) -> bool:
@@ -91,6 +98,8 @@ def impossible(field: str, value: Value) -> bool:
 
 def unchangeable(field: str) -> bool:
     """Whether the API server refuses a change, which is told, of what a creation may have: of a volume, most."""
+    if field in {"spec.managedBy", "spec.serverSpec.service.loadBalancerClass"}:
+        return True
     return ".managed.storage" in field or field.endswith(".managed")
 
 

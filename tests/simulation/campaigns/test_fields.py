@@ -8,7 +8,7 @@ import pytest
 
 from tests.simulation.campaigns import chosen, clusters, jobs
 from tests.simulation.campaigns.bases import BASES
-from tests.simulation.campaigns.fields import fields, has_place, template_fields
+from tests.simulation.campaigns.fields import ITEM, fields, has_place, template_fields
 from tests.simulation.campaigns.values import template_values, values
 
 pytestmark = pytest.mark.embedded
@@ -21,7 +21,10 @@ RANDOM = 25
 
 def of_clusters() -> Iterator[clusters.Campaign]:
     for field in fields("MarieCluster"):
-        name = next((name for name in ("referred", "managed") if has_place(BASES[name], field.path)), None)
+        name = next(
+            (name for name in ("referred", "managed", "reached", "addressed") if has_place(BASES[name], field.path)),
+            None,
+        )
         if name is not None:
             yield clusters.Campaign(name, field, values(field, chosen.WORKS))
 
@@ -36,7 +39,8 @@ def of_templates() -> Iterator[clusters.Campaign]:
 
 def of_jobs() -> Iterator[jobs.Campaign]:
     for field in fields("MarieJob"):
-        name = {"batch": "batch", "clusterSelector": "selecting"}.get(field.path[1], "job")
+        filtered = field.path[-1] == ITEM and field.path[1] == "input"
+        name = "batch" if filtered else {"batch": "batch", "clusterSelector": "selecting"}.get(field.path[1], "job")
         if has_place(BASES[name], field.path):
             yield jobs.Campaign(name, field, values(field, chosen.JOB_WORKS))
 
