@@ -29,6 +29,7 @@ class Surroundings(Protocol):
     clock: Clock
     source: random.Random
     keys: list[str]
+    page_size: int
 
     def on_send(self, who: str, what: str) -> None:
         """A write or a submission is about to leave a process."""
@@ -145,7 +146,7 @@ class Replica:
             client(),
             elector=elector,
             transport=GatewayWire(around.gateways, port),
-            lister=BucketWire(around.keys, port),
+            lister=BucketWire(around.keys, around.page_size, port),
             gateway_url=lambda key, _: f"{key.namespace}/{key.name}",
             namespaces=(),
             concurrency=4,

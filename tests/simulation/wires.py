@@ -24,8 +24,6 @@ from tests.simulation.trace import Trace
 
 API_ERRORS = ((429, 1), (429, None), (500, None), (503, None), (504, None))
 """Codes and ``Retry-After`` of an API server that does not carry out a request."""
-PAGE_SIZE = 3
-"""Keys on a page of an object store."""
 
 
 @dataclass
@@ -276,11 +274,13 @@ class BucketWire:
 
     Args:
         keys: What is in the bucket; any bucket.
+        page_size: How many of them come at a time.
         port: Where requests leave.
     """
 
-    def __init__(self, keys: list[str], port: Port) -> None:
+    def __init__(self, keys: list[str], page_size: int, port: Port) -> None:
         self._keys = keys
+        self._page_size = page_size
         self._port = port
         self._network = port.network
 
@@ -297,8 +297,8 @@ class BucketWire:
         if fate is not Fate.ANSWERED:
             raise ListingError(f"{request.source.uri} cannot be listed: {fate.name}.", answered=fate is Fate.FAILED)
         ahead = sorted(key for key in self._keys if key > request.after and key.startswith(request.source.prefix))
-        keys = tuple(ahead[:PAGE_SIZE])
-        return Page(request, keys, keys[-1] if keys else request.after, last=len(ahead) <= PAGE_SIZE)
+        keys = tuple(ahead[: self._page_size])
+        return Page(request, keys, keys[-1] if keys else request.after, last=len(ahead) <= self._page_size)
 
 
 def _asked(request: marie.Request) -> Asked:

@@ -59,6 +59,7 @@ class World:
         outcome: What becomes of documents.
         api_key: What gateways let in that have no other.
         keys: What is in every bucket.
+        page_size: How many keys a listing brings at a time.
         trace: What happened.
 
     Attributes:
@@ -85,12 +86,14 @@ class World:
         outcome: OutcomePolicy = Outcomes(),  # noqa: B008 - frozen
         api_key: str = "mas_none",
         keys: Sequence[str] = (),
+        page_size: int = 3,
         trace: Trace | None = None,
     ) -> None:
         self.source = source
         self.clock: Clock = VirtualClock()
         self.trace = trace or Trace()
         self.keys = list(keys)
+        self.page_size = page_size
         self.network = Network(source, usual)
         self.on_send: Callable[[str, str], None] = lambda *_: None
         self.server = EmbeddedApiServer(

@@ -97,7 +97,11 @@ class JobBatch(Model):
     """Limits of a job over a prefix."""
 
     max_in_flight: Int32 = Field(
-        default=10, ge=1, le=100, description="Documents that Marie may have at the same time; the rest waits."
+        default=10,
+        ge=1,
+        le=1000,
+        description="Documents that Marie may have at the same time; the rest waits. Take several times as many as "
+        "the executors have slots, so that they never wait. Fewer are in flight when keys are very long.",
     )
     max_documents: Int32 | None = Field(
         default=None,

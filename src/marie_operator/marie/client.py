@@ -1,6 +1,6 @@
 """Calls to one gateway's HTTP API, as Marie 4.0.0 serves it."""
 
-from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -117,14 +117,22 @@ class Gateway:
         """
         return await self._ask(replies.node, "GET", f"/api/jobsXX/{node_id}")
 
-    async def walk(self, dag_id: str) -> list[Node]:
+    async def walk(self, dag_id: str, known: Sequence[Node] = ()) -> list[Node]:
         """A DAG's tasks by counting up from its id; empty when the DAG is not there.
 
         A custom planner may give its tasks other ids: then only the first few, the root, or none are found.
 
+        Args:
+            dag_id: Which DAG.
+            known: All of its tasks as an earlier walk found them; what was completed then is not asked for again.
+
         Raises:
             Unanswered: the gateway cannot tell.
         """
+        again = [node if node.state is NodeState.COMPLETED else await self.node(node.id) for node in known]
+        whole = [node for node in again if node is not None]
+        if known and len(whole) == len(known):
+            return whole
         found: list[Node] = []
         for node_id in replies.successors(dag_id):
             node = await self.node(node_id)

@@ -26,7 +26,11 @@ SETTLE = 10.0
 BACKLOG = 300.0
 """Seconds that the same takes at most while the gateway has submissions which are not in its database yet."""
 RETRACE = 10.0
-"""Seconds between two looks at the whole of a DAG whose tasks cannot be counted up, when nothing seems to move."""
+"""Seconds between two looks at the whole of a DAG whose tasks cannot be counted up, when nothing seems to move; and
+until the first look at any that shows in the lists."""
+STILL = 2.5
+"""Seconds after which a DAG that moved and shows in the lists yet is looked at whole: most end before, and are then
+looked at once; one whose task failed stays as it is."""
 MOST_DROPS = 3
 """Times a document may be accepted and lost before it is given up."""
 
@@ -107,7 +111,9 @@ class Document:
         unfinished: Its tasks that the lists held at the last look; None when it is to be looked at whole.
         met: Its tasks that any list ever held.
         looked: When it was last looked at whole.
+        due: When it is to be looked at whole, if it still shows in the lists.
         unseen_since: When its DAG was first not found; None while it is.
+        tasks: What counting up found last.
         unsure: Whether counting up does not surely find all of its tasks.
         quiet: Whether the last look at such a DAG found nothing that is not completed.
     """
@@ -121,7 +127,9 @@ class Document:
     unfinished: frozenset[str] | None = None
     met: frozenset[str] = frozenset()
     looked: float = float("-inf")
+    due: float = float("inf")
     unseen_since: float | None = None
+    tasks: tuple[Node, ...] = ()
     unsure: bool = False
     quiet: bool = False
 
@@ -152,6 +160,13 @@ class Document:
     def doubted(self) -> bool:
         """Whether Marie may have it, and has not shown it yet."""
         return self.state in {DocumentState.SUBMITTING, DocumentState.LOOKING_UP}
+
+    @property
+    def known(self) -> Sequence[Node]:
+        """All of its tasks as they were last, where these are sure; none when a list holds one that was completed."""
+        unfinished = self.unfinished or frozenset()
+        repaired = any(node.state is NodeState.COMPLETED and node.id in unfinished for node in self.tasks)
+        return () if self.unsure or repaired else self.tasks
 
     def _is(self, state: DocumentState, message: str = "", *, dag_id: str = "") -> None:
         self.view = replace(self.view, state=state, dag_id=dag_id, message=message)
@@ -259,17 +274,20 @@ class Document:
         if any(node.works for node in nodes):
             self._is(DocumentState.RUNNING, dag_id=self.view.dag_id)
         unfinished = frozenset(node.id for node in nodes)
-        moved = unfinished != self.unfinished or not unfinished or (self.unsure and now - self.looked >= RETRACE)
+        asked = self.unfinished is None and bool(self.met)
+        if unfinished != self.unfinished:
+            self.due = now + (STILL if self.met else RETRACE)
         self.unfinished = unfinished
         self.met |= unfinished
-        return moved
+        return asked or not unfinished or now >= self.due or (self.unsure and now - self.looked >= RETRACE)
 
     def walked(self, walk: Sequence[Node], now: float) -> None:
         """Its tasks as they were counted up.
 
         That there are no others is sure when the last one is the plan's end and no list has ever held another.
         """
-        self.looked = now
+        self.looked, self.due = now, float("inf")
+        self.tasks = tuple(walk)
         walked = {node.id for node in walk}
         self.unsure = not (len(walk) > 1 and walk[-1].idle and self.met <= walked)
         unfinished = {node.id for node in walk if node.state in UNFINISHED or node.state is NodeState.OTHER}

@@ -64,7 +64,7 @@ class Progress:
         dag_id = document.view.dag_id
         async with self._limit:
             try:
-                walks[dag_id] = await self._gateway.walk(dag_id)
+                walks[dag_id] = await self._gateway.walk(dag_id, document.known)
             except Unanswered as error:
                 log.debug("walk failed", url=self._gateway.url, problem=str(error))
                 document.unlooked()

@@ -1,5 +1,6 @@
 """What is decided about a job, as examples."""
 
+import json
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from marie_operator.controllers.mariejob.conditions import condition, is_true
 from marie_operator.controllers.mariejob.decide import decide
 from marie_operator.controllers.mariejob.decision import Decision
 from marie_operator.controllers.mariejob.observation import Obstacle
+from marie_operator.controllers.mariejob.reconciler import wire
 from marie_operator.controllers.mariejob.store import Page
 from marie_operator.marie.gateways import DocumentState, DocumentView
 from tests.controllers.mariejob.samples import PREFIX, SINGLE, UP, cluster, job, later, page, seen
@@ -269,3 +271,16 @@ def test_a_job_that_ends_no_longer_says_that_it_waits() -> None:
         told = condition(ended, kind)
         assert told is not None
         assert (told.status, told.reason, told.message) == ("False", JobReason.INVALID_URI, ended.message)
+
+
+def test_very_long_keys_keep_the_status_within_what_is_stored() -> None:
+    keys = [f"{number:04}{'&' * 1000}" for number in range(1000)]
+    subject = job(batch={"maxInFlight": 1000})
+    status = decide(subject, seen(listing=page(*keys))).status
+    assert status.documents is not None
+    in_flight = status.documents.in_flight
+    assert 0 < len(in_flight) < len(keys)
+    assert status.documents.cursor == in_flight[-1].uri.removeprefix("s3://bucket/")
+    # The API server's JSON writes an ampersand with six bytes.
+    stored = json.dumps(wire(status)).replace("&", "\\u0026")
+    assert len(stored) < 1_000_000

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from marie_operator.controllers.mariejob.listing import ListingFailure, Listings
+from marie_operator.controllers.mariejob.listing import AHEAD, ListingFailure, Listings
 from marie_operator.controllers.mariejob.source import Prefix
 from marie_operator.controllers.mariejob.store import ListingError, ListRequest, Page
 from marie_operator.runtime.resource import ObjectKey
@@ -117,3 +117,58 @@ async def test_few_pages_are_read_at_a_time() -> None:
         await asyncio.sleep(10)
     assert store.most_at_once == 2
     assert len(changed) == 10
+
+
+class Shelf:
+    """An object store with many keys, two on a page."""
+
+    def __init__(self, keys: int) -> None:
+        self.keys = [f"a/{number:02}" for number in range(keys)]
+        self.asked: list[str] = []
+
+    async def page(self, request: ListRequest) -> Page:
+        self.asked.append(request.after)
+        ahead = [key for key in self.keys if key > request.after]
+        return Page(request, tuple(ahead[:2]), ahead[:2][-1] if ahead else request.after, last=len(ahead) <= 2)
+
+
+async def test_some_pages_are_there_before_they_are_needed_and_no_more() -> None:
+    shelf = Shelf(30)
+    under_test = Listings(shelf, on_change=lambda _: None)
+    running = asyncio.create_task(under_test.run())
+    under_test.want(JOB, REQUEST)
+    await asyncio.sleep(1)
+    assert len(shelf.asked) == AHEAD
+    found = under_test.outcome(JOB)
+    assert isinstance(found, Page)
+    assert found.keys == tuple(shelf.keys[: 2 * AHEAD])
+    assert (found.end, found.last) == (shelf.keys[2 * AHEAD - 1], False)
+    # A page that is passed makes room for another, and nothing is read twice.
+    under_test.want(JOB, ListRequest(REQUEST.source, shelf.keys[2]))
+    await asyncio.sleep(1)
+    found = under_test.outcome(JOB)
+    assert isinstance(found, Page)
+    assert found.keys == tuple(shelf.keys[2 : 2 * AHEAD + 2])
+    for number in range(3, 30):
+        under_test.want(JOB, ListRequest(REQUEST.source, shelf.keys[number]))
+        await asyncio.sleep(1)
+    assert sorted(set(shelf.asked)) == shelf.asked
+    found = under_test.outcome(JOB)
+    assert isinstance(found, Page)
+    assert found.last
+    running.cancel()
+
+
+async def test_a_cursor_from_elsewhere_begins_anew() -> None:
+    shelf = Shelf(30)
+    under_test = Listings(shelf, on_change=lambda _: None)
+    running = asyncio.create_task(under_test.run())
+    under_test.want(JOB, ListRequest(REQUEST.source, "a/05"))
+    await asyncio.sleep(1)
+    under_test.want(JOB, ListRequest(REQUEST.source, "a/01"))
+    assert under_test.outcome(JOB) is None
+    await asyncio.sleep(1)
+    found = under_test.outcome(JOB)
+    assert isinstance(found, Page)
+    assert found.keys[0] == "a/02"
+    running.cancel()

@@ -4,6 +4,7 @@ Invariants, at every step: the number in flight never exceeds the bound; a docum
 or failed, in exactly one of them; counts never decrease; the cursor moves in the same value as what it passed.
 """
 
+import json
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,14 +15,20 @@ from marie_operator.api.mariejob import DocumentFailure, DocumentInFlight, JobDo
 from marie_operator.controllers.mariejob import refs
 from marie_operator.controllers.mariejob.plan import Plan
 from marie_operator.controllers.mariejob.source import SingleDocument
-from marie_operator.controllers.mariejob.store import ListRequest, Page
+from marie_operator.controllers.mariejob.store import Page
 from marie_operator.marie.gateways import DocumentState, DocumentView
 
 SHOWN_FAILURES = 20
 """Failures listed in status; all of them are in the ConfigMap ``<job>-failures``."""
 
+LARGEST_IN_FLIGHT = 700_000
+"""Bytes that the documents in flight take in status at most; an object that etcd stores may have 1.5 MiB."""
+
 LONGEST_MESSAGE = 512
 """Characters kept of a document's failure."""
+
+_ENTRY = 300
+"""Bytes of an entry in flight besides the document's URI: its reference id, DAG and names."""
 
 _FIRST_DELAY = timedelta(seconds=10)
 _LAST_DELAY = timedelta(minutes=6)
@@ -122,14 +129,15 @@ def admit(job: MarieJob, plan: Plan, documents: JobDocuments, page: Page | None,
     if page is None or is_listed(documents):
         return documents
     most = _most(job, documents)
-    room = min(room, job.spec.batch.max_in_flight - len(documents.in_flight))
+    room = min(room, most, job.spec.batch.max_in_flight - len(documents.in_flight))
+    space = LARGEST_IN_FLIGHT - sum(_size(document.uri) for document in documents.in_flight)
     taken: list[tuple[str, str]] = []
     cursor, filtered = documents.cursor, documents.filtered
     ahead = page.keys[bisect_right(page.keys, cursor) :]
     for index, key in enumerate(ahead):
         if not plan.selection.takes(source, key):
             filtered += 1
-        elif len(taken) < min(room, most):
+        elif len(taken) < room and (space := space - _size(source.document(key))) >= 0:
             taken.append((key, source.document(key)))
         else:
             rest = ahead[index:]
@@ -163,21 +171,6 @@ def _total(plan: Plan, listed: int, rest: Sequence[str], page: Page, most: int) 
         return None
     left = min(most, sum(plan.selection.takes(plan.source, key) for key in rest))
     return listed + left if page.last or left == most else None
-
-
-def wanted_page(documents: JobDocuments, request: ListRequest, page: Page | None) -> ListRequest | None:
-    """Which page of keys a job over a prefix should work from: the one it has, the next one, or none any more.
-
-    Args:
-        documents: what there is.
-        request: how to ask for the first page.
-        page: the page it has.
-    """
-    if is_listed(documents):
-        return None
-    if page is not None and documents.cursor < page.end:
-        return page.request
-    return ListRequest(request.source, documents.cursor, request.credentials)
 
 
 def tolerated(job: MarieJob, documents: JobDocuments) -> int | None:
@@ -224,6 +217,11 @@ def _admitted(
             "in_flight": (*documents.in_flight, *entries),
         }
     )
+
+
+def _size(uri: str) -> int:
+    """Bytes of an entry in flight at most, with its ids, as the API server's JSON escapes it."""
+    return _ENTRY + len(json.dumps(uri)) + 5 * sum(uri.count(character) for character in "<>&")
 
 
 def _next_attempt(job: MarieJob, document: DocumentInFlight, now: datetime) -> DocumentInFlight:

@@ -146,8 +146,9 @@ def _listing(course: Course) -> ListRequest | None:
         return None
     if obstacles.of_cluster(seen) or obstacles.of_submission(course.job, seen) or course.queued:
         return None
-    page = seen.listing if isinstance(seen.listing, Page) else None
-    return batch.wanted_page(course.documents, ListRequest(source, "", seen.credentials), page)
+    if batch.is_listed(course.documents):
+        return None
+    return ListRequest(source, course.documents.cursor, seen.credentials)
 
 
 def _requeue_after(course: Course) -> float | None:

@@ -24,7 +24,7 @@ class Decision:
         status: the status it shall have.
         tickets: the documents that the monitor shall follow, all of them. Those marked fresh are in flight only
             once the status is written.
-        listing: the page of keys it works from; ``None`` when it needs none.
+        listing: the keys it goes on with; ``None`` when it needs no more.
         failures: documents of a batch that failed for good, to be recorded before the status is written.
         events: what to tell the user once the status is written.
         requeue_after: seconds after which time alone changes the decision, or a look at what does not announce

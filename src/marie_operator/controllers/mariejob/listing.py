@@ -2,10 +2,13 @@
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from marie_operator.controllers.mariejob.store import Lister, ListingError, ListRequest, Page
 from marie_operator.runtime.resource import ObjectKey
+
+AHEAD = 4
+"""Pages at hand for a job: in one step, a job passes over no more than these."""
 
 _FIRST_RETRY = 2.0
 _LAST_RETRY = 60.0
@@ -26,17 +29,50 @@ class ListingFailure:
 
 @dataclass(slots=True)
 class _Listing:
+    """One job's pages.
+
+    Attributes:
+        request: what is wanted.
+        start: the key after which the pages begin.
+        pages: those at hand, in their order.
+        failure: why the next one cannot be had at the moment.
+        task: reads what is missing.
+    """
+
     request: ListRequest
-    outcome: Page | ListingFailure | None = None
+    start: str
+    pages: list[Page] = field(default_factory=list)
+    failure: ListingFailure | None = None
     task: asyncio.Task[None] | None = None
+
+    @property
+    def end(self) -> str:
+        """Where the next page begins."""
+        return self.pages[-1].end if self.pages else self.start
+
+    @property
+    def is_enough(self) -> bool:
+        """Whether nothing needs to be read for now."""
+        return len(self.pages) >= AHEAD or bool(self.pages and self.pages[-1].last)
+
+    def goes_on(self, request: ListRequest) -> bool:
+        """Whether what is wanted now is a later part of the same."""
+        here, there = self.request, request
+        same = (here.source, here.credentials) == (there.source, there.credentials)
+        return same and self.start <= request.after <= self.end
+
+    def pass_over(self, after: str) -> None:
+        """Let go of pages that are done with; the last one of all stays, since it says so."""
+        while self.pages and self.pages[0].end <= after and not self.pages[0].last:
+            self.start = self.pages.pop(0).end
 
 
 class Listings:
-    """At most one page of keys per job, listed when wanted and kept until another is.
+    """A few pages of keys ahead for each job, so that it does not wait for the next while it works.
 
     Args:
         lister: reads pages.
-        on_change: called with a job's key when the outcome of its listing changed.
+        on_change: called with a job's key when there is another page, or another reason why there is none.
         concurrency: how many pages are read at a time.
     """
 
@@ -49,26 +85,36 @@ class Listings:
         self._wake = asyncio.Event()
 
     def want(self, job: ObjectKey, request: ListRequest | None) -> None:
-        """Say which page ``job`` works from; ``None`` when it needs none, which forgets what there was.
+        """Say after which key ``job`` goes on; ``None`` when it needs no more, which forgets what there was.
 
         Saying the same again changes nothing.
         """
         listing = self._listings.get(job)
-        if listing is not None and listing.request == request:
-            return
-        if listing is not None:
+        if listing is not None and (request is None or not listing.goes_on(request)):
             if listing.task is not None:
                 listing.task.cancel()
             del self._listings[job]
-        if request is not None:
-            self._listings[job] = _Listing(request)
+            listing = None
+        if request is None:
+            return
+        if listing is None:
+            listing = self._listings[job] = _Listing(request, request.after)
+        listing.request = request
+        listing.pass_over(request.after)
+        if not listing.is_enough and listing.task is None:
             self._unstarted[job] = None
             self._wake.set()
 
     def outcome(self, job: ObjectKey) -> Page | ListingFailure | None:
-        """The page last wanted for ``job``, or why it cannot be had; ``None`` before either is known."""
+        """All keys at hand for ``job``, or why there are none; ``None`` before either is known."""
         listing = self._listings.get(job)
-        return listing.outcome if listing is not None else None
+        if listing is None:
+            return None
+        if not listing.pages:
+            return listing.failure
+        keys = tuple(key for page in listing.pages for key in page.keys)
+        last = listing.pages[-1]
+        return Page(listing.request, keys, last.end, last.last)
 
     async def run(self) -> None:
         """List what is wanted, until cancelled. To be run by the leader only."""
@@ -83,15 +129,20 @@ class Listings:
 
     async def _list(self, job: ObjectKey, listing: _Listing) -> None:
         delay = _FIRST_RETRY
-        while not isinstance(listing.outcome, Page):
+        while not listing.is_enough:
             async with self._slots:
-                outcome = await self._read(listing.request)
-            if outcome != listing.outcome:
-                listing.outcome = outcome
+                outcome = await self._read(replace(listing.request, after=listing.end))
+            if isinstance(outcome, Page):
+                listing.pages.append(outcome)
+                listing.failure, delay = None, _FIRST_RETRY
                 self._on_change(job)
-            if isinstance(outcome, ListingFailure):
-                await asyncio.sleep(delay)
-                delay = min(2 * delay, _LAST_RETRY)
+                continue
+            if outcome != listing.failure:
+                listing.failure = outcome
+                self._on_change(job)
+            await asyncio.sleep(delay)
+            delay = min(2 * delay, _LAST_RETRY)
+        listing.task = None
 
     async def _read(self, request: ListRequest) -> Page | ListingFailure:
         try:

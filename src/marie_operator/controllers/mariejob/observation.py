@@ -33,7 +33,7 @@ class Observation:
         api_key: the key for submissions, or why there is none.
         documents: what the monitor knows of the job's documents, by reference id.
         credentials: how to reach the object store, ``None`` for the operator's own way, or why it is unknown.
-        listing: the page of keys the job works from, or why it cannot be had.
+        listing: the next keys of the job, or why they cannot be had.
         line: the cluster's jobs, which share what it is given at a time.
     """
 

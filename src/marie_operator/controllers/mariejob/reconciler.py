@@ -15,6 +15,7 @@ from marie_operator.controllers.mariejob.decision import Decision, Occurrence
 from marie_operator.controllers.mariejob.failures import ApiClient, RecordTakenError
 from marie_operator.controllers.mariejob.gather import Sources
 from marie_operator.controllers.mariejob.observation import Observation
+from marie_operator.controllers.mariejob.pacing import Pace
 from marie_operator.runtime import (
     Conflict,
     Forbidden,
@@ -83,6 +84,7 @@ class MarieJobReconciler:
         self._sources = sources
         self._client = client
         self._events = events
+        self._pace = Pace(sources.clock)
 
     async def reconcile(self, key: ObjectKey) -> Result:
         """Bring one job closer to its end."""
@@ -112,12 +114,18 @@ class MarieJobReconciler:
             Conflict: the decision was made on an outdated job; nothing was done.
         """
         key = ObjectKey.of(live)
+        if wait := self._pace.wait(job, decision.status):
+            return Result(requeue_after=min(wait, decision.requeue_after or wait))
         await self._record(job, decision)
         try:
             written = await write_status(self._client, kinds.MARIE_JOBS, live, wire(decision.status))
         except NotFound:
             self._abandon(key)
             return Result()
+        if is_finished(decision.status):
+            self._pace.forget(key)
+        elif written:
+            self._pace.wrote(job)
         self._follow(job, seen, decision)
         self._sources.listings.want(key, decision.listing)
         if written:
@@ -196,6 +204,7 @@ class MarieJobReconciler:
 
     def _abandon(self, key: ObjectKey) -> None:
         """Forget a job that is gone. Documents that Marie has run on: it cannot stop them over HTTP."""
+        self._pace.forget(key)
         self._sources.listings.want(key, None)
         for cluster in self._sources.clusters.list(key.namespace):
             self._sources.gateways.follow(ObjectKey(key.namespace, cluster.metadata.name), key, (), api_key="")

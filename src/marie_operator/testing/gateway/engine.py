@@ -4,6 +4,7 @@ All times are seconds of the simulation. Nothing happens between two calls of ``
 """
 
 import math
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -36,6 +37,8 @@ class Engine:
 
     Attributes:
         dags: The database: every DAG that ever was, by id.
+        unfinished: Those of them that are not completed, which are few when many were.
+        completed: How many others there are, by queue and number of tasks.
         pool: The executors.
         running: Whether the scheduler has started.
         started: When the gateway did.
@@ -49,6 +52,8 @@ class Engine:
         self.planners = planners
         self.outcome = outcome
         self.dags: dict[str, Dag] = {}
+        self.unfinished: dict[str, Dag] = {}
+        self.completed: Counter[tuple[str, int]] = Counter()
         self.pool = Pool()
         self.running = False
         self.started = 0.0
@@ -161,7 +166,7 @@ class Engine:
             return
         dag = plan(dag_id, action, planner, self.now)
         self.submissions += 1
-        self.dags[dag_id] = self.memory[dag_id] = dag
+        self.dags[dag_id] = self.unfinished[dag_id] = self.memory[dag_id] = dag
         self._nodes.update((node.id, node) for node in dag.nodes)
         self._offer(dag)
         self._wake()
@@ -235,7 +240,9 @@ class Engine:
 
     def nodes(self, state: NodeState) -> list[Node]:
         """All nodes in a state."""
-        return [node for node in self._nodes.values() if node.state == state]
+        if state == "completed":
+            return [node for node in self._nodes.values() if node.state == state]
+        return [node for dag in self.unfinished.values() for node in dag.nodes if node.state == state]
 
     # Rounds.
 
@@ -375,6 +382,8 @@ class Engine:
             self._forget(dag)
         elif states == {"completed"}:
             dag.state = "completed"
+            if self.unfinished.pop(dag.id, None) is not None:
+                self.completed[dag.queue, len(dag.nodes)] += 1
             self._forget(dag)
 
     def _forget(self, dag: Dag) -> None:

@@ -194,17 +194,28 @@ def debug(engine: Engine) -> dict[str, Any]:
                 "total_submissions": engine.submissions,
                 "workers": {"total": 5, "active": 5, "utilization": "100.0%"},
             },
-            "job_state_counts": _counts((node for dag in engine.dags.values() for node in dag.nodes), engine),
-            "dag_state_counts": _counts(engine.dags.values(), engine),
+            "job_state_counts": _counts(
+                (node for dag in engine.unfinished.values() for node in dag.nodes), engine, tasks=True
+            ),
+            "dag_state_counts": _counts(engine.unfinished.values(), engine, tasks=False),
             "frontier": _frontier(engine),
         }
     )
 
 
-def _counts(rows: Iterable[Dag | Node], engine: Engine) -> dict[str, Any]:
+def _counts(rows: Iterable[Dag | Node], engine: Engine, *, tasks: bool) -> dict[str, Any]:
+    """How many DAGs or tasks there are by state.
+
+    Args:
+        rows: Those that are not of completed DAGs.
+        engine: Knows how many others there are.
+        tasks: Which of the two is counted.
+    """
     if not engine.database:
         return {"queues": {}}
     queues: dict[str, Counter[str]] = {}
+    for (queue, size), number in engine.completed.items():
+        queues.setdefault(queue, Counter())["completed"] += number * (size if tasks else 1)
     for each in rows:
         queues.setdefault(each.queue, Counter())[each.state] += 1
     return {
