@@ -1,7 +1,7 @@
 """How often a job's status is written while nothing but counts changes."""
 
 from marie_operator.api.mariejob import JobDocuments, MarieJob, MarieJobStatus
-from marie_operator.controllers.mariejob.course import is_finished
+from marie_operator.controllers.mariejob.conditions import is_finished
 from marie_operator.runtime import Clock
 from marie_operator.runtime.resource import ObjectKey
 
