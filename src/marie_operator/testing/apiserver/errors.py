@@ -184,6 +184,8 @@ def shown(value: Json) -> str:
 
 def quoted(text: str) -> str:
     """A text as Go quotes it."""
+    if text.isprintable() and '"' not in text and "\\" not in text:
+        return f'"{text}"'
     return '"' + "".join(map(_escaped, text)) + '"'
 
 

@@ -35,6 +35,11 @@ class Objects:
     scale: ScalePaths | None
 
     @cached_property
+    def _embeds(self) -> bool:
+        """Whether any of its fields is an object of a kind of its own."""
+        return _has_embedded(self.schema)
+
+    @cached_property
     def _rules(self) -> Rules:
         return Rules(self.schema, whole=True)
 
@@ -58,7 +63,7 @@ class Objects:
         return found + self._beyond(new, old, found)
 
     def _beyond(self, new: Object, old: Object | None, found: list[FieldError]) -> list[FieldError]:
-        more = embedded_errors(new, self.schema, "")
+        more = embedded_errors(new, self.schema, "") if self._embeds else []
         if old is None or not list_errors(old, self.schema, ""):
             more += list_errors(new, self.schema, "")
         if self._rules.any:
@@ -142,6 +147,11 @@ def _embedded(value: Json, schema: Schema, path: str) -> Iterator[FieldError]:
     elif isinstance(value, list) and schema.items is not None:
         for index, item in enumerate(value):
             yield from _embedded(item, schema.items, f"{path}[{index}]")
+
+
+def _has_embedded(schema: Schema) -> bool:
+    below = (*schema.fields.values(), *filter(None, (schema.values, schema.items)))
+    return schema.embedded or any(map(_has_embedded, below))
 
 
 def _below(path: str, name: str, schema: Schema) -> str:

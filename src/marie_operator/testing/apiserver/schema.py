@@ -13,6 +13,14 @@ from marie_operator.testing.apiserver.marks import DROPPED, marks_of
 
 Json = Any
 _FORMATS: Final[Mapping[str, tuple[str, ...]]] = {"integer": ("int32", "int64"), "number": ("float", "double")}
+Types = frozenset[type]
+_SCALARS: Final[Mapping[str, Types]] = {
+    "string": frozenset({str}),
+    "integer": frozenset({int}),
+    "number": frozenset({int, float}),
+    "boolean": frozenset({bool}),
+}
+_BOUNDS: Final = frozenset({"enum", "pattern", "minLength", "maxLength", "minimum", "maximum", "multipleOf"})
 MISSING: Final = object()
 
 Resolve = Callable[[str], Mapping[str, Json]]
@@ -85,6 +93,18 @@ class Schema:
         """What a value must not fit."""
         found = self.node.get("not")
         return Schema(found) if isinstance(found, Mapping) else None
+
+    @cached_property
+    def combined(self) -> bool:
+        """Whether there are schemas beside that a value must fit, or must not."""
+        return bool(self.all_of or self.any_of or self.one_of or self.excluded)
+
+    @cached_property
+    def unbounded(self) -> Types:
+        """The types of values that fit whatever they are."""
+        scalars = _SCALARS.get(self.type, frozenset())
+        checked = self.combined or self.known_format or self.int_or_string or self.node.keys() & _BOUNDS
+        return frozenset() if checked else scalars
 
     def _parts(self, junctor: str) -> "Sequence[Schema]":
         if self._resolve is not None:

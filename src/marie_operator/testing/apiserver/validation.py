@@ -54,7 +54,8 @@ def _broken(value: Json, schema: Schema, place: _Place, old: Json) -> Iterator[F
     if schema.type or schema.int_or_string:
         yield from _mistyped(value, schema, place)
     if value is not None:
-        yield from _combined(value, schema, place, old)
+        if schema.combined:
+            yield from _combined(value, schema, place, old)
         if isinstance(value, str):
             yield from _text(value, schema, place)
         elif isinstance(value, int | float) and not isinstance(value, bool):
@@ -146,7 +147,7 @@ def _fields(value: Object, schema: Schema, place: _Place, old: Json) -> Iterator
     before = old if isinstance(old, dict) else {}
     for name, inner in value.items():
         known = schema.child(name)
-        if known is not None and not (inner is None and known.built_in):
+        if known is not None and inner.__class__ not in known.unbounded and not (inner is None and known.built_in):
             # The version and the kind of the old object are those of the new one, whatever was stored.
             former = before.get(name, MISSING) if place.name or name not in {"apiVersion", "kind"} else MISSING
             yield from _errors(inner, known, place.child(name), former)
@@ -159,6 +160,8 @@ def _items(value: list[Json], schema: Schema, place: _Place, old: Json) -> Itera
     if schema.items is not None:
         before = by_key(schema, old)
         for index, item in enumerate(value):
+            if item.__class__ in schema.items.unbounded:
+                continue
             former = before.get(key(schema, item), MISSING) if before else MISSING
             yield from _errors(item, schema.items, place.item(index), former)
     least, most = schema.node.get("minItems"), schema.node.get("maxItems")
