@@ -76,12 +76,12 @@ def thing(spec: Object | None = None, **meta: Any) -> Object:
 
 
 def apply(live: Object | None, applied: Object, manager: str = "a", **options: Any) -> Object:
-    given_options: Object = {"force": False, "api_version": V1, "subresource": "", "now": NOW, "ignored": [("status",)]}
-    return managedfields.apply(live, applied, schema=SCHEMA, manager=manager, **(given_options | options))
+    base: Object = {"force": False, "api_version": V1, "subresource": "", "now": NOW, "ignored": (("status",),)}
+    return managedfields.apply(live, applied, schema=SCHEMA, manager=manager, **(base | options))
 
 
 def update(live: Object | None, new: Object, manager: str = "u", **options: Any) -> Object:
-    given_options: Object = {"api_version": V1, "subresource": "", "now": NOW, "ignored": [("status",)]}
+    given_options: Object = {"api_version": V1, "subresource": "", "now": NOW, "ignored": (("status",),)}
     return managedfields.update(live, new, schema=SCHEMA, manager=manager, **(given_options | options))
 
 
@@ -197,7 +197,7 @@ def test_same_values_are_shared_and_others_conflict() -> None:
 def test_conflicts_are_listed_by_manager() -> None:
     live = update(None, thing({"name": "n", "ports": [{"port": 80, "name": "x"}]}))
     live = apply(live, thing({"replicas": 1}))
-    live = update(live, live | {"status": {"phase": "x"}}, "s", subresource="status", ignored=[("spec",)])
+    live = update(live, live | {"status": {"phase": "x"}}, "s", subresource="status", ignored=(("spec",),))
     wanted = thing({"replicas": 2, "name": "m", "ports": [{"port": 80, "name": "y"}]})
     with pytest.raises(Refusal) as refused:
         apply(live, wanted, "b")
@@ -209,7 +209,7 @@ def test_conflicts_are_listed_by_manager() -> None:
         '- .spec.ports[port=80,protocol="TCP"].name'
     )
     with pytest.raises(Refusal) as refused:
-        apply(live, thing() | {"status": {"phase": "y"}}, "b", subresource="status", ignored=[("spec",)])
+        apply(live, thing() | {"status": {"phase": "y"}}, "b", subresource="status", ignored=(("spec",),))
     assert refused.value.message == (
         f'Apply failed with 1 conflict: conflict with "s" with subresource "status" using {V1}: .status.phase'
     )
@@ -247,7 +247,7 @@ def test_status_is_not_owned_through_the_object_nor_spec_through_its_status() ->
     both = thing({"replicas": 1}) | {"status": {"phase": "x"}}
     assert owned(apply(None, both), "a") == {"f:spec": {"f:replicas": {}}}
     live = apply(None, thing({"replicas": 1}))
-    shown = apply(live, both, "b", subresource="status", ignored=[("spec",)])
+    shown = apply(live, both, "b", subresource="status", ignored=(("spec",),))
     assert owned(shown, "b", subresource="status") == {"f:status": {"f:phase": {}}}
 
 

@@ -5,8 +5,9 @@ object has the same form in all versions of its kind.
 """
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 
 from marie_operator.testing.apiserver import fieldset
 from marie_operator.testing.apiserver.conformity import mismatches, told
@@ -71,7 +72,7 @@ def update(
     api_version: str,
     subresource: str,
     now: str,
-    ignored: Collection[tuple[str, ...]] = (),
+    ignored: tuple[tuple[str, ...], ...] = (),
 ) -> Object:
     """Note who owns what after a write that is not an apply.
 
@@ -92,10 +93,10 @@ def update(
     if not managed and live is not None:
         return with_managed(new, {})
     who = Manager(manager or "unknown", "Update", api_version, subresource)
-    write = _Write(schema.as_object, who, api_version, now, fieldset.from_paths(ignored))
     if managed:
+        write = _Write(schema.as_object, who, api_version, now, _below(ignored))
         return with_managed(new, capped(_updated(managed, bare(live or {"metadata": {}}), bare(new), write)))
-    fields = write.own(appearing(bare(new), write.schema))
+    fields = _own(appearing(bare(new), schema.as_object), _below(ignored))
     return with_managed(new, {who: Owned(fields, api_version, now)})
 
 
@@ -109,7 +110,7 @@ def apply(
     api_version: str,
     subresource: str,
     now: str,
-    ignored: Collection[tuple[str, ...]] = (),
+    ignored: tuple[tuple[str, ...], ...] = (),
     kind: str = "",
 ) -> Object:
     """Merge what a manager wants into an object (server-side apply).
@@ -134,7 +135,7 @@ def apply(
     """
     _check_applied(applied, api_version, kind or str((live or applied).get("kind")))
     who = Manager(manager, "Apply", "", subresource)
-    write = _Write(schema.as_object, who, api_version, now, fieldset.from_paths(ignored))
+    write = _Write(schema.as_object, who, api_version, now, _below(ignored))
     start = bare(live or {"apiVersion": api_version, "kind": applied.get("kind"), "metadata": {}})
     managed = decoded(live) if live is not None else {}
     if not managed and live is not None:
@@ -169,11 +170,8 @@ class _Write:
 
     def counted(self, comparison: Comparison) -> tuple[FieldSet, FieldSet]:
         """What changed and what went, as far as a write there can do that and anybody can own it."""
-        return self.own(fieldset.union(comparison.modified, comparison.added)), self.own(comparison.removed)
-
-    def own(self, fields: FieldSet) -> FieldSet:
-        """Of some fields those that a write there can own."""
-        return fieldset.difference(fieldset.without(fields, self.excluded), _NOT_OWNED)
+        changed = fieldset.union(comparison.modified, comparison.added)
+        return _own(changed, self.excluded), _own(comparison.removed, self.excluded)
 
     def check(self, applied: Object) -> None:
         """Refuse what does not fit the schema."""
@@ -285,6 +283,17 @@ def _noted(merged: Object, applied: Object) -> Object:
     text = json.dumps(applied | {"metadata": wanted}, separators=(",", ":"), ensure_ascii=False, sort_keys=True) + "\n"
     noted = annotations | {LAST_APPLIED: text}
     return merged | {"metadata": merged["metadata"] | {"annotations": noted}}
+
+
+@cache
+def _below(ignored: tuple[tuple[str, ...], ...]) -> FieldSet:
+    """The set of fields that a write does not change."""
+    return fieldset.from_paths(ignored)
+
+
+def _own(fields: FieldSet, excluded: FieldSet) -> FieldSet:
+    """Of some fields those that anybody can own through a write."""
+    return fieldset.difference(fieldset.without(fields, excluded), _NOT_OWNED)
 
 
 # What a write takes from others.

@@ -25,7 +25,7 @@ _SET_BY_SERVER = ("deletionTimestamp", "deletionGracePeriodSeconds", "selfLink")
 
 def timestamp(moment: datetime) -> str:
     """RFC 3339 to the second, as ``metav1.Time``."""
-    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="seconds") + "Z"
+    return moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def placed(body: Object, kind: Kind, namespace: str, name: str = "") -> Object:

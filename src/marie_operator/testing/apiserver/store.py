@@ -13,6 +13,10 @@ Bucket = tuple[str, str]
 """Group and plural name: objects are stored once, whatever the versions they are served in."""
 
 
+_LATEST = 100
+"""Entries that are kept as objects too: who has just written one looks at it again, and so do those who watch."""
+
+
 class Key(NamedTuple):
     """Namespace and name; the namespace of objects that have none is empty."""
 
@@ -23,8 +27,8 @@ class Key(NamedTuple):
 class Entry:
     """An object as it was stored.
 
-    Once it has been shown it is kept as JSON, and read again when somebody asks for it: ten thousand trees of objects
-    would be gone through by every collection of garbage.
+    Once others have been stored after it, it is kept as JSON alone, and read again when somebody asks for it: ten
+    thousand trees of objects would be gone through by every collection of garbage.
 
     Attributes:
         key: Its name.
@@ -57,8 +61,12 @@ class Entry:
     def encoded(self) -> bytes:
         """The object as JSON, encoded once."""
         if self._encoded is None:
-            self._encoded, self._object = encode(self._object), None
+            self._encoded = encode(self._object)
         return self._encoded
+
+    def rest(self) -> None:
+        """Keep it as JSON alone."""
+        self._encoded, self._object = self.encoded, None
 
 
 def encode(value: object) -> bytes:
@@ -119,6 +127,7 @@ class Store:
         self._history = history
         self._compacted = 0
         self._shelves: dict[Bucket, _Shelf] = {}
+        self._latest: deque[Entry] = deque()
 
     def get(self, bucket: Bucket, key: Key) -> Entry | None:
         """What is stored under a key."""
@@ -237,6 +246,9 @@ class Store:
         return self._shelves.setdefault(bucket, _Shelf())
 
     def _commit(self, shelf: _Shelf, change: Change) -> None:
+        self._latest.append(change.entry)
+        if len(self._latest) > _LATEST:
+            self._latest.popleft().rest()
         shelf.history.append(change)
         if len(shelf.history) > self._history:
             shelf.compacted = shelf.history.popleft().revision

@@ -1,6 +1,6 @@
 """What may be wrong with the containers and volumes of a pod."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from marie_operator.testing.apiserver.errors import FieldError, Json, Object
@@ -136,14 +136,13 @@ def _amount(value: Any) -> Any:
         return None
 
 
-def unsupported(value: Json, supported: Iterable[str], path: str) -> Iterator[FieldError]:
+def unsupported(value: Json, supported: Collection[str], path: str) -> tuple[FieldError, ...]:
     """Complains of a value that is none of those that there are."""
-    known = tuple(supported)
-    if value not in known:
-        listed = ", ".join(f'"{each}"' for each in known)
-        yield FieldError(
-            "FieldValueNotSupported", f"Unsupported value: {shown(value)}: supported values: {listed}", path
-        )
+    if value in supported:
+        return ()
+    listed = ", ".join(f'"{each}"' for each in supported)
+    why = f"Unsupported value: {shown(value)}: supported values: {listed}"
+    return (FieldError("FieldValueNotSupported", why, path),)
 
 
 def invalid(value: Json, why: str, path: str) -> FieldError:
