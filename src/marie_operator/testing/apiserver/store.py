@@ -13,7 +13,7 @@ Bucket = tuple[str, str]
 """Group and plural name: objects are stored once, whatever the versions they are served in."""
 
 
-_LATEST = 100
+_LATEST = 16
 """Entries that are kept as objects too: who has just written one looks at it again, and so do those who watch."""
 
 
