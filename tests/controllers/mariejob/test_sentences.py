@@ -250,7 +250,6 @@ SITUATIONS: dict[str, Callable[[], Decision]] = {
         job(
             SINGLE,
             shutdownAfterJobFinishes=True,
-            priority=10,
             output={"format": "xml", "configMapRef": {"name": "results"}},
         ),
         seen(),

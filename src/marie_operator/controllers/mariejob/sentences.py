@@ -18,11 +18,6 @@ def without_effect(spec: MarieJobSpec) -> Iterator[str]:
             "spec.shutdownAfterJobFinishes has no effect in this version, in which clusters are shared: "
             "the cluster keeps running. Set spec.suspend of the MarieCluster when it should stop."
         )
-    if spec.priority:
-        yield (
-            "spec.priority has no effect in this version: documents are worked on in the order in which they reach "
-            "Marie. Suspend the jobs that should wait."
-        )
     if spec.output.format != "json":
         yield (
             f"spec.output.format {spec.output.format} has no effect in this version: Marie stores results as its "
