@@ -178,6 +178,16 @@ REFUSED = (
         "pods of a Job end: set submitterPodTemplate.spec.restartPolicy to Never or OnFailure",
         **submitter(restartPolicy="Always"),
     ),
+    job(
+        "spec.input.failedOf",
+        "uri and failedOf are both given: remove one of them",
+        input={"uri": "s3://bucket/in/", "failedOf": "before"},
+    ),
+    job(
+        "spec.input.failedOf",
+        "a job cannot take its own failures: give failedOf the name of another job, which has ended",
+        input={"failedOf": "j"},
+    ),
     *(
         job(
             f"spec.input.{next(iter(filters))}",

@@ -54,6 +54,10 @@ deadlines = st.sampled_from(
 )
 uris = st.sampled_from(["", "s3://b/one.pdf", "s3://b/all/"])
 globs = st.lists(st.sampled_from(["*.pdf", "a?"]), max_size=2)
+inputs = st.fixed_dictionaries(
+    {},
+    optional={"uri": uris, "include": globs, "exclude": globs, "failedOf": st.sampled_from(["", "abc", "other"])},
+)
 jobs = st.fixed_dictionaries(
     {
         "metadata": st.fixed_dictionaries({"name": names}),
@@ -64,7 +68,15 @@ jobs = st.fixed_dictionaries(
                 "clusterSelector": st.sampled_from([{}, {"a": "b"}]),
                 "submissionMode": st.sampled_from(["HTTPSubmission", "K8sJobSubmission"]),
                 "submitterPodTemplate": templates,
-                "input": st.fixed_dictionaries({}, optional={"uri": uris, "include": globs, "exclude": globs}),
+                "input": st.fixed_dictionaries(
+                    {},
+                    optional={
+                        "uri": uris,
+                        "include": globs,
+                        "exclude": globs,
+                        "failedOf": st.sampled_from(["", "a", "b"]),
+                    },
+                ),
                 "sla": st.fixed_dictionaries({}, optional={"softDeadline": deadlines, "hardDeadline": deadlines}),
             },
         ),

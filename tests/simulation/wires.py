@@ -296,7 +296,7 @@ class BucketWire:
         self._port.note(f"LIST {request.source.uri} after {request.after!r} {fate.name}")
         if fate is not Fate.ANSWERED:
             raise ListingError(f"{request.source.uri} cannot be listed: {fate.name}.", answered=fate is Fate.FAILED)
-        ahead = sorted(key for key in self._keys if key > request.after and key.startswith(request.source.prefix))
+        ahead = sorted(key for key in self._keys if key > request.after and key.startswith(request.prefix.prefix))
         keys = tuple(ahead[: self._page_size])
         return Page(request, keys, keys[-1] if keys else request.after, last=len(ahead) <= self._page_size)
 

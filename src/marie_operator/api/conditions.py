@@ -247,6 +247,12 @@ class JobReason(StrEnum):
     Check the endpoint and NetworkPolicies when it lasts.
     """
 
+    FAILURES_UNKNOWN = "FailuresUnknown"
+    """The job of ``input.failedOf`` is missing, has not ended, or its record of failures is gone.
+
+    Wait for its end, or do what the message says.
+    """
+
     NO_DOCUMENTS = "NoDocuments"
     """There is nothing under the prefix, or nothing that the filters leave.
 

@@ -33,6 +33,12 @@ class JobInput(Model):
         description="One document (s3://bucket/path/file.pdf), or all documents under a prefix that ends with a slash "
         "(s3://bucket/path/).",
     )
+    failed_of: str = Field(
+        default="",
+        max_length=253,
+        description="Instead of uri: the name of a MarieJob of the namespace that has ended, whose failed documents "
+        "are to be tried again.",
+    )
     include: tuple[Glob, ...] = Field(
         default=(),
         max_length=32,
@@ -221,7 +227,11 @@ class JobDocuments(Model):
         default=(), description="Documents that Marie has or is about to get."
     )
     failures: tuple[DocumentFailure, ...] = Field(
-        default=(), description="The first documents that failed, and why; the owned ConfigMap has all of them."
+        default=(), description="The first documents that failed, and why; the owned ConfigMaps have all of them."
+    )
+    failure_parts: Int32 = Field(
+        default=0,
+        description="How many ConfigMaps hold all failures: <job>-failures, <job>-failures-2 and so on.",
     )
 
 

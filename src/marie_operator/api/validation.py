@@ -402,6 +402,20 @@ JOB_RULES: tuple[Rule[MarieJob], ...] = (
         "or remove them",
         broken=_filters,
     ),
+    Rule(
+        at="spec.input",
+        cel="!has(self.failedOf) || self.failedOf == '' || !has(self.uri) || self.uri == ''",
+        message="uri and failedOf are both given: remove one of them",
+        broken=lambda job: _if(bool(job.spec.input.uri and job.spec.input.failed_of), "spec.input.failedOf"),
+    ),
+    Rule(
+        at="",
+        cel="!has(self.spec.input) || !has(self.spec.input.failedOf) || self.spec.input.failedOf != self.metadata.name",
+        message="a job cannot take its own failures: give failedOf the name of another job, which has ended",
+        broken=lambda job: _if(
+            bool(job.spec.input.failed_of) and job.spec.input.failed_of == job.metadata.name, "spec.input.failedOf"
+        ),
+    ),
     _deadline("softDeadline"),
     _deadline("hardDeadline"),
     Rule(

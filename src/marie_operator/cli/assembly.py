@@ -92,7 +92,7 @@ class Operator:
             fence=fence,
             jitter=jitter,
         )
-        self._listings = mariejob.Listings(lister, on_change=self._on_job)
+        self._listings = mariejob.Listings(mariejob.Origins(lister, client), on_change=self._on_job)
         jobs = Typed(cache[kinds.MARIE_JOBS], MarieJob.model_validate)
         turns = mariejob.Turns(jobs, clock=clock, on_turn=self._on_turn)
         cache[kinds.MARIE_JOBS].add_handler(turns.handle)
@@ -122,6 +122,7 @@ class Operator:
                 jobs=jobs,
                 sources=mariejob.Sources(
                     clusters=clusters,
+                    jobs=jobs,
                     secrets=mariejob.Secrets(named),
                     gateways=self._gateways,
                     listings=self._listings,

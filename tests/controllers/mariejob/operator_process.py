@@ -12,7 +12,7 @@ from typing import Literal, Self
 from marie_operator.api.mariecluster import MarieCluster
 from marie_operator.api.mariejob import MarieJob
 from marie_operator.controllers import kinds
-from marie_operator.controllers.mariejob import INDEXES, Listings, MarieJobReconciler, Secrets, Sources, Turns
+from marie_operator.controllers.mariejob import INDEXES, Listings, MarieJobReconciler, Origins, Secrets, Sources, Turns
 from marie_operator.controllers.mariejob.store import ListRequest, Page
 from marie_operator.controllers.named import NamedObjects
 from marie_operator.marie.gateways import DocumentState, DocumentView, GatewayView, Ticket
@@ -108,12 +108,13 @@ class Process:
         jobs, clusters = api.inform(kinds.MARIE_JOBS, **INDEXES), api.inform(kinds.MARIE_CLUSTERS)
         self.api, self.bucket = api, bucket
         self.events, self.monitors = Events(), Monitors(marie)
-        self.listings = Listings(bucket, on_change=lambda _job: None)
+        self.listings = Listings(Origins(bucket, api), on_change=lambda _job: None)
         typed = Typed(jobs, MarieJob.model_validate)
         turns = Turns(typed, clock=clock, on_turn=lambda _job: None)
         jobs.add_handler(turns.handle)
         self.sources = Sources(
             clusters=Typed(clusters, MarieCluster.model_validate),
+            jobs=typed,
             secrets=Secrets(NamedObjects(api, clock=clock)),
             gateways=self.monitors,
             listings=self.listings,

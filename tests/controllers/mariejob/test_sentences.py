@@ -14,19 +14,21 @@ import pytest
 from marie_operator.api.conditions import JobReason
 from marie_operator.api.mariecluster import MarieCluster
 from marie_operator.api.mariejob import DocumentInFlight, MarieJob
-from marie_operator.api.meta import Condition
+from marie_operator.api.meta import Condition, ObjectMeta
 from marie_operator.controllers.mariejob.choice import choose
 from marie_operator.controllers.mariejob.decide import decide
 from marie_operator.controllers.mariejob.decision import Decision
 from marie_operator.controllers.mariejob.listing import ListingFailure
 from marie_operator.controllers.mariejob.observation import Observation, Obstacle
-from marie_operator.controllers.mariejob.source import Prefix
-from marie_operator.controllers.mariejob.store import ListRequest, explained
+from marie_operator.controllers.mariejob.rerun import find
+from marie_operator.controllers.mariejob.source import FailedOf, Prefix
+from marie_operator.controllers.mariejob.store import ListRequest, Page, explained
 from marie_operator.controllers.mariejob.turns import Claim, Line
 from marie_operator.marie.gateways import DocumentState, DocumentView, GatewayView
 from marie_operator.runtime import Unparsable
 from marie_operator.runtime.resource import ObjectKey
 from tests.controllers.mariejob.clusters import Clusters
+from tests.controllers.mariejob.jobs import Jobs
 from tests.controllers.mariejob.samples import NOW, SINGLE, cluster, job, later, page, seen
 
 GOLDEN = Path(__file__).with_name("sentences.txt")
@@ -136,6 +138,14 @@ STOPPED = GatewayView(
 OTHER = GatewayView(reachable=True, running=True, problem="", planners=frozenset({"extract", "mock"}), executors={})
 S, F, R, C = DocumentState.SUCCEEDED, DocumentState.FAILED, DocumentState.RUNNING, DocumentState.CANCELLED
 
+AGAIN = job("", input={"failedOf": "scan"}).model_copy(update={"metadata": ObjectMeta(name="again", namespace="docs")})
+
+
+def found(subject: MarieJob, *jobs: MarieJob | Unparsable) -> FailedOf | Obstacle:
+    """What the failures of job scan are to a job that asks for them."""
+    return find(FailedOf("docs", subject.spec.input.failed_of), Jobs(*jobs), "")
+
+
 SITUATIONS: dict[str, Callable[[], Decision]] = {
     "cluster missing": lambda: decide(job(), missing(job())),
     "cluster being deleted": lambda: decide(job(), missing(job(), cluster(deleting=True))),
@@ -167,6 +177,19 @@ SITUATIONS: dict[str, Callable[[], Decision]] = {
     "no documents chosen": lambda: decide(job(input={"include": ["*.tif"]}), seen(listing=page("a", "b"))),
     "no documents chosen so far": lambda: decide(
         job(input={"include": ["*.tif"]}), seen(listing=page("a", "b", last=False))
+    ),
+    "failures: job missing": lambda: decide(AGAIN, seen(failed=found(AGAIN))),
+    "failures: job not ended": lambda: decide(AGAIN, seen(failed=found(AGAIN, job()))),
+    "failures: job unreadable": lambda: decide(
+        AGAIN, seen(failed=found(AGAIN, Unparsable({}, "spec: Field required")))
+    ),
+    "failures: none": lambda: decide(
+        AGAIN,
+        seen(failed=FailedOf("docs", "scan"), listing=Page(ListRequest(FailedOf("docs", "scan")), (), "", last=True)),
+    ),
+    "failures: listing": lambda: decide(AGAIN, seen(failed=FailedOf("docs", "scan"))),
+    "failures: record gone": lambda: decide(
+        AGAIN, seen(failed=FailedOf("docs", "scan"), listing=ListingFailure("ConfigMap scan-failures is gone.", True))
     ),
     "uri empty": lambda: decide(job(""), seen()),
     "uri without scheme": lambda: decide(job("bucket/invoices/"), seen()),

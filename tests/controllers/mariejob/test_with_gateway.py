@@ -103,6 +103,7 @@ async def operator(stage: Stage) -> AsyncIterator[Gateways]:
         jobs.add_handler(turns.handle)
         sources = Sources(
             clusters=Typed(clusters, MarieCluster.model_validate),
+            jobs=typed,
             secrets=Secrets(NamedObjects(api, clock=clock)),
             gateways=gateways,
             listings=listings,

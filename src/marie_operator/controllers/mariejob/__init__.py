@@ -8,6 +8,7 @@ at a crash between any two steps follows from that entry alone.
 from marie_operator.controllers.mariejob.gather import Sources
 from marie_operator.controllers.mariejob.listing import Listings
 from marie_operator.controllers.mariejob.reconciler import MarieJobReconciler
+from marie_operator.controllers.mariejob.rerun import Origins
 from marie_operator.controllers.mariejob.secrets import Secrets
 from marie_operator.controllers.mariejob.store import Lister, S3Lister
 from marie_operator.controllers.mariejob.turns import Turns
@@ -18,6 +19,7 @@ __all__ = [
     "Lister",
     "Listings",
     "MarieJobReconciler",
+    "Origins",
     "S3Lister",
     "Secrets",
     "Sources",

@@ -13,7 +13,7 @@ from marie_operator.controllers.mariejob.deadlines import Deadlines, Overrun
 from marie_operator.controllers.mariejob.decision import Decision
 from marie_operator.controllers.mariejob.observation import Observation, Obstacle
 from marie_operator.controllers.mariejob.plan import FlawError, Plan
-from marie_operator.controllers.mariejob.source import Prefix
+from marie_operator.controllers.mariejob.source import FailedOf, SingleDocument
 from marie_operator.controllers.mariejob.store import ListRequest, Page
 from marie_operator.controllers.mariejob.turns import Claim
 from marie_operator.marie.gateways import Ticket
@@ -111,7 +111,8 @@ def _course(
         return course
     if turn is not None and (queued := obstacles.of_turn(documents, seen, turn)) is not None:
         return replace(course, obstacle=queued)
-    listing = obstacles.of_listing(seen) if isinstance(plan.source, Prefix) and not batch.is_listed(documents) else None
+    several = not isinstance(plan.source, SingleDocument)
+    listing = obstacles.of_listing(seen) if several and not batch.is_listed(documents) else None
     return replace(course, obstacle=blocked or listing)
 
 
@@ -142,12 +143,14 @@ def _tickets(course: Course) -> tuple[Ticket, ...]:
 
 def _listing(course: Course) -> ListRequest | None:
     source, seen = course.plan.source, course.seen
-    if not isinstance(source, Prefix) or course.suspended or isinstance(seen.credentials, Obstacle):
+    if isinstance(source, SingleDocument) or course.suspended or isinstance(seen.credentials, Obstacle):
         return None
     if obstacles.of_cluster(seen) or obstacles.of_submission(course.job, seen) or course.queued:
         return None
     if batch.is_listed(course.documents):
         return None
+    if isinstance(source, FailedOf):
+        return ListRequest(seen.failed, course.documents.cursor) if isinstance(seen.failed, FailedOf) else None
     return ListRequest(source, course.documents.cursor, seen.credentials)
 
 

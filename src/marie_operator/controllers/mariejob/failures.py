@@ -1,7 +1,10 @@
-"""The complete record of a batch's failures: a ConfigMap ``<job>-failures`` that the job owns."""
+"""The complete record of a batch's failures: ConfigMaps ``<job>-failures``, ``<job>-failures-2`` ... that the job owns.
+
+A part is begun when the one before is full, and what is full is not written again.
+"""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from marie_operator.api.mariejob import DocumentFailure, MarieJob
@@ -10,16 +13,18 @@ from marie_operator.runtime.errors import NotFound
 from marie_operator.runtime.resource import CONFIG_MAPS, Object, ObjectKey, Resource
 
 _KEY = "failures.jsonl"
-_OMITTED = "omitted"
-_SUFFIX = "-failures"
-_LONGEST_NAME = 253 - len(_SUFFIX)
-# An object may hold 1 MiB; the rest is left to metadata and managed fields.
-_LARGEST = 900_000
+_LONGEST_NAME = 253
+# An object may hold 1 MiB. The last part is written again with each failure, so it stays well below.
+_LARGEST = 400_000
 _FIELD_MANAGER = "marie-operator"
 
 
 class RecordTakenError(Exception):
     """A ConfigMap of the record's name exists and is not the job's; the message says what to do."""
+
+
+class RecordGoneError(Exception):
+    """A part of the record is not there, or another job's; the message says which."""
 
 
 class ApiClient(Protocol):
@@ -36,78 +41,121 @@ class ApiClient(Protocol):
         ...
 
 
-def name(job: str) -> str:
-    """The record's name, which holds at most 253 characters."""
-    return f"{job[:_LONGEST_NAME]}{_SUFFIX}"
+def name(job: str, part: int = 1) -> str:
+    """The name of a part of a job's record, counted from 1; it holds at most 253 characters."""
+    suffix = "-failures" if part == 1 else f"-failures-{part}"
+    return f"{job[: _LONGEST_NAME - len(suffix)]}{suffix}"
 
 
-async def record(client: ApiClient, job: MarieJob, failed: Sequence[DocumentFailure], *, total: int) -> None:
+async def record(client: ApiClient, job: MarieJob, failed: Sequence[DocumentFailure]) -> int:
     """Add documents that failed for good to the job's record.
 
     Adding a document again changes nothing, so that a crash between this write and the status write is harmless.
 
     Args:
         client: reads and writes ConfigMaps.
-        job: the job that owns the record.
+        job: the job that owns the record, with how many parts its status knows of.
         failed: the documents to add.
-        total: how many have failed with these; what does not fit into the record is counted there.
+
+    Returns:
+        How many parts the record has now.
 
     Raises:
         RecordTakenError: the ConfigMap is someone else's.
     """
-    key = ObjectKey(job.metadata.namespace, name(job.metadata.name))
-    try:
-        live: Object | None = await client.get(CONFIG_MAPS, key)
-    except NotFound:
-        live = None
-    lines = _kept(live, job)
-    new = _new(lines, failed)
-    if not new:
-        return
-    room = _LARGEST - sum(len(line.encode()) + 1 for line in lines)
-    for line in new:
-        room -= len(line.encode()) + 1
-        if room < 0:
-            break
+    part = max(1, job.status.documents.failure_parts if job.status.documents else 0)
+    lines = await _read(client, job, part) or []
+    known = _uris(lines)
+    # Parts that were begun before a crash which kept the status from telling.
+    while lines and (more := await _read(client, job, part + 1)) is not None:
+        part, lines = part + 1, more
+        known |= _uris(more)
+    room, changed = _LARGEST - sum(map(_size, lines)), False
+    for failure in failed:
+        if failure.uri in known:
+            continue
+        line = json.dumps({"uri": failure.uri, "message": failure.message}, ensure_ascii=False)
+        if lines and _size(line) > room:
+            if changed:
+                await _write(client, job, part, lines)
+            part, lines, room = part + 1, [], _LARGEST
         lines.append(line)
-    manifest = _manifest(job, key, lines, omitted=max(0, total - len(lines)))
-    if live is None or live.get("data") != manifest["data"]:
-        await client.apply(CONFIG_MAPS, manifest, field_manager=_FIELD_MANAGER, force=True)
+        known.add(failure.uri)
+        room, changed = room - _size(line), True
+    if changed:
+        await _write(client, job, part, lines)
+    return part
 
 
-def _kept(live: Object | None, job: MarieJob) -> list[str]:
-    """The lines to keep of an existing record.
+async def recorded(client: ApiClient, namespace: str, job: str, uid: str, part: int) -> list[str]:
+    """The documents in a part of a job's record, in the order in which they failed.
 
-    The record of a deleted job of the same name is taken over empty: it would be collected with that job anyway.
+    Args:
+        client: reads ConfigMaps.
+        namespace: the job's.
+        job: its name.
+        uid: its ``metadata.uid``.
+        part: which part, from 1.
+
+    Raises:
+        RecordGoneError: the part is not there.
     """
-    if live is None:
-        return []
-    owners = live["metadata"].get("ownerReferences") or ()
-    owner = next((owner for owner in owners if owner.get("controller")), None)
+    try:
+        live = await client.get(CONFIG_MAPS, ObjectKey(namespace, name(job, part)))
+    except NotFound:
+        live = {}
+    if (_owner(live) or {}).get("uid") != uid:
+        raise RecordGoneError(
+            f"ConfigMap {name(job, part)}, which held failures of MarieJob {job}, is gone: these documents are not "
+            "known any more. Delete this job, and make one that names them by spec.input.uri."
+        )
+    return [json.loads(line)["uri"] for line in _lines(live)]
+
+
+async def _read(client: ApiClient, job: MarieJob, part: int) -> list[str] | None:
+    """The lines of a part; ``None`` when there is none.
+
+    A part of a deleted job of the same name counts as none: it would be collected with that job anyway.
+    """
+    key = ObjectKey(job.metadata.namespace, name(job.metadata.name, part))
+    try:
+        live = await client.get(CONFIG_MAPS, key)
+    except NotFound:
+        return None
+    owner = _owner(live)
     if owner is None or (owner["kind"], owner["name"]) != ("MarieJob", job.metadata.name):
         raise RecordTakenError(
-            f"ConfigMap {name(job.metadata.name)} exists and is not this job's: failures are not recorded there. "
+            f"ConfigMap {key.name} exists and is not this job's: failures are not recorded there. "
             "Rename or delete that ConfigMap."
         )
-    if owner["uid"] != job.metadata.uid:
-        return []
+    return _lines(live) if owner["uid"] == job.metadata.uid else None
+
+
+async def _write(client: ApiClient, job: MarieJob, part: int, lines: Sequence[str]) -> None:
+    key = ObjectKey(job.metadata.namespace, name(job.metadata.name, part))
+    await client.apply(CONFIG_MAPS, _manifest(job, key, lines), field_manager=_FIELD_MANAGER, force=True)
+
+
+def _owner(live: Object) -> Mapping[str, Any] | None:
+    owners = live.get("metadata", {}).get("ownerReferences") or ()
+    return next((owner for owner in owners if owner.get("controller")), None)
+
+
+def _lines(live: Object) -> list[str]:
     record: str = (live.get("data") or {}).get(_KEY, "")
-    return record.splitlines()
+    return record.split("\n")[:-1]
 
 
-def _new(lines: Sequence[str], failed: Sequence[DocumentFailure]) -> list[str]:
-    known = {json.loads(line)["uri"] for line in lines}
-    return [
-        json.dumps({"uri": failure.uri, "message": failure.message}, ensure_ascii=False)
-        for failure in failed
-        if failure.uri not in known
-    ]
+def _uris(lines: Sequence[str]) -> set[str]:
+    return {json.loads(line)["uri"] for line in lines}
 
 
-def _manifest(job: MarieJob, key: ObjectKey, lines: Sequence[str], *, omitted: int) -> dict[str, Any]:
-    data = {_KEY: "".join(f"{line}\n" for line in lines)}
-    if omitted:
-        data[_OMITTED] = f"{omitted} more failed than fit into a ConfigMap"
+def _size(line: str) -> int:
+    """Bytes of a line, as the JSON of the API server holds it."""
+    return len(json.dumps(line)) + 1
+
+
+def _manifest(job: MarieJob, key: ObjectKey, lines: Sequence[str]) -> dict[str, Any]:
     return {
         "apiVersion": CONFIG_MAPS.api_version,
         "kind": CONFIG_MAPS.kind,
@@ -126,7 +174,7 @@ def _manifest(job: MarieJob, key: ObjectKey, lines: Sequence[str], *, omitted: i
                 }
             ],
         },
-        "data": data,
+        "data": {_KEY: "".join(f"{line}\n" for line in lines)},
     }
 
 

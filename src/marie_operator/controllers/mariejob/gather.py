@@ -6,16 +6,17 @@ from typing import Protocol
 
 from marie_operator.api.conditions import JobReason
 from marie_operator.api.mariecluster import MarieCluster
-from marie_operator.api.mariejob import MarieJob
-from marie_operator.controllers.mariejob import batch, choice, obstacles
+from marie_operator.api.mariejob import JobDocuments, MarieJob
+from marie_operator.controllers.mariejob import batch, choice, obstacles, rerun
 from marie_operator.controllers.mariejob.choice import Clusters
 from marie_operator.controllers.mariejob.credentials import Credentials, CredentialsError
 from marie_operator.controllers.mariejob.listing import Listings
 from marie_operator.controllers.mariejob.observation import Observation, Obstacle
 from marie_operator.controllers.mariejob.secrets import Secrets
+from marie_operator.controllers.mariejob.source import FailedOf
 from marie_operator.controllers.mariejob.turns import Turns
 from marie_operator.marie.gateways import DocumentView, GatewayView, Ticket
-from marie_operator.runtime import Clock, Forbidden
+from marie_operator.runtime import Clock, Forbidden, Typed
 from marie_operator.runtime.resource import ObjectKey
 
 
@@ -41,6 +42,7 @@ class Sources:
 
     Attributes:
         clusters: the cached clusters.
+        jobs: the cached jobs.
         secrets: API keys and S3 credentials.
         gateways: what Marie knows.
         listings: pages of keys.
@@ -49,6 +51,7 @@ class Sources:
     """
 
     clusters: Clusters
+    jobs: Typed[MarieJob]
     secrets: Secrets
     gateways: Monitors
     listings: Listings
@@ -80,8 +83,16 @@ class Sources:
             documents=self.gateways.documents(cluster_key, key),
             credentials=credentials,
             listing=self.listings.outcome(key),
+            failed=self._failed(job),
             line=self.turns.line(cluster, workers),
         )
+
+    def _failed(self, job: MarieJob) -> FailedOf | Obstacle | None:
+        """Where the job's documents are recorded as another's failures; not looked up any more once all are taken."""
+        documents, name = job.status.documents or JobDocuments(), job.spec.input.failed_of
+        if not name or batch.is_listed(documents):
+            return None
+        return rerun.find(FailedOf(job.metadata.namespace, name), self.jobs, documents.cursor)
 
     async def _api_key(self, cluster: MarieCluster) -> str | Obstacle:
         namespace, name = cluster.metadata.namespace, cluster.metadata.name

@@ -9,6 +9,7 @@ from marie_operator.api.conditions import JobReason
 from marie_operator.api.mariecluster import MarieCluster
 from marie_operator.controllers.mariejob.credentials import Credentials
 from marie_operator.controllers.mariejob.listing import ListingFailure
+from marie_operator.controllers.mariejob.source import FailedOf
 from marie_operator.controllers.mariejob.store import Page
 from marie_operator.controllers.mariejob.turns import Line
 from marie_operator.marie.gateways import DocumentView, GatewayView
@@ -34,6 +35,8 @@ class Observation:
         documents: what the monitor knows of the job's documents, by reference id.
         credentials: how to reach the object store, ``None`` for the operator's own way, or why it is unknown.
         listing: the next keys of the job, or why they cannot be had.
+        failed: where the failures of the job of ``spec.input.failedOf`` are, or why they are unknown; ``None`` when
+            none are asked for.
         line: the cluster's jobs, which share what it is given at a time.
     """
 
@@ -45,4 +48,5 @@ class Observation:
     documents: Mapping[str, DocumentView] = field(default_factory=dict)
     credentials: Credentials | Obstacle | None = None
     listing: Page | ListingFailure | None = None
+    failed: FailedOf | Obstacle | None = None
     line: Line = field(default_factory=Line)

@@ -7,6 +7,7 @@ from marie_operator.api.meta import Condition, SecretKeyReference
 from marie_operator.controllers.mariejob import submission
 from marie_operator.controllers.mariejob.listing import ListingFailure
 from marie_operator.controllers.mariejob.observation import Observation, Obstacle
+from marie_operator.controllers.mariejob.source import FailedOf
 from marie_operator.controllers.mariejob.turns import Turn
 from marie_operator.marie.gateways import DocumentState, GatewayView
 
@@ -93,6 +94,10 @@ def of_listing(seen: Observation) -> Obstacle | None:
     """Why the documents under the prefix cannot be listed."""
     if isinstance(seen.credentials, Obstacle):
         return seen.credentials
+    if isinstance(seen.failed, Obstacle):
+        return seen.failed
+    if isinstance(seen.listing, ListingFailure) and isinstance(seen.failed, FailedOf):
+        return Obstacle(JobReason.FAILURES_UNKNOWN, seen.listing.message)
     if isinstance(seen.listing, ListingFailure):
         reason = JobReason.STORAGE_REFUSED if seen.listing.answered else JobReason.STORAGE_UNREACHABLE
         return Obstacle(reason, seen.listing.message)

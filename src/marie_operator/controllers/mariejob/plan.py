@@ -8,7 +8,7 @@ from marie_operator.api.conditions import JobReason
 from marie_operator.api.mariejob import JobSLA, MarieJob, MarieJobSpec
 from marie_operator.controllers.mariejob import source
 from marie_operator.controllers.mariejob.selection import Selection
-from marie_operator.controllers.mariejob.source import Prefix, Source, SourceError
+from marie_operator.controllers.mariejob.source import FailedOf, Prefix, Source, SourceError
 
 _LEAST_HARD = timedelta(hours=4)
 _AGAIN = "A failed job is not taken up again: correct it, delete this job and make it anew."
@@ -55,6 +55,8 @@ class Plan:
         _check_support(spec)
         if problems := validation.problems(job):
             raise FlawError(JobReason.INVALID_SPEC, f"{'; '.join(map(str, problems))}. {_AGAIN}")
+        if spec.input.failed_of:
+            return cls.timed(spec, FailedOf(job.metadata.namespace, spec.input.failed_of))
         if not spec.input.uri:
             raise FlawError(JobReason.NO_INPUT, f"spec.input.uri is empty: give it, like {source.EXAMPLES}. {_AGAIN}")
         try:
@@ -67,6 +69,11 @@ class Plan:
                 JobReason.INVALID_SPEC,
                 f"spec.input.uri was changed after documents up to {cursor} had been taken. {_AGAIN}",
             )
+        return cls.timed(spec, documents)
+
+    @classmethod
+    def timed(cls, spec: MarieJobSpec, documents: Source) -> "Plan":
+        """The plan for documents that are known to be somewhere."""
         sla, seconds = spec.sla or JobSLA(), spec.active_deadline_seconds
         return cls(
             source=documents,

@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Literal, Protocol
 
 from marie_operator.api.conditions import EventReason, JobCondition, JobReason
@@ -116,7 +117,7 @@ class MarieJobReconciler:
         key = ObjectKey.of(live)
         if wait := self._pace.wait(job, decision.status):
             return Result(requeue_after=min(wait, decision.requeue_after or wait))
-        await self._record(job, decision)
+        decision = await self._recorded(job, decision)
         try:
             written = await write_status(self._client, kinds.MARIE_JOBS, live, wire(decision.status))
         except NotFound:
@@ -146,16 +147,17 @@ class MarieJobReconciler:
             self._sources.gateways.follow(ObjectKey(namespace, job.status.cluster_name), key, (), api_key="")
         self._sources.gateways.follow(ObjectKey(namespace, cluster), key, decision.tickets, api_key=api_key)
 
-    async def _record(self, job: MarieJob, decision: Decision) -> None:
+    async def _recorded(self, job: MarieJob, decision: Decision) -> Decision:
         """Keep the complete list of a batch's failures beside the job, whose status has room for the first only.
 
-        A record that cannot be kept is told, but does not keep the job from its end.
+        Its status gets the number of ConfigMaps that this takes. A record that cannot be kept is told, but does not
+        keep the job from its end.
         """
         documents = decision.status.documents
         if not decision.failures or documents is None:
-            return
+            return decision
         try:
-            await failures.record(self._client, job, decision.failures, total=documents.failed)
+            parts = await failures.record(self._client, job, decision.failures)
         except RecordTakenError as error:
             self._announce(job, [Occurrence("Warning", JobReason.NAME_TAKEN, str(error))])
         except Forbidden as error:
@@ -164,6 +166,10 @@ class MarieJobReconciler:
                 f"{error.message.rstrip('.')}. Apply config/rbac of the operator's version again."
             )
             self._announce(job, [Occurrence("Warning", JobReason.PERMISSION_DENIED, note)])
+        else:
+            counted = documents.model_copy(update={"failure_parts": parts})
+            return replace(decision, status=decision.status.model_copy(update={"documents": counted}))
+        return decision
 
     async def _pause(self, live: Object, job: MarieJob) -> Result:
         """Leave a job as it is. What Marie has of it goes on, and is looked up when the pause is over."""

@@ -99,7 +99,7 @@ def _many(course: Course) -> str:
     if not course.documents.listed:
         filtered = course.documents.filtered
         passed = f"; {count(filtered)} left out so far" if filtered else ""
-        return f"Listing {course.job.spec.input.uri}{passed}."
+        return f"Listing {course.plan.source.uri}{passed}."
     return f"{_counts(course.documents)}{_told(course)}"
 
 
@@ -137,10 +137,12 @@ def results_uri(job: MarieJob) -> str:
 
 def failures_told(course: Course) -> str:
     """A failure as an example, where all of them are, and what to do about them."""
-    example = course.documents.failures[0]
+    example, name = course.documents.failures[0], course.job.metadata.name
+    several = course.documents.failure_parts > 1
+    further = f" and those that go on from it, {failures.name(name, 2)} ..." if several else ""
     return (
-        f"for example {example.uri}: {example.message} All are in ConfigMap "
-        f"{failures.name(course.job.metadata.name)}. Correct them, and make a new job for them."
+        f"for example {example.uri}: {example.message} All are in ConfigMap {failures.name(name)}{further}. "
+        f"Correct them, and make a job for them with spec.input.failedOf: {name}."
     )
 
 

@@ -1,6 +1,7 @@
 """What a job's input names: one object, or every object under a prefix."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -48,7 +49,52 @@ class Prefix:
         return key.removeprefix(self.prefix)
 
 
-Source: TypeAlias = SingleDocument | Prefix
+@dataclass(frozen=True, slots=True)
+class FailedOf:
+    """Every document that another job of the namespace has recorded as failed.
+
+    The key of one is its place in the record and its URI, so that keys are in the order of the record.
+
+    Attributes:
+        namespace: of both jobs.
+        job: the other job's name.
+        uid: its ``metadata.uid``, once it is known.
+        parts: how many ConfigMaps its record has; none when its status holds all.
+        shown: the documents, when its status holds all.
+    """
+
+    namespace: str
+    job: str
+    uid: str = ""
+    parts: int = 0
+    shown: tuple[str, ...] = ()
+
+    @property
+    def uri(self) -> str:
+        """What this is, for sentences."""
+        return f"the failures of MarieJob {self.job}"
+
+    def keys(self, part: int, uris: Sequence[str]) -> tuple[str, ...]:
+        """The keys of the documents in a part of the record."""
+        return tuple(f"{self.uid}/{part:06}/{line:06}/{uri}" for line, uri in enumerate(uris))
+
+    def part_after(self, key: str) -> int:
+        """The part of the record that a key is in; the first one for no key."""
+        return int(key.split("/")[1]) if key else 1
+
+    def document(self, key: str) -> str:
+        """The URI of the document of a key."""
+        return key.split("/", 3)[3]
+
+    def relative(self, key: str) -> str:
+        """A key as filters would see it, which are not for these."""
+        return self.document(key)
+
+
+Source: TypeAlias = SingleDocument | Prefix | FailedOf
+"""Where a job's documents are."""
+Several: TypeAlias = Prefix | FailedOf
+"""What is listed page by page."""
 
 
 class SourceError(ValueError):

@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
 from marie_operator.controllers.mariejob.credentials import ENDPOINT_URL, Credentials, is_http_url
-from marie_operator.controllers.mariejob.source import Prefix
+from marie_operator.controllers.mariejob.source import Prefix, Several
 
 if TYPE_CHECKING:
     from obstore.store import ClientConfig, S3Config, S3Credential, S3Store
@@ -56,9 +56,20 @@ _BY_STATUS = {"301": _OTHER_REGION, "401": _NOT_ACCEPTED, "403": _DENIED}
 class ListRequest:
     """Which keys are wanted: those under ``source`` that come after ``after`` in lexicographic order."""
 
-    source: Prefix
+    source: Several
     after: str = ""
     credentials: Credentials | None = None
+
+    @property
+    def prefix(self) -> Prefix:
+        """The source, where it is in an object store.
+
+        Raises:
+            TypeError: it is elsewhere.
+        """
+        if not isinstance(self.source, Prefix):
+            raise TypeError(f"{self.source.uri} are in no object store")
+        return self.source
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +152,7 @@ class S3Lister:
         import obstore  # noqa: PLC0415 - see the class
 
         stream = obstore.list(
-            self._store(request), request.source.prefix or None, offset=request.after or None, chunk_size=PAGE_SIZE
+            self._store(request), request.prefix.prefix or None, offset=request.after or None, chunk_size=PAGE_SIZE
         )
         async for chunk in stream:
             return chunk
@@ -164,7 +175,7 @@ class S3Lister:
         retries: Any = {"max_retries": 2, "retry_timeout": timedelta(seconds=30)}
         own = request.credentials
         if own is None:
-            return S3Store(request.source.bucket, client_options=options, retry_config=retries)
+            return S3Store(request.prefix.bucket, client_options=options, retry_config=retries)
         config: S3Config = {"region": own.region or "us-east-1"}
         if endpoint:
             config["endpoint"] = endpoint
@@ -178,7 +189,7 @@ class S3Lister:
             }
 
         return S3Store(
-            request.source.bucket,
+            request.prefix.bucket,
             config=config,
             client_options=options,
             retry_config=retries,
@@ -234,7 +245,7 @@ def explained(error: str, request: ListRequest, place: str) -> ListingError:
     message = sentence.format(
         place=place,
         whose=_whose(request.credentials),
-        bucket=request.source.bucket,
+        bucket=request.prefix.bucket,
         uri=request.source.uri,
         code=code or status,
         status=status,

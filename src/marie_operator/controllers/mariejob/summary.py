@@ -105,7 +105,9 @@ def _failed(course: Course) -> Decision:
 def empty(course: Course) -> Decision:
     """There is nothing under the prefix."""
     uri, filtered = course.job.spec.input.uri, course.documents.filtered
-    if filtered:
+    if other := course.job.spec.input.failed_of:
+        message = f"MarieJob {other} ended without a failed document: there is nothing to try again."
+    elif filtered:
         message = (
             f"spec.input.include and exclude leave nothing of the {sentences.count(filtered)} under {uri}: their globs "
             "match keys without the prefix. Make the job again with others."

@@ -66,7 +66,7 @@ class Claim:
             documents: Its documents, which may be further than its status.
             stuck: Whether something other than the line keeps it from taking its turn; then it wants nothing.
         """
-        in_flight, single = len(documents.in_flight), not job.spec.input.uri.endswith("/")
+        in_flight, single = len(documents.in_flight), not (job.spec.input.uri.endswith("/") or job.spec.input.failed_of)
         most = 1 if single else job.spec.batch.max_in_flight
         total = 1 if single else documents.total
         left = most if total is None else total - documents.listed
