@@ -9,7 +9,7 @@ import json
 import os
 import re
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,6 +27,8 @@ from tests.conformance.specimens import GUARDED
 from tests.conformance.wire import Client, Namespace
 
 SERVERS = ("real", "embedded")
+ALIKE = PROGRAMS, STEPS, REQUESTS = "random programs", "steps of programs", "malformed requests"
+"""What is asked of both servers at once and counted, since each is answered alike."""
 
 ROOT = Path(__file__).parents[2]
 
@@ -46,19 +48,23 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Tell how many cases of each group hold on each server, and what is known to differ."""
+    """Tell how many cases of each group hold on each server, what was asked of both at random, and what differs."""
     held: Counter[tuple[str, str]] = Counter()
+    alike: Counter[str] = Counter()
     for report in terminalreporter.stats.get("passed", ()):
+        alike.update(dict(count for count in report.user_properties if count[0] in ALIKE))
         found = re.match(r"tests/conformance/test_(\w+)\.py::.*\[(real|embedded)\b", report.nodeid)
         if found is not None and report.when == "call":
             held[found[1], found[2]] += 1
-    if not held:
+    if not held and not alike:
         return
     terminalreporter.section("conformance")
     for group in sorted({group for group, _ in held}):
         terminalreporter.line(f"{group:12}" + "".join(f"{held[group, each]:6} {each}" for each in SERVERS))
     total = {each: sum(count for (_, server), count in held.items() if server == each) for each in SERVERS}
     terminalreporter.line(f"{'all':12}" + "".join(f"{total[each]:6} {each}" for each in SERVERS))
+    for what in ALIKE:
+        terminalreporter.line(f"{'alike':12}{alike[what]:6} {what}")
     terminalreporter.line("")
     terminalreporter.line(f"{len(DIFFERENCES)} known differences of the embedded server:")
     for each in DIFFERENCES:
@@ -134,6 +140,18 @@ async def _embedded(folder: Path) -> AsyncIterator[Server]:
             directory=folder,
             real=False,
         )
+
+
+@pytest.fixture
+def tally(request: pytest.FixtureRequest) -> Callable[[str, int], None]:
+    """Counts what was asked of both, for the report."""
+    counted: Counter[str] = Counter()
+
+    def count(what: str, number: int) -> None:
+        counted[what] += number
+        request.node.user_properties[:] = counted.items()
+
+    return count
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

@@ -3,12 +3,14 @@
 import asyncio
 import json
 import os
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 import pytest_asyncio
 from hypothesis import HealthCheck, given, settings
 
+from tests.conformance.conftest import REQUESTS as ASKED
 from tests.conformance.malformed import NAMESPACE, REQUESTS, Request
 from tests.conformance.wire import Client
 
@@ -54,6 +56,7 @@ async def prepared(both: list[Client]) -> list[Client]:
 @pytest.mark.timeout(900)
 @_SETTINGS
 @given(REQUESTS)
-async def test_both_answer_alike(prepared: list[Client], request_: Request) -> None:
+async def test_both_answer_alike(prepared: list[Client], tally: Callable[[str, int], None], request_: Request) -> None:
     real, embedded = await asyncio.gather(*(answered(client, request_) for client in prepared))
     assert embedded == real
+    tally(ASKED, 1)

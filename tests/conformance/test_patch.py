@@ -1,5 +1,6 @@
 """PATCH in three of its four kinds; server-side apply has a file of its own."""
 
+import re
 from typing import Any
 
 import pytest
@@ -360,3 +361,38 @@ async def _containers(api: Client, ns: Namespace, containers: list[dict[str, Any
     reply = await _patched(api, ns, {"template": {"spec": {"containers": containers}}})
     result: list[dict[str, Any]] = reply.ok()["spec"]["template"]["spec"]["containers"]
     return result
+
+
+class TestNamed:
+    """A patch may not make a custom object another kind's, or another version's."""
+
+    CASES: tuple[tuple[dict[str, Any], str, list[str]], ...] = (
+        ({"apiVersion": "v9"}, "Widget", ["apiVersion"]),
+        ({"apiVersion": "conformance.example/v9"}, "Widget.conformance.example", ["apiVersion"]),
+        ({"apiVersion": "other.example/v1"}, "Widget.other.example", ["apiVersion"]),
+        ({"kind": "Odd"}, "Odd.conformance.example", ["kind"]),
+        ({"apiVersion": "v9", "kind": "Odd"}, "Odd", ["kind", "apiVersion"]),
+    )
+
+    @pytest.mark.parametrize(("patch", "named", "fields"), CASES)
+    async def test_otherwise(
+        self, api: Client, ns: Namespace, widgets: str, patch: dict[str, Any], named: str, fields: list[str]
+    ) -> None:
+        (await api.post(ns(widgets), widget("a"))).ok(201)
+        reply = await api.patch(ns(widgets, "a"), patch)
+        message = re.compile(re.escape(f'{named} "a" is invalid: ') + ".*")
+        details = reply.refused(422, "Invalid", message)
+        assert [each["field"] for each in details["causes"]] == fields
+
+    @pytest.mark.parametrize("version", ["", None])
+    async def test_of_no_version(self, api: Client, ns: Namespace, widgets: str, version: str | None) -> None:
+        (await api.post(ns(widgets), widget("a"))).ok(201)
+        reply = await api.patch(ns(widgets, "a"), {"apiVersion": version})
+        why = "Object 'apiVersion' is missing in 'object has no apiVersion field'"
+        reply.refused(500, "InternalError", f"Internal error occurred: {why}")
+
+    @pytest.mark.parametrize("version", ["a/b/c", 5])
+    async def test_of_what_is_no_version(self, api: Client, ns: Namespace, widgets: str, version: Any) -> None:
+        (await api.post(ns(widgets), widget("a"))).ok(201)
+        reply = await api.patch(ns(widgets, "a"), {"apiVersion": version})
+        reply.refused(422, "Invalid", re.compile(' "" is invalid: patch: Invalid value: .*'))

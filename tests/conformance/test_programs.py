@@ -3,10 +3,12 @@
 import asyncio
 import itertools
 import os
+from collections.abc import Callable
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 
+from tests.conformance.conftest import PROGRAMS, STEPS
 from tests.conformance.pair import Side, differences
 from tests.conformance.programs import Program, programs
 from tests.conformance.wire import Client
@@ -39,5 +41,7 @@ async def run(program: Program, clients: list[Client]) -> list[str]:
 @pytest.mark.timeout(900)
 @_SETTINGS
 @given(programs())
-async def test_both_do_the_same(both: list[Client], program: Program) -> None:
+async def test_both_do_the_same(both: list[Client], tally: Callable[[str, int], None], program: Program) -> None:
     assert await run(program, both) == []
+    tally(PROGRAMS, 1)
+    tally(STEPS, len(program))

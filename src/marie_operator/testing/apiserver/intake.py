@@ -57,9 +57,8 @@ class Intake:
         taken = self._exact(body)
         if taken is None and (problem := self._mistyped(body)):
             raise self._unreadable(problem, body)
-        if kind.custom and (name := body.get("kind", "")) != kind.kind:
-            wrong = FieldError.invalid("kind", name, f"must be {kind.kind}")
-            raise invalid(str(name), kind.group, str((body.get("metadata") or {}).get("name", "")), [wrong])
+        if kind.custom:
+            self._check_named(body)
         self._tell_strange(body, known=taken is not None)
         if taken is None:
             body = pruning.prune(body, kind.schema)
@@ -117,6 +116,9 @@ class Intake:
             self._check_typed(body)
         if (not name or not api_version) and not kind.custom:
             return
+        if kind.custom and self._origin not in {Origin.BODY, Origin.APPLY}:
+            self._check_version(body)
+            return
         if kind.custom and api_version != kind.api_version:
             raise Refusal(
                 400,
@@ -133,6 +135,29 @@ class Intake:
         if self._origin is Origin.DOCUMENT:
             raise self._unreadable(why, body)
         raise Refusal(400, f'{name} in version "{version}" cannot be handled as a {kind.kind}: {why}')
+
+    def _check_version(self, body: Object) -> None:
+        """A custom object that a patch has changed must name a version, of whatever it is."""
+        version = body.get("apiVersion", "")
+        if version == "":
+            why = "Object 'apiVersion' is missing in 'object has no apiVersion field'"
+            message = f"Internal error occurred: {why}"
+            raise Refusal(500, message, reason="InternalError", details={"causes": [{"message": why}]})
+        if version is None:
+            raise self._unreadable(".apiVersion accessor error: <nil> is of the type <nil>, expected string", body)
+        self._check_typed(body)
+        if str(version).count("/") > 1:
+            raise self._unreadable(f"unexpected GroupVersion string: {version}", body)
+
+    def _check_named(self, body: Object) -> None:
+        """A custom object must name its kind; its version is told of where it has not been before."""
+        kind, name, version = self._kind, body.get("kind", ""), str(body.get("apiVersion", ""))
+        found = [FieldError.invalid("kind", name, f"must be {kind.kind}")] if name != kind.kind else []
+        if version != kind.api_version:
+            found.append(FieldError.invalid("apiVersion", version, f"must be {kind.api_version}"))
+        if found:
+            named = str((body.get("metadata") or {}).get("name", ""))
+            raise invalid(str(name), version.rpartition("/")[0], named, found)
 
     def _check_typed(self, body: Object) -> None:
         """A document that a patch has changed must still say what it is."""
