@@ -321,6 +321,129 @@ async def test_what_comes_while_a_key_runs_runs_it_once_more_and_never_twice_at_
     assert (ran, most) == (2, 1)
 
 
+class Writes:
+    """A controller whose reconcile writes, as ``Writer`` would have it: what is written is in the copy at once."""
+
+    def __init__(self, **result: Any) -> None:
+        self.ran = 0
+        self.version = 1
+        self.things = informer(thing())
+        self.result = Result(**result)
+        self.run = Run(self.reconcile)
+        self.run.controller.watch(self.things)
+
+    def write(self) -> None:
+        self.version += 1
+        self.things.written(thing(self.version))
+
+    async def reconcile(self, _: ObjectKey) -> Result:
+        self.ran += 1
+        if self.ran == 1:
+            self.write()
+        return self.result
+
+
+@pytest.mark.semantics("W-02")
+@pytest.mark.parametrize(("conclusive", "times"), [(False, 2), (True, 1)])
+async def test_what_a_reconcile_writes_itself_runs_it_again_unless_it_has_concluded(
+    conclusive: bool, times: int
+) -> None:
+    writes = Writes(conclusive=conclusive)
+    async with writes.run:
+        await asyncio.sleep(60)
+    assert writes.ran == times
+
+
+async def test_one_that_has_concluded_and_wants_to_run_later_does() -> None:
+    writes = Writes(conclusive=True, requeue_after=10)
+    async with writes.run:
+        await asyncio.sleep(25)
+    assert writes.ran == 3
+
+
+async def test_what_others_do_meanwhile_is_looked_at_although_a_reconcile_has_concluded() -> None:
+    writes = Writes(conclusive=True)
+    begun = asyncio.Event()
+
+    async def reconcile(key: ObjectKey) -> Result:
+        begun.set()
+        await asyncio.sleep(10)
+        return await writes.reconcile(key)
+
+    run = Run(reconcile)
+    run.controller.watch(writes.things)
+    async with run:
+        await begun.wait()
+        writes.things.event("", WatchEvent("MODIFIED", thing(2)))
+        await asyncio.sleep(60)
+    assert writes.ran == 2
+
+
+async def test_a_write_of_one_controller_is_news_to_another() -> None:
+    writes, other = Writes(conclusive=True), Writes(conclusive=True)
+    other.run.controller.watch(writes.things)
+    async with other.run:
+        await asyncio.sleep(1)
+        before = other.ran
+        async with writes.run:
+            await asyncio.sleep(60)
+    assert (writes.ran, other.ran) == (1, before + 1)
+
+
+async def test_a_write_for_another_key_runs_that_one() -> None:
+    ran: list[str] = []
+    things = informer(thing())
+
+    async def reconcile(key: ObjectKey) -> Result:
+        ran.append(key.name)
+        if len(ran) == 1:
+            things.written({"metadata": {**thing(2)["metadata"], "name": "b", "uid": "b"}})
+        return Result(conclusive=True)
+
+    run = Run(reconcile)
+    run.controller.watch(things)
+    async with run:
+        await asyncio.sleep(60)
+    assert ran == ["a", "b"]
+
+
+async def test_a_reconcile_that_failed_has_concluded_nothing() -> None:
+    writes, failed = Writes(conclusive=True), []
+
+    async def reconcile(key: ObjectKey) -> Result:
+        result = await writes.reconcile(key)
+        if not failed:
+            failed.append(key)
+            raise TerminalError("cannot be helped")
+        return result
+
+    run = Run(reconcile)
+    run.controller.watch(writes.things)
+    async with run:
+        await asyncio.sleep(60)
+    assert writes.ran == 2
+
+
+async def test_what_a_reconcile_has_left_running_writes_for_itself() -> None:
+    writes = Writes(conclusive=True)
+    left: list[asyncio.Task[None]] = []
+
+    async def later() -> None:
+        await asyncio.sleep(10)
+        writes.write()
+
+    async def reconcile(key: ObjectKey) -> Result:
+        if not left:
+            left.append(asyncio.create_task(later()))
+        return await writes.reconcile(key)
+
+    run = Run(reconcile)
+    run.controller.watch(writes.things)
+    async with run:
+        await asyncio.sleep(60)
+    assert writes.ran == 2
+
+
 async def test_no_more_keys_run_at_once_than_there_are_workers() -> None:
     running, most = 0, 0
 

@@ -60,6 +60,9 @@ CHAIN: tuple[Link, ...] = (
     Link("network policies", NETWORK_POLICIES, network_policy.of),
 )
 
+KINDS: tuple[Resource, ...] = tuple(dict.fromkeys(link.resource for link in CHAIN))
+"""The children's kinds, each once."""
+
 KEPT = frozenset([PERSISTENT_VOLUME_CLAIMS])
 """Kinds whose objects stay when they are no longer wanted, because they hold data; they go with the cluster."""
 

@@ -70,10 +70,12 @@ class Done(NamedTuple):
     Attributes:
         verb: Created, Changed or Deleted.
         what: Kind and name, and what of it.
+        answer: The object as the API server then had it; None for one that was removed.
     """
 
     verb: str
     what: str
+    answer: Object | None = None
 
     def __str__(self) -> str:
         return f"{self.verb} {self.what}"
@@ -128,21 +130,21 @@ async def carry_out(step: Step, writer: Writer, *, owner_uid: str, field_manager
         return Done("Deleted", f"{resource.kind} {step.live['metadata']['name']}")
     key = ObjectKey.of(step.desired)
     if isinstance(step, Create):
-        await _create(step, writer, owner_uid=owner_uid, field_manager=field_manager)
-        return Done("Created", f"{resource.kind} {key.name}")
-    await writer.apply(resource, step.desired, field_manager=field_manager)
-    return Done("Changed", f"{resource.kind} {key.name}: {_listed(step.paths)}")
+        created = await _created(step, writer, owner_uid=owner_uid, field_manager=field_manager)
+        return Done("Created", f"{resource.kind} {key.name}", created)
+    changed = await writer.apply(resource, step.desired, field_manager=field_manager)
+    return Done("Changed", f"{resource.kind} {key.name}: {_listed(step.paths)}", changed)
 
 
-async def _create(step: Create, writer: Writer, *, owner_uid: str, field_manager: str) -> None:
+async def _created(step: Create, writer: Writer, *, owner_uid: str, field_manager: str) -> Object:
     try:
-        await writer.apply(step.resource, step.desired, field_manager=field_manager, only_create=True)
+        return await writer.apply(step.resource, step.desired, field_manager=field_manager, only_create=True)
     except AlreadyExists:
         key = ObjectKey.of(step.desired)
         if controller_uid(await writer.get(step.resource, key)) != owner_uid:
             raise NameTaken(step.resource, key) from None
         # It is the owner's own, without the label by which it would have been known.
-        await writer.apply(step.resource, step.desired, field_manager=field_manager)
+        return await writer.apply(step.resource, step.desired, field_manager=field_manager)
 
 
 def _owners(obj: Object) -> Iterable[str]:

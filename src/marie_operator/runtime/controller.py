@@ -3,6 +3,7 @@
 import asyncio
 import uuid
 from collections.abc import Awaitable, Callable, Iterable
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, Literal, Self, TypeAlias
 
@@ -34,15 +35,39 @@ class Result:
     Attributes:
         requeue_after: Seconds until it should run again without an event; None for never.
         changes: What it wrote, for the log; nothing is logged when it wrote nothing.
+        conclusive: Whether what it wrote itself asks for no further look: it went on from what the API server made of
+            it, and would find nothing to do. Whatever else happened meanwhile is looked at all the same.
     """
 
     requeue_after: float | None = None
     changes: tuple[str, ...] = ()
+    conclusive: bool = False
 
     @property
     def outcome(self) -> Literal["success", "requeue_after"]:
         """What the metrics call it."""
         return "success" if self.requeue_after is None else "requeue_after"
+
+
+@dataclass(slots=True, eq=False)
+class _Turn:
+    """A reconcile under way.
+
+    Attributes:
+        controller: Whose.
+        key: Of what.
+        echo: What its own writes would have its key run again for; empty for nothing.
+        over: Whether it has ended: what it left running writes for itself.
+    """
+
+    controller: "Controller"
+    key: ObjectKey
+    echo: str = ""
+    over: bool = False
+
+
+_turn: ContextVar[_Turn | None] = ContextVar("turn", default=None)
+"""The reconcile that is running here; an informer tells of a write within the reconcile that made it."""
 
 
 class TerminalError(Exception):
@@ -160,9 +185,13 @@ class Controller:
 
         def enqueue(event: Event) -> None:
             if when(event):
+                turn = _turn.get()
                 for key in map(event):
-                    self._causes.setdefault(key, causes[event.kind])
-                    self._queue.add(key, priority=LOW_PRIORITY if event.initial else NORMAL_PRIORITY)
+                    if turn is not None and turn.controller is self and turn.key == key and not turn.over:
+                        turn.echo = turn.echo or causes[event.kind]
+                    else:
+                        self._causes.setdefault(key, causes[event.kind])
+                        self._queue.add(key, priority=LOW_PRIORITY if event.initial else NORMAL_PRIORITY)
 
         informer.add_handler(enqueue)
         self._informers.append(informer)
@@ -219,18 +248,24 @@ class Controller:
                 return
             cause = self._working[key] = self._causes.pop(key, "")
             self._active.inc()
-            began = self._clock.monotonic()
+            began, turn = self._clock.monotonic(), _Turn(self, key)
+            token = _turn.set(turn)
             try:
-                await self._once(key, priority, cause)
+                await self._once(turn, priority, cause)
             finally:
+                _turn.reset(token)
+                turn.over = True
+                if turn.echo:
+                    self.enqueue(key, cause=turn.echo)
                 self._active.dec()
                 self._time.observe(self._clock.monotonic() - began)
                 del self._working[key]
                 # Last, so that what was added meanwhile comes out once (C-06).
                 self._queue.done(key)
 
-    async def _once(self, key: ObjectKey, priority: int, cause: str) -> None:
+    async def _once(self, turn: _Turn, priority: int, cause: str) -> None:
         """One reconcile and what follows from its end."""
+        key = turn.key
         told = self._log.bind(namespace=key.namespace, name=key.name)
         limit = asyncio.timeout(self._timeout)
         with structlog.contextvars.bound_contextvars(reconcile=uuid.uuid4().hex[:8]):
@@ -264,6 +299,8 @@ class Controller:
                 delay = self._retry(key, priority)
                 told.exception("failed unexpectedly; will try again", seconds=round(delay, 3))
             else:
+                if result.conclusive:
+                    turn.echo = ""
                 self._succeeded(key, priority, result, told)
 
     def _succeeded(

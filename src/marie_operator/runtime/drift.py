@@ -44,6 +44,8 @@ def differs(desired: Object, live: Object) -> list[str]:
 
 def _agrees(desired: Any, live: Any, name: str) -> bool:
     """Whether surely nothing differs; lists are only compared in the order they have."""
+    if desired == live:
+        return True
     if isinstance(desired, dict) and isinstance(live, dict):
         for key, value in desired.items():
             found = live.get(key)

@@ -38,6 +38,10 @@ class Resource:
         """``apiVersion`` of its objects: ``v1`` or ``group/version``."""
         return f"{self.group}/{self.version}" if self.group else self.version
 
+    def __hash__(self) -> int:
+        # Kinds are keys of what is looked up all the time; hardly two have one plural.
+        return hash(self.plural)
+
     def __str__(self) -> str:
         return f"{self.plural}.{self.group}" if self.group else self.plural
 

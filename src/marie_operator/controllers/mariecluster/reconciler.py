@@ -179,31 +179,32 @@ class MarieClusterReconciler:
         if by_itself and self._settled.holds(cluster, children):
             return ()
         refusals: list[Refusal] = []
-        desired = await self._desired(cluster, children)
-        for step in steps(desired, children, kept=chain.KEPT):
+        # As compared, and as answered: what others have changed since is not among it.
+        known = dict(children)
+        for step in steps(await self._desired(cluster, children), children, kept=chain.KEPT):
             if withhold and step.resource == DEPLOYMENTS and not isinstance(step, Remove):
                 continue
             try:
-                news.done.append(
-                    await carry_out(
-                        step,
-                        self._client,
-                        owner_uid=cluster.metadata.uid,
-                        field_manager=association.FIELD_MANAGER,
-                    )
+                done = await carry_out(
+                    step, self._client, owner_uid=cluster.metadata.uid, field_manager=association.FIELD_MANAGER
                 )
             except (Invalid, Forbidden, ApplyConflict, NameTaken) as error:
                 refusals.append(_refusal(step, error))
-        children = self._children(cluster)
-        if by_itself and not refusals and not steps(desired, children, kept=chain.KEPT):
-            self._settled.note(cluster, children)
+                continue
+            news.done.append(done)
+            if done.answer is None:
+                del known[step.resource, _name(step)]
+            else:
+                known[step.resource, _name(step)] = done.answer
+        if by_itself and not refusals:
+            self._settled.note(cluster, known)
         return refusals
 
     def _children(self, cluster: MarieCluster) -> LiveChildren:
         return {
-            (link.resource, live["metadata"]["name"]): live
-            for link in chain.CHAIN
-            for live in self._cache[link.resource].indexed(OWNER_INDEX, cluster.metadata.uid)
+            (kind, live["metadata"]["name"]): live
+            for kind in chain.KINDS
+            for live in self._cache[kind].indexed(OWNER_INDEX, cluster.metadata.uid)
         }
 
     def _observe(
@@ -250,7 +251,8 @@ class MarieClusterReconciler:
             waits.append(again.total_seconds())
         if _reads_by_name(seen.cluster):
             waits.append(REREAD)
-        return Result(requeue_after=min(waits, default=None), changes=tuple(map(str, news.done)))
+        # What the children became was seen before the status was told, and nothing here depends on what is told.
+        return Result(requeue_after=min(waits, default=None), changes=tuple(map(str, news.done)), conclusive=True)
 
     async def _report_unreadable(self, cluster: Unparsable) -> Result:
         """Say on the object what keeps it from being read; its children stay as they are."""

@@ -12,7 +12,7 @@ from marie_operator.runtime.resource import PODS, Object, ObjectKey
 
 def add_informers(cache: Cache) -> None:
     """Have ``cache`` keep what the reconciler reads: the chain's kinds and the clusters' pods, nothing else of them."""
-    for resource in dict.fromkeys(link.resource for link in chain.CHAIN):
+    for resource in chain.KINDS:
         cache.add(resource, label_selector=association.MANAGED_SELECTOR, indexes={OWNER_INDEX: _owner_uid})
     cache.add(PODS, label_selector=association.CLUSTER_LABEL, indexes={CLUSTER_INDEX: _cluster}, transform=_trimmed)
 
@@ -30,7 +30,7 @@ def controller(
     result = Controller(
         "mariecluster", reconciler.reconcile, concurrency=concurrency, clock=clock, metrics=metrics, tracer=tracer
     ).watch(cache[kinds.MARIE_CLUSTERS])
-    for resource in dict.fromkeys(link.resource for link in chain.CHAIN):
+    for resource in chain.KINDS:
         result.watch(cache[resource], map=owner(kinds.MARIE_CLUSTERS.kind, kinds.MARIE_CLUSTERS.group))
     return result.watch(cache[PODS], map=_cluster_of_pod)
 
