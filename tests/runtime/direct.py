@@ -21,6 +21,7 @@ class DirectTransport:
     Attributes:
         down: Whether nobody listens.
         lag: Seconds that each event of a watch, and each answer to a read, is late.
+        answers: Seconds that each answer to a write is late.
     """
 
     url = "direct://"
@@ -29,6 +30,7 @@ class DirectTransport:
         self._server = server
         self.down = False
         self.lag = 0.0
+        self.answers = 0.0
 
     async def exchange(self, request: Request) -> Reply:
         try:
@@ -36,8 +38,8 @@ class DirectTransport:
                 answer = await self._answer(request)
         except TimeoutError as error:
             raise Unreachable(f"{request}: no answer in time", maybe_sent=True) from error
-        if self.lag and request.method == "GET":
-            await asyncio.sleep(self.lag)
+        if late := self.lag if request.method == "GET" else self.answers:
+            await asyncio.sleep(late)
         warnings = tuple(value for name, value in answer.headers if name == "Warning")
         return Reply(answer.code, answer.body, _retry_after(answer), warnings)
 

@@ -4,7 +4,7 @@ Only what ``env`` names counts as the user's: what ``envFrom`` brings along is u
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from marie_operator.api.mariecluster import ExecutorGroupSpec, MarieCluster
 from marie_operator.builders import association, backing, resources
@@ -22,6 +22,10 @@ _COMMON = {
     "NO_VERSION_CHECK": "1",
 }
 _POD = {"POD_NAME": "metadata.name", "POD_NAMESPACE": "metadata.namespace", "POD_IP": "status.podIP"}
+# The API version is what the API server would fill in; written out, the manifest compares equal later.
+_FIELDS: Sequence[Object] = [
+    {"name": name, "valueFrom": {"fieldRef": {"apiVersion": "v1", "fieldPath": path}}} for name, path in _POD.items()
+]
 
 
 def server(cluster: MarieCluster) -> list[Object]:
@@ -38,7 +42,7 @@ def server(cluster: MarieCluster) -> list[Object]:
         "JINA_MP_START_METHOD": "fork",
         **{variable: str(number) for variable, number in sorted(slots.items())},
     }
-    return [*_plain(plain), *_fields()]
+    return [*_plain(plain), *_FIELDS]
 
 
 def executor(cluster: MarieCluster, group: ExecutorGroupSpec, ports: Mapping[str, int]) -> list[Object]:
@@ -52,7 +56,7 @@ def executor(cluster: MarieCluster, group: ExecutorGroupSpec, ports: Mapping[str
     }
     if not resources.uses_gpu(group):
         plain["MARIE_DISABLE_CUDA"] = "1"
-    return [*_plain(plain), *_fields()]
+    return [*_plain(plain), *_FIELDS]
 
 
 def services(cluster: MarieCluster) -> list[Object]:
@@ -89,14 +93,6 @@ def services(cluster: MarieCluster) -> list[Object]:
 
 def _plain(values: dict[str, str]) -> list[Object]:
     return [{"name": name, "value": value} for name, value in values.items()]
-
-
-def _fields() -> list[Object]:
-    # The API version is what the API server would fill in; written out, the manifest compares equal later.
-    return [
-        {"name": name, "valueFrom": {"fieldRef": {"apiVersion": "v1", "fieldPath": path}}}
-        for name, path in _POD.items()
-    ]
 
 
 def _slots_variable(executor: str) -> str:

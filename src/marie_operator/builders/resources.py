@@ -63,7 +63,7 @@ def _canonical_container(container: Object) -> Object:
 
 def _canonical_variable(variable: Object) -> Object:
     source = variable.get("valueFrom") or {}
-    reference = source.get("resourceFieldRef") or {}
+    reference = (source and source.get("resourceFieldRef")) or {}
     if "divisor" not in reference:
         return variable
     divided = {**reference, "divisor": quantity.canonical(reference["divisor"])}

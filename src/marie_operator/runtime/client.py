@@ -1,34 +1,21 @@
 """The API server's verbs, with typed errors, timeouts on everything, and retries only where they are safe."""
 
-import asyncio
-import contextlib
 import copy
 import random
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol, Self
-
-import structlog
-from pydantic_core import from_json, to_json
+from typing import Self
 
 from marie_operator.runtime import connection as connections
+from marie_operator.runtime.calls import Calls, RequestMetrics
 from marie_operator.runtime.clock import Clock
-from marie_operator.runtime.decoding import ObjectList, WatchEvent, lines, page_of, refusal, watch_event
-from marie_operator.runtime.errors import (
-    AlreadyExists,
-    ApiError,
-    Conflict,
-    Expired,
-    Silent,
-    Unauthorized,
-    Unreachable,
-)
-from marie_operator.runtime.metrics import NO_ANSWER
+from marie_operator.runtime.decoding import Lines, ObjectList, WatchEvent, page_of, watch_event
+from marie_operator.runtime.errors import AlreadyExists, Conflict, Expired, Silent
 from marie_operator.runtime.resource import Object, ObjectKey, Resource
 from marie_operator.runtime.tracing import TracedTransport, Tracer
-from marie_operator.runtime.transport import HttpTransport, Reply, Request, Transport
+from marie_operator.runtime.transport import HttpTransport, Request, Transport
 
 WATCH_SILENCE = 90.0
 """Seconds after which a watch that brings nothing is given up (W-13).
@@ -36,16 +23,9 @@ WATCH_SILENCE = 90.0
 An API server sends a bookmark each minute. Where one does not, a watch that is asked for again from where it was costs
 next to nothing, and a connection that some box on the way has forgotten costs all that happens meanwhile.
 """
-MAX_RETRIES = 10
-CONNECTION_RETRIES = 2
-MAX_WARNINGS = 100
-"""Different warnings that are told; some name objects, and a log has no use for each of them."""
 NEVER = "1"
 """A resource version that no object has, since etcd counts from 1 before the first write: applied with it, an object
 can be created and not changed (registry/generic/registry/store.go, Update)."""
-_IDEMPOTENT = frozenset({"GET", "PUT", "DELETE"})
-
-log = structlog.get_logger(__name__)
 
 
 class PatchKind(StrEnum):
@@ -54,18 +34,6 @@ class PatchKind(StrEnum):
     MERGE = "application/merge-patch+json"
     JSON = "application/json-patch+json"
     APPLY = "application/apply-patch+yaml"
-
-
-class RequestMetrics(Protocol):
-    """Where a client counts its requests."""
-
-    def request(self, *, code: str, method: str, host: str, seconds: float | None) -> None:
-        """One attempt was answered; ``code`` is ``NO_ANSWER`` when none came, ``seconds`` None for a watch."""
-        ...
-
-    def retry(self, *, code: str, method: str, host: str) -> None:
-        """A request is about to be sent again; ``code`` is what the last attempt came to."""
-        ...
 
 
 class Client:
@@ -86,13 +54,9 @@ class Client:
         metrics: RequestMetrics | None = None,
         jitter: Callable[[], float] = random.random,
     ) -> None:
-        self._transport = transport
+        self._calls = Calls(transport, clock=clock, metrics=metrics, jitter=jitter)
         self._clock = clock
-        self._metrics = metrics
-        self._jitter = jitter
-        self._host = transport.url.partition("://")[2]
         self._check: Callable[[], None] | None = None
-        self._warned: set[str] = set()
 
     @classmethod
     async def connect(
@@ -127,7 +91,7 @@ class Client:
     @property
     def url(self) -> str:
         """The API server's address."""
-        return self._transport.url
+        return self._calls.transport.url
 
     async def __aenter__(self) -> Self:
         return self
@@ -139,7 +103,7 @@ class Client:
 
     async def close(self) -> None:
         """End every connection; also those of ``fenced`` views."""
-        await self._transport.close()
+        await self._calls.transport.close()
 
     def fenced(self, check: Callable[[], None]) -> "Client":
         """A view of this client whose writes first call ``check``, which raises to refuse them."""
@@ -149,7 +113,7 @@ class Client:
 
     async def version(self) -> str:
         """The server's version, such as ``v1.36.2``."""
-        return str((await self._call("GET", "/version"))["gitVersion"])
+        return str((await self._calls.call("GET", "/version"))["gitVersion"])
 
     async def get(self, resource: Resource, key: ObjectKey) -> Object:
         """Read one object from the server.
@@ -157,7 +121,7 @@ class Client:
         Raises:
             NotFound: it does not exist.
         """
-        return await self._call("GET", resource.path(key.namespace, key.name))
+        return await self._calls.call("GET", resource.path(key.namespace, key.name))
 
     async def list(
         self,
@@ -210,7 +174,7 @@ class Client:
         path, token = resource.path(namespace), ""
         while True:
             paging = {"continue": token} if token else first
-            page = page_of(path, await self._call("GET", path, query={**query, **paging}))
+            page = page_of(path, await self._calls.call("GET", path, query={**query, **paging}))
             token = page.remaining
             yield page
             del page
@@ -257,21 +221,20 @@ class Client:
             resourceVersionMatch="NotOlderThan" if send_initial_events else "",
         )
         request = Request("GET", resource.path(namespace), query)
-        async with contextlib.AsyncExitStack() as stack:
-            try:
-                stream = await stack.enter_async_context(self._transport.stream(request, silence=WATCH_SILENCE))
-            except Unreachable:
-                self._count("GET", NO_ANSWER)
-                raise
-            self._count("GET", str(stream.status))
-            if stream.status != 200:
-                content = b"".join([chunk async for chunk in stream.chunks])
-                reply = Reply(stream.status, content, stream.retry_after)
-                raise refusal(reply, f"watch {request.path}")
+        async with self._calls.stream(request, silence=WATCH_SILENCE) as stream:
             if opened is not None:
                 opened()
-            async for line in _in_time(lines(stream.chunks), f"watch {request.path}"):
-                yield watch_event(line, request=f"watch {request.path}")
+            lines, last = Lines(), self._clock.monotonic()
+            async for chunk in stream.chunks:
+                complete = lines.feed(chunk)
+                for line in complete:
+                    yield watch_event(line, request=f"watch {request.path}")
+                now = self._clock.monotonic()
+                if complete:
+                    last = now
+                elif now - last >= WATCH_SILENCE:
+                    # Bytes that trickle in and never make a line are silence as well.
+                    raise Silent(f"watch {request.path}: no answer in time", maybe_sent=True)
 
     async def create(self, resource: Resource, obj: Object) -> Object:
         """Create an object; a POST is sent at most once.
@@ -388,99 +351,9 @@ class Client:
         content_type: str = "application/json",
         repeatable: bool = False,
     ) -> Object:
-        return await self._call(
+        return await self._calls.call(
             method, path, body=body, query=query, content_type=content_type, repeatable=repeatable, check=self._check
         )
-
-    async def _call(
-        self,
-        method: str,
-        path: str,
-        *,
-        query: Mapping[str, str] | None = None,
-        body: Object | Sequence[Object] | None = None,
-        content_type: str = "application/json",
-        repeatable: bool = False,
-        check: Callable[[], None] | None = None,
-    ) -> Object:
-        """One call with its retries.
-
-        A server that names a time to come back gets the request again then (N-01): it has not acted on it. A broken
-        connection tells nothing, so only what may safely happen twice is sent again.
-        """
-        data = None if body is None else to_json(body)
-        request = Request(method, path, query or {}, data, content_type, check)
-        retries, broken, renewed = 0, 0, False
-        while True:
-            if check is not None:
-                check()
-            try:
-                return await self._attempt(request)
-            except Unauthorized:
-                # A token may have been replaced between reading it and the server's looking at it.
-                if renewed:
-                    raise
-                renewed = True
-                self._count_retry(method, "401")
-            except ApiError as error:
-                if error.retry_after is None or retries >= MAX_RETRIES or error.code not in {429, 500, 502, 503, 504}:
-                    raise
-                retries += 1
-                self._count_retry(method, str(error.code))
-                await asyncio.sleep(error.retry_after * (1 + 0.1 * self._jitter()))
-            except Unreachable as error:
-                safe = repeatable or method in _IDEMPOTENT or not error.maybe_sent
-                if not safe or broken >= CONNECTION_RETRIES:
-                    raise
-                broken += 1
-                self._count_retry(method, NO_ANSWER)
-                await asyncio.sleep(0.1 * 2**broken * (1 + self._jitter()))
-
-    async def _attempt(self, request: Request) -> Object:
-        started = self._clock.monotonic()
-        try:
-            reply = await self._transport.exchange(request)
-        except Unreachable:
-            self._count(request.method, NO_ANSWER, self._clock.monotonic() - started)
-            raise
-        self._count(request.method, str(reply.status), self._clock.monotonic() - started)
-        self._pass_on(reply.warnings)
-        if reply.status >= 300:
-            raise refusal(reply, str(request))
-        try:
-            decoded: Object = from_json(reply.body)
-        except ValueError as error:
-            raise Unreachable(f"{request}: the answer is not JSON", maybe_sent=True) from error
-        return decoded
-
-    def _pass_on(self, warnings: Sequence[str]) -> None:
-        """Log what the server warns of, such as a version that it will no longer serve: each once (N-04)."""
-        for warning in warnings:
-            told = warning.partition('"')[2].rpartition('"')[0].replace('\\"', '"') or warning
-            if told not in self._warned and len(self._warned) < MAX_WARNINGS:
-                self._warned.add(told)
-                log.warning("the API server warns", warning=told)
-
-    def _count(self, method: str, code: str, seconds: float | None = None) -> None:
-        if self._metrics is not None:
-            self._metrics.request(code=code, method=method, host=self._host, seconds=seconds)
-
-    def _count_retry(self, method: str, code: str) -> None:
-        if self._metrics is not None:
-            self._metrics.retry(code=code, method=method, host=self._host)
-
-
-async def _in_time(parts: AsyncIterator[bytes], request: str) -> AsyncIterator[bytes]:
-    """Whole lines, as long as they come: bytes that trickle in and never make one are silence as well."""
-    while True:
-        try:
-            async with asyncio.timeout(WATCH_SILENCE):
-                line = await anext(parts)
-        except StopAsyncIteration:
-            return
-        except TimeoutError as error:
-            raise Silent(f"{request}: no answer in time", maybe_sent=True) from error
-        yield line
 
 
 def _query(**parameters: str) -> dict[str, str]:

@@ -261,12 +261,12 @@ def _mounted() -> _Read:
 
 def _signature(files: Sequence[Path]) -> _Signature:
     """Which files are there; another one under a name, or another content, is another signature."""
-    return tuple(_stat(path) for path in files)
+    return tuple([_stat(path) for path in files])
 
 
 def _stat(path: Path) -> tuple[int, int, int] | None:
     try:
-        found = path.stat()
+        found = os.stat(path)  # noqa: PTH116 - half the time of Path.stat, before each request
     except OSError:
         return None
     return found.st_mtime_ns, found.st_size, found.st_ino

@@ -3,7 +3,6 @@
 import asyncio
 import uuid
 from collections.abc import Awaitable, Callable, Iterable
-from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, Literal, Self, TypeAlias
 
@@ -17,6 +16,7 @@ from marie_operator.runtime.metrics import RESULTS, Metrics
 from marie_operator.runtime.queue import LOW_PRIORITY, MAX_BACKOFF, NORMAL_PRIORITY, ShutDown, WorkQueue
 from marie_operator.runtime.resource import ObjectKey
 from marie_operator.runtime.tracing import Tracer, reconciling
+from marie_operator.runtime.turn import Turn
 
 Mapper: TypeAlias = Callable[[Event], Iterable[ObjectKey]]
 Predicate: TypeAlias = Callable[[Event], bool]
@@ -47,27 +47,6 @@ class Result:
     def outcome(self) -> Literal["success", "requeue_after"]:
         """What the metrics call it."""
         return "success" if self.requeue_after is None else "requeue_after"
-
-
-@dataclass(slots=True, eq=False)
-class _Turn:
-    """A reconcile under way.
-
-    Attributes:
-        controller: Whose.
-        key: Of what.
-        echo: What its own writes would have its key run again for; empty for nothing.
-        over: Whether it has ended: what it left running writes for itself.
-    """
-
-    controller: "Controller"
-    key: ObjectKey
-    echo: str = ""
-    over: bool = False
-
-
-_turn: ContextVar[_Turn | None] = ContextVar("turn", default=None)
-"""The reconcile that is running here; an informer tells of a write within the reconcile that made it."""
 
 
 class TerminalError(Exception):
@@ -159,6 +138,7 @@ class Controller:
         )
         self._causes: dict[ObjectKey, str] = {}
         self._working: dict[ObjectKey, str] = {}
+        self._turns: dict[ObjectKey, Turn] = {}
         self._concurrency = concurrency
         self._timeout = timeout
         self._clock = clock
@@ -185,13 +165,13 @@ class Controller:
 
         def enqueue(event: Event) -> None:
             if when(event):
-                turn = _turn.get()
+                cause, priority = causes[event.kind], LOW_PRIORITY if event.initial else NORMAL_PRIORITY
                 for key in map(event):
-                    if turn is not None and turn.controller is self and turn.key == key and not turn.over:
-                        turn.echo = turn.echo or causes[event.kind]
+                    turn = self._turns.get(key)
+                    if turn is None:
+                        self._add(key, cause, priority)
                     else:
-                        self._causes.setdefault(key, causes[event.kind])
-                        self._queue.add(key, priority=LOW_PRIORITY if event.initial else NORMAL_PRIORITY)
+                        turn.hear(informer.resource, event, cause=cause, priority=priority)
 
         informer.add_handler(enqueue)
         self._informers.append(informer)
@@ -248,24 +228,23 @@ class Controller:
                 return
             cause = self._working[key] = self._causes.pop(key, "")
             self._active.inc()
-            began, turn = self._clock.monotonic(), _Turn(self, key)
-            token = _turn.set(turn)
+            began, turn = self._clock.monotonic(), Turn()
+            self._turns[key], conclusive = turn, False
             try:
-                await self._once(turn, priority, cause)
+                with turn.running():
+                    conclusive = await self._once(key, priority, cause)
             finally:
-                _turn.reset(token)
-                turn.over = True
-                if turn.echo:
-                    self.enqueue(key, cause=turn.echo)
+                del self._turns[key]
+                if (news := turn.news(own=not conclusive)) is not None:
+                    self._add(key, *news)
                 self._active.dec()
                 self._time.observe(self._clock.monotonic() - began)
                 del self._working[key]
                 # Last, so that what was added meanwhile comes out once (C-06).
                 self._queue.done(key)
 
-    async def _once(self, turn: _Turn, priority: int, cause: str) -> None:
-        """One reconcile and what follows from its end."""
-        key = turn.key
+    async def _once(self, key: ObjectKey, priority: int, cause: str) -> bool:
+        """One reconcile and what follows from its end; whether it has concluded."""
         told = self._log.bind(namespace=key.namespace, name=key.name)
         limit = asyncio.timeout(self._timeout)
         with structlog.contextvars.bound_contextvars(reconcile=uuid.uuid4().hex[:8]):
@@ -299,9 +278,9 @@ class Controller:
                 delay = self._retry(key, priority)
                 told.exception("failed unexpectedly; will try again", seconds=round(delay, 3))
             else:
-                if result.conclusive:
-                    turn.echo = ""
                 self._succeeded(key, priority, result, told)
+                return result.conclusive
+        return False
 
     def _succeeded(
         self, key: ObjectKey, priority: int, result: Result, told: structlog.typing.FilteringBoundLogger
@@ -313,6 +292,10 @@ class Controller:
         if result.requeue_after is not None:
             self._causes.setdefault(key, "its own time")
             self._queue.add(key, priority=priority, after=result.requeue_after)
+
+    def _add(self, key: ObjectKey, cause: str, priority: int) -> None:
+        self._causes.setdefault(key, cause)
+        self._queue.add(key, priority=priority)
 
     def _retry(self, key: ObjectKey, priority: int, *, most: float = MAX_BACKOFF) -> float:
         self._count("error")

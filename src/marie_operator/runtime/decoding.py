@@ -1,6 +1,5 @@
 """What the API server's bytes say: lists, watches and refusals."""
 
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from pydantic_core import from_json
@@ -27,17 +26,21 @@ class ObjectList:
     remaining: str = ""
 
 
-async def lines(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+class Lines:
     """Lines of any length: the reader's own limit is below what an object may measure (python-clients 1.3)."""
-    pending = bytearray()
-    async for chunk in chunks:
-        pending += chunk
-        if b"\n" in chunk:
-            *complete, rest = pending.split(b"\n")
-            pending = bytearray(rest)
-            for line in complete:
-                if line.strip():
-                    yield bytes(line)
+
+    def __init__(self) -> None:
+        self._pending: list[bytes] = []
+
+    def feed(self, chunk: bytes) -> list[bytes]:
+        """The lines that are whole with this chunk, without those that are empty."""
+        *complete, rest = chunk.split(b"\n")
+        if complete:
+            complete[0] = b"".join([*self._pending, complete[0]])
+            self._pending.clear()
+        if rest:
+            self._pending.append(rest)
+        return [line for line in complete if line.strip()]
 
 
 def watch_event(line: bytes, *, request: str) -> WatchEvent:

@@ -218,7 +218,7 @@ class Informer:
             for key in [key for key in self._objects if _within(namespace, key)]
             if key not in listed and self._reached(key) <= version
         ]
-        told += [event for item in items if (event := self._offer(item, initial=initial)) is not None]
+        told += [event for item in items if (event := self._offer(item, initial=initial, cut=True)) is not None]
         self._advance(namespace, version)
         for event in told:
             self._notify(event)
@@ -238,7 +238,7 @@ class Informer:
             if known is not None and known["metadata"]["uid"] == uid and self._reached(key) <= version:
                 told = self._remove(key)
         else:
-            told = self._offer(self.cut(obj))
+            told = self._offer(obj)
         self._advance(namespace, version)
         self._told(told)
 
@@ -258,7 +258,7 @@ class Informer:
             # It was written out of the selector: here it is gone, up to the state in which it comes back (R-64).
             self._withdraw(key, obj["metadata"]["uid"], until=self._version(obj))
         elif key in self._objects or self._version(obj) > self._versions.get(namespace, 0):
-            self._told(self._offer(self.cut(obj)))
+            self._told(self._offer(obj))
 
     def removed(self, key: ObjectKey, uid: str) -> None:
         """A delete removed the object of this uid: late events about it are history."""
@@ -304,8 +304,8 @@ class Informer:
         """The namespace, or all of them, under whose version a key is kept; None if it is not."""
         return next((name for name in ("", key.namespace) if name in self._namespaces), None)
 
-    def _offer(self, obj: Object, *, initial: bool = False) -> Event | None:
-        """Store ``obj`` if it is newer than what is known under its key; what then happened."""
+    def _offer(self, obj: Object, *, initial: bool = False, cut: bool = False) -> Event | None:
+        """Store ``obj``, once ``cut``, if it is newer than what is known under its key; what then happened."""
         uid, key, version = obj["metadata"]["uid"], ObjectKey.of(obj), self._version(obj)
         gone = self._gone.get(uid)
         if gone is not None:
@@ -316,9 +316,9 @@ class Informer:
         if known is not None and self._reached(key) >= version:
             return None
         self._undone.discard(key)
-        self._objects[key] = obj
-        self._index(key, known, obj)
-        return Event("added" if known is None else "modified", obj, known, initial)
+        kept = self._objects[key] = obj if cut else self.cut(obj)
+        self._index(key, known, kept)
+        return Event("added" if known is None else "modified", kept, known, initial)
 
     def _remove(self, key: ObjectKey) -> Event:
         gone = self._objects.pop(key)
@@ -345,6 +345,8 @@ class Informer:
         for name, function in self._index_functions.items():
             before = set() if old is None else set(function(old))
             after = set() if new is None else set(function(new))
+            if before == after:
+                continue
             entries = self._indexes[name]
             for value in before - after:
                 entries[value].discard(key)

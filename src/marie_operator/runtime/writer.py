@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from marie_operator.runtime.cache import Cache
 from marie_operator.runtime.client import Client, PatchKind
 from marie_operator.runtime.resource import Object, ObjectKey, Resource
+from marie_operator.runtime.turn import Turn
 
 
 class Writer:
@@ -102,6 +103,9 @@ class Writer:
         return result
 
     def _written(self, resource: Resource, obj: Object) -> Object:
+        turn = Turn.present()
+        if turn is not None:
+            turn.wrote(resource, obj)
         informer = self._cache.find(resource)
         if informer is not None:
             informer.written(obj)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from marie_operator.runtime.client import CONNECTION_RETRIES
+from marie_operator.runtime.calls import CONNECTION_RETRIES
 from marie_operator.runtime.controller import OUTAGE_BACKOFF
 from marie_operator.runtime.reflector import FIRST_BACKOFF, MAX_BACKOFF
 

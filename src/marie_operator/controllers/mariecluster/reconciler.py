@@ -144,7 +144,7 @@ class MarieClusterReconciler:
         return sharing.problems(live, others)
 
     async def _desired(self, cluster: MarieCluster, children: LiveChildren) -> list[tuple[Resource, Object]]:
-        """The chain's manifests, with hashes of what the pods are made of."""
+        """The chain's manifests, with hashes of what the pods of a cluster that reads by name are made of."""
         result = []
         for resource, manifest in chain.desired(cluster):
             if resource == DEPLOYMENTS:
@@ -181,7 +181,8 @@ class MarieClusterReconciler:
         refusals: list[Refusal] = []
         # As compared, and as answered: what others have changed since is not among it.
         known = dict(children)
-        for step in steps(await self._desired(cluster, children), children, kept=chain.KEPT):
+        desired = chain.desired(cluster) if by_itself else await self._desired(cluster, children)
+        for step in steps(desired, children, kept=chain.KEPT):
             if withhold and step.resource == DEPLOYMENTS and not isinstance(step, Remove):
                 continue
             try:
