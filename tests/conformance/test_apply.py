@@ -73,6 +73,14 @@ class TestCreate:
         (await api.apply(ns("configmaps", "a"), config_map("a"), dryRun="All")).ok(201)
         assert (await api.get(ns("configmaps", "a"))).status == 404
 
+    async def test_a_null_that_may_not_be_is_refused(self, api: Client, ns: Namespace, widgets: str) -> None:
+        # A create without apply would leave it out.
+        body = widget("a") | {"spec": None}
+        reply = await api.apply(ns(widgets, "a"), body)
+        details = reply.refused(422, "Invalid", re.compile(".*spec in body must be of type object.*"))
+        assert "spec" in [each["field"] for each in details["causes"]]
+        (await api.post(ns(widgets), body)).ok(201)
+
 
 class TestMerge:
     async def test_the_same_again_changes_nothing(self, api: Client, ns: Namespace, widgets: str) -> None:

@@ -188,5 +188,7 @@ class Intake:
     def defaulted(self, new: Object) -> Object:
         """The object with what its kind fills in; of built-in kinds, that is the strategy's alone."""
         if self._kind.custom:
-            new = pruning.completed(new, self._kind.schema)
+            # What is decoded loses its nulls; the outcome of an apply is not decoded.
+            complete = pruning.default if self._origin is Origin.APPLY else pruning.completed
+            new = complete(new, self._kind.schema)
         return self._kind.strategy.default(new)
