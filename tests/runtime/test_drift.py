@@ -5,19 +5,15 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
 from marie_operator.runtime import drift
 from marie_operator.runtime.resource import Object
+from marie_operator.testing import manifests
 from tests.builders.clusters import GOLDENS
 
-MANIFESTS = [
-    manifest
-    for path in sorted(GOLDENS.glob("*/expected.yaml"))
-    for manifest in yaml.safe_load_all(path.read_text(encoding="utf-8"))
-]
+MANIFESTS = manifests.read(*sorted(GOLDENS.glob("*/expected.yaml")))
 Place = tuple[str | int, ...]
 
 
