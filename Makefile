@@ -13,8 +13,11 @@ READY := $(VENV)/.ready
 KUBECTL ?= $(shell hack/controlplane/build.sh)/kubectl
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build docker-build docker-push manifests docs install uninstall deploy undeploy run test unit simulate embedded controlplane \
+.PHONY: help setup build docker-build docker-push manifests docs install uninstall deploy undeploy run test unit models simulate embedded controlplane \
 	scaledowns campaigns lint format demo bench clean
+
+# Without bytecode, every process of a test run compiles all of the source and the tests anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -69,12 +72,17 @@ run: $(READY) ## Run the operator on this machine against the current kubeconfig
 demo: $(READY) ## A control plane, the operator and the example cluster and job, live on this machine.
 	$(BIN)/python -m marie_operator demo $(ARGS)
 
-test: lint unit embedded ## Prove the project: lint, unit tests, a simulation of faults, tests on a real control plane.
+test: lint unit models embedded ## Prove the project: lint, unit tests, models, a simulation of faults, tests on a real control plane.
 	$(MAKE) --no-print-directory simulate SEEDS=1000
 	$(MAKE) --no-print-directory controlplane
 
+# The folders left out have none of them, but thousands of others, which each process would collect.
 unit: $(READY) ## The tests that need no server but their own.
-	$(BIN)/pytest -m "not controlplane and not embedded and not campaign" -n auto -q
+	$(BIN)/pytest -m "not controlplane and not embedded and not campaign and not model" -n auto -q \
+		--ignore tests/conformance --ignore tests/controlplane
+
+models: $(READY) ## Queue, cache, leader election and batches against models of what must hold, through 50,000 schedules.
+	$(BIN)/pytest -m model -n auto -q tests/runtime tests/controllers/mariejob
 
 simulate: $(READY) ## Simulate the whole system: make simulate [SEEDS=100000] [FIRST=0], or SEED=n to replay one.
 	$(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),100000) --first $(or $(FIRST),0))

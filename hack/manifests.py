@@ -5,6 +5,7 @@
 """
 
 import argparse
+import functools
 import json
 import sys
 from pathlib import Path
@@ -34,9 +35,14 @@ class Dumper(yaml.SafeDumper):
 Dumper.add_representer(crd.PodTemplateProperties, Dumper.represent_pod_template)
 
 
-def crd_yaml(definition: dict[str, Any]) -> str:
-    """One CustomResourceDefinition as a file."""
-    return HEADER + yaml.dump(definition, Dumper=Dumper, sort_keys=False, width=160, allow_unicode=True)
+@functools.cache
+def crds() -> dict[str, str]:
+    """The CustomResourceDefinitions as files, by their names."""
+    return {
+        f"marie.ai_{definition['spec']['names']['plural']}.yaml": HEADER
+        + yaml.dump(definition, Dumper=Dumper, sort_keys=False, width=160, allow_unicode=True)
+        for definition in crd.definitions()
+    }
 
 
 def role_yaml() -> str:
@@ -61,10 +67,7 @@ def _role(kind: str, metadata: str, permissions: tuple[Permission, ...]) -> str:
 
 def manifests() -> dict[Path, str]:
     """Every generated file and what it should hold."""
-    files = {
-        CONFIG / "crd" / f"marie.ai_{definition['spec']['names']['plural']}.yaml": crd_yaml(definition)
-        for definition in crd.definitions()
-    }
+    files = {CONFIG / "crd" / name: text for name, text in crds().items()}
     return files | {CONFIG / "rbac" / "role.yaml": role_yaml()}
 
 

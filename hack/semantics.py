@@ -4,6 +4,7 @@
 """
 
 import ast
+import functools
 import tomllib
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
@@ -13,6 +14,7 @@ from typing import Any
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
+_MARK = "pytest.mark.semantics"
 _SEMANTICS = """# What the runtime promises
 
 Each line is a promise of `marie_operator.runtime`, with the tests that hold it. The ids group them by what they are
@@ -95,12 +97,15 @@ def upstream() -> Mapping[str, Mapping[str, tuple[Answer, ...]]]:
     }
 
 
+@functools.cache
 def tests() -> Mapping[str, tuple[Test, ...]]:
     """The tests of each id, from their marks, without importing anything."""
     found: defaultdict[str, set[Test]] = defaultdict(set)
     for path in sorted((ROOT / "tests").rglob("test_*.py")):
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        for node in ast.walk(tree):
+        text = path.read_text(encoding="utf-8")
+        if _MARK not in text:
+            continue
+        for node in ast.walk(ast.parse(text)):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
                 for name in _marks(node):
                     found[name].add(Test(path.relative_to(ROOT).as_posix(), node.name))
@@ -109,7 +114,7 @@ def tests() -> Mapping[str, tuple[Test, ...]]:
 
 def _marks(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> Iterator[str]:
     for decorator in node.decorator_list:
-        if isinstance(decorator, ast.Call) and ast.unparse(decorator.func) == "pytest.mark.semantics":
+        if isinstance(decorator, ast.Call) and ast.unparse(decorator.func) == _MARK:
             yield from (str(argument.value) for argument in decorator.args if isinstance(argument, ast.Constant))
 
 

@@ -3,12 +3,12 @@ import re
 from pathlib import Path
 from typing import Any
 
-import kubernetes_validate
 import pytest
 
 from marie_operator.api import crd
 from marie_operator.api.validation import CLUSTER_RULES, JOB_RULES, TRANSITIONS, Rule
 from tests.api.crd_schema import Schema, fields, is_pod_template
+from tests.builders.schemas import validate
 
 ROOT = Path(__file__).parents[2]
 UPSTREAM = json.loads((Path(__file__).parent / "upstream/fields.json").read_text())
@@ -108,7 +108,7 @@ def test_schemas_are_structural(plural: str) -> None:
 @pytest.mark.parametrize("version", ["1.25", "1.36"])
 @plurals
 def test_a_definition_is_valid_in_every_supported_version(plural: str, version: str) -> None:
-    kubernetes_validate.validate(DEFINITIONS[plural], version, strict=True)
+    validate(DEFINITIONS[plural], version)
 
 
 @plurals

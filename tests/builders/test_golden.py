@@ -6,13 +6,13 @@ After an intended change: pytest tests/builders --update-goldens, and read the d
 from pathlib import Path
 from typing import Any
 
-import kubernetes_validate
 import pytest
-import yaml
 
 from marie_operator.api.validation import problems
 from marie_operator.builders import chain
+from marie_operator.testing.manifests import read
 from tests.builders.clusters import GOLDENS, admitted, dumped, inputs
+from tests.builders.schemas import validate
 
 CASES = list(inputs())
 each = pytest.mark.parametrize(("name", "path"), CASES, ids=[name for name, _ in CASES])
@@ -30,14 +30,14 @@ def test_the_chain_of(name: str, path: Path, update_goldens: bool) -> None:
     if update_goldens:
         golden.parent.mkdir(exist_ok=True)
         golden.write_text(dumped(manifests), encoding="utf-8")
-    assert manifests == list(yaml.safe_load_all(golden.read_text(encoding="utf-8")))
+    assert manifests == read(golden)
 
 
 @pytest.mark.parametrize("version", ["1.25", "1.36"])
 @each
 def test_every_manifest_is_valid(name: str, path: Path, version: str) -> None:
     for manifest in built(path):
-        kubernetes_validate.validate(manifest, version, strict=True)
+        validate(manifest, version)
 
 
 def test_there_is_no_golden_without_an_input() -> None:

@@ -4,7 +4,6 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import kubernetes_validate
 import pytest
 import yaml
 
@@ -12,6 +11,7 @@ from marie_operator.api.permissions import CLUSTER_PERMISSIONS, LEADER_ELECTION_
 from marie_operator.builders import chain
 from marie_operator.runtime.resource import STATEFUL_SETS
 from tests.builders.clusters import GOLDENS, admitted
+from tests.builders.schemas import validate
 from tests.config.kubectl import ROOT, Kubectl, RefusedError
 
 pytestmark = pytest.mark.controlplane
@@ -89,7 +89,7 @@ def operator_pod(kubectl: Kubectl) -> dict[str, Any]:
 @pytest.mark.parametrize("version", ["1.25", "1.36"])
 def test_all_of_config_default_is_valid(kubectl: Kubectl, version: str) -> None:
     for manifest in rendered(kubectl):
-        kubernetes_validate.validate(manifest, version, strict=True)
+        validate(manifest, version)
 
 
 def test_applying_again_changes_nothing(kubectl: Kubectl) -> None:

@@ -1,38 +1,29 @@
-import importlib.util
-import subprocess
-import sys
 from pathlib import Path
-from types import ModuleType
+from typing import Any
 
 import pytest
 import yaml
 
 from marie_operator.api.permissions import CLUSTER_PERMISSIONS, LEADER_ELECTION_PERMISSIONS, Permission
+from tests.docs.generated import ROOT, program
 
-ROOT = Path(__file__).parents[2]
+PROGRAM: Any = program("manifests")
 
 
 @pytest.fixture
-def manifests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+def manifests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """hack/manifests.py, writing under a folder of the test's."""
-    spec = importlib.util.spec_from_file_location("manifests", ROOT / "hack/manifests.py")
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    monkeypatch.setattr(module, "CONFIG", tmp_path / "config")
-    return module
+    monkeypatch.setattr(PROGRAM, "CONFIG", tmp_path / "config")
+    return PROGRAM
 
 
-def test_what_is_committed_follows_from_the_source() -> None:
-    check = subprocess.run(
-        [sys.executable, ROOT / "hack/manifests.py", "--check"], capture_output=True, text=True, check=False
-    )
-    assert (check.returncode, check.stderr) == (0, "")
+def test_what_is_committed_follows_from_the_source(capsys: pytest.CaptureFixture[str]) -> None:
+    assert PROGRAM.main(["--check"]) == 0
+    assert capsys.readouterr().err == ""
 
 
 def test_check_names_stale_files_and_writes_nothing(
-    manifests: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    manifests: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert manifests.main([]) == 0
     assert manifests.main(["--check"]) == 0
@@ -44,7 +35,7 @@ def test_check_names_stale_files_and_writes_nothing(
 
 
 @pytest.mark.parametrize("plural", ["marieclusters", "mariejobs"])
-def test_a_written_definition_reads_back_as_generated(manifests: ModuleType, plural: str) -> None:
+def test_a_written_definition_reads_back_as_generated(manifests: Any, plural: str) -> None:
     manifests.main([])
     (definition,) = (each for each in manifests.crd.definitions() if each["spec"]["names"]["plural"] == plural)
     assert yaml.safe_load((manifests.CONFIG / f"crd/marie.ai_{plural}.yaml").read_text()) == definition

@@ -43,6 +43,8 @@ from marie_operator.testing.apiserver.requests import Call
 from marie_operator.testing.virtual import VirtualLoop
 from tests.runtime.direct import DirectTransport, client_of
 
+pytestmark = pytest.mark.model
+
 SELECTOR = "app=marie"
 NAMES = st.sampled_from(["a", "b", "c"])
 KINDS = st.sampled_from([CONFIG_MAPS, SECRETS])

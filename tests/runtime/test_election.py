@@ -530,6 +530,7 @@ class Schedule:
         return len(reigns)
 
 
+@pytest.mark.model
 @pytest.mark.semantics("L-03", "L-07", "L-08", "M-06", "M-08", "W-17", "W-18")
 @pytest.mark.parametrize("share", range(8))
 def test_never_two_write_in_any_weather(share: int) -> None:

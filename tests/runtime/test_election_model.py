@@ -9,6 +9,8 @@ from marie_operator.runtime.lease import NEVER, Candidate, Step, Terms, Update, 
 from marie_operator.runtime.resource import Object
 from tests.runtime.election_model import Violation, World, first_violation
 
+pytestmark = pytest.mark.model
+
 SCHEDULES, SHARES = 50_000, 10
 SOON = 3_000
 """Within so many schedules, a defect must have been found."""

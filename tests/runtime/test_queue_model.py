@@ -24,6 +24,8 @@ from marie_operator.runtime.queue import (
 )
 from marie_operator.testing.virtual import VirtualLoop
 
+pytestmark = pytest.mark.model
+
 KEYS = st.sampled_from([ObjectKey("n", name) for name in "abcde"])
 PRIORITIES = st.sampled_from([NORMAL_PRIORITY, LOW_PRIORITY])
 SECONDS = st.sampled_from([0.0, 0.5, 1.0, 5.0, 20.0, 40.0])

@@ -2,6 +2,7 @@
 
 import re
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -11,6 +12,8 @@ from marie_operator.controllers.mariejob import refs
 from marie_operator.controllers.mariejob.decide import decide
 from marie_operator.marie.gateways import DocumentState
 from tests.controllers.mariejob.world import World
+
+pytestmark = pytest.mark.model
 
 NAMES = st.lists(
     st.text(alphabet="abcAB/._-1é ", min_size=1, max_size=5).map(lambda name: f"invoices/{name}.pdf"),
