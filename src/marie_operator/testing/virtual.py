@@ -6,9 +6,10 @@ import heapq
 import itertools
 from collections import deque
 from collections.abc import Callable, Coroutine
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar, TypeVarTuple, Unpack, cast
 
 T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 
 
 class NothingLeft(RuntimeError):  # noqa: N818
@@ -127,7 +128,6 @@ class VirtualLoop(asyncio.BaseEventLoop):
     """
 
     _ready: deque[asyncio.Handle]
-    _scheduled: list[asyncio.TimerHandle]
     _stopping: bool
 
     def __init__(self, start: float = 0.0) -> None:
@@ -136,6 +136,9 @@ class VirtualLoop(asyncio.BaseEventLoop):
         # Two timers that differ by less are due together; far below what anybody sleeps, far above rounding.
         self._clock_resolution = 1e-6
         self._numbers = itertools.count()
+        # With its moment and its number before it, a timer is found by what C compares; equal moments keep their order.
+        self._timers: list[tuple[float, int, asyncio.TimerHandle]] = []
+        self._set = itertools.count()
         self.set_task_factory(_task)
 
     def next_number(self) -> int:
@@ -150,6 +153,18 @@ class VirtualLoop(asyncio.BaseEventLoop):
         """The virtual time, in seconds."""
         return self._now
 
+    def call_at(
+        self,
+        when: float,
+        callback: Callable[[Unpack[Ts]], object],
+        *args: *Ts,
+        context: contextvars.Context | None = None,
+    ) -> asyncio.TimerHandle:
+        """Call something at a moment; what is due together is called in the order in which it was asked for."""
+        timer = asyncio.TimerHandle(when, callback, args, self, context)
+        heapq.heappush(self._timers, (when, next(self._set), timer))
+        return timer
+
     def catch_up(self, handles: list[asyncio.Handle]) -> None:
         """Run what was held back, in its order."""
         self._ready.extend(handles)
@@ -160,19 +175,19 @@ class VirtualLoop(asyncio.BaseEventLoop):
         Raises:
             NothingLeft: there is none.
         """
-        ready, timers = self._ready, self._scheduled
-        while timers and timers[0].cancelled():
+        ready, timers = self._ready, self._timers
+        while timers and timers[0][2].cancelled():
             heapq.heappop(timers)
         if not ready and not self._stopping:
             if not timers:
                 raise NothingLeft("every task waits, and no timer is set")
-            self._now = max(self._now, timers[0].when())
+            self._now = max(self._now, timers[0][0])
         end = self._now + self._clock_resolution
-        while timers and timers[0].when() < end:
-            timer = heapq.heappop(timers)
+        while timers and timers[0][0] < end:
+            when, _, timer = heapq.heappop(timers)
             if not timer.cancelled():
                 # Nobody is woken too early: who found a moment missing would wait for it again and again, for ever.
-                self._now = max(self._now, timer.when())
+                self._now = max(self._now, when)
                 ready.append(timer)
         for _ in range(len(ready)):
             handle = ready.popleft()

@@ -23,7 +23,7 @@ def acting(authorizer: Authorizer, who: User, headers: Mapping[str, str]) -> Use
         Refusal: 400, only a group is named; 403, they may not act as that.
     """
     name = headers.get("impersonate-user", "")
-    if not name and not any(each.startswith("impersonate-") for each in headers):
+    if not name and not [each for each in headers if each.startswith("impersonate-")]:
         return who
     if not name:
         raise Refusal(400, "requested groups, uid or extra without impersonating a user")
