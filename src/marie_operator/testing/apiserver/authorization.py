@@ -10,6 +10,10 @@ from marie_operator.testing.apiserver.store import Bucket, Key, Store
 _RBAC = "rbac.authorization.k8s.io"
 _CLUSTER_BINDINGS: Bucket = (_RBAC, "clusterrolebindings")
 _BINDINGS: Bucket = (_RBAC, "rolebindings")
+_CLUSTER_ROLES: Bucket = (_RBAC, "clusterroles")
+_ROLES: Bucket = (_RBAC, "roles")
+_MOST_DECIDED = 4096
+"""Answers that are kept until a role or a binding changes."""
 MASTERS = "system:masters"
 
 
@@ -101,6 +105,11 @@ class Authorizer:
     store: Store
     tokens: dict[str, User] = field(default_factory=dict)
     anonymous: User | None = None
+    _decided: dict[tuple[str, frozenset[str], Attributes], bool] = field(default_factory=dict, init=False)
+
+    def __post_init__(self) -> None:
+        for bucket in (_CLUSTER_BINDINGS, _BINDINGS, _CLUSTER_ROLES, _ROLES):
+            self.store.listen(bucket, lambda _: self._decided.clear())
 
     def user(self, headers: Mapping[str, str]) -> User:
         """Who a request comes from.
@@ -133,7 +142,16 @@ class Authorizer:
 
     def allows(self, user: User, asked: Attributes) -> bool:
         """Whether a user may."""
-        return MASTERS in user.groups or any(_covers(rule, asked) for rule in self.rules(user, asked.namespace))
+        if MASTERS in user.groups:
+            return True
+        question = (user.name, user.groups, asked)
+        answer = self._decided.get(question)
+        if answer is None:
+            if len(self._decided) >= _MOST_DECIDED:
+                self._decided.clear()
+            answer = any(_covers(rule, asked) for rule in self.rules(user, asked.namespace))
+            self._decided[question] = answer
+        return answer
 
     def rules(self, user: User, namespace: str) -> Iterator[Object]:
         """What a user may, everywhere and in a namespace: rules as roles have them."""
@@ -150,7 +168,7 @@ class Authorizer:
 
     def _of_role(self, reference: Object, namespace: str) -> Iterator[Object]:
         wide = reference["kind"] == "ClusterRole"
-        bucket: Bucket = (_RBAC, "clusterroles" if wide else "roles")
+        bucket = _CLUSTER_ROLES if wide else _ROLES
         found = self.store.get(bucket, Key("" if wide else namespace, reference["name"]))
         if found is not None:
             yield from found.object.get("rules") or ()

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from datetime import date
+from functools import lru_cache
 from typing import Any, Final
 
 from marie_operator.testing.apiserver.cel import types
@@ -39,6 +40,7 @@ _WHOLE: Final = {
 }
 
 
+@lru_cache(maxsize=4096)
 def escaped(name: str) -> str | None:
     """A field's name as rules write it; None for one that no rule can name."""
     if name in _RESERVED:
