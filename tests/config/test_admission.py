@@ -174,9 +174,11 @@ JOB_STATUS: dict[str, Any] = {
     "jobId": "j-1",
     "dagId": "d-1",
     "progress": 24,
+    "queuePosition": 1,
     "documents": {
         "total": 50,
         "listed": 50,
+        "filtered": 3,
         "cursor": "documents/50.pdf",
         "succeeded": 11,
         "failed": 1,
@@ -184,6 +186,7 @@ JOB_STATUS: dict[str, Any] = {
             {"uri": "s3://b/1", "refId": "r", "attempt": 1, "dagId": "d", "notBefore": "2026-01-31T12:00:00Z"}
         ],
         "failures": [{"uri": "s3://b/2", "message": "no pages"}],
+        "failureParts": 1,
     },
     "retryCount": 2,
     "startTime": "2026-01-31T12:00:00Z",

@@ -1,13 +1,17 @@
 """Listing a real S3 server, and what its refusals become."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from marie_operator.controllers.mariejob.credentials import Credentials
+from marie_operator.controllers.mariejob.listing import ListingFailure, Listings
+from marie_operator.controllers.mariejob.selection import Selection
 from marie_operator.controllers.mariejob.source import Prefix
-from marie_operator.controllers.mariejob.store import ListingError, ListRequest, S3Lister, documents
+from marie_operator.controllers.mariejob.store import ListingError, ListRequest, Page, S3Lister, documents
+from marie_operator.runtime.resource import ObjectKey
 from marie_operator.testing.controlplane import locate_binaries
 from marie_operator.testing.s3 import S3Server
 
@@ -72,6 +76,35 @@ async def test_a_thousand_keys_make_a_page(s3: S3Server) -> None:
     assert (len(first.keys), first.end, first.last) == (1000, "in/0999.pdf", False)
     second = await S3Lister({}).page(asked(s3, "many", after=first.end))
     assert (second.keys, second.last) == (("in/1000.pdf",), True)
+
+
+async def test_thousands_of_keys_are_walked_from_any_place_each_once(s3: S3Server) -> None:
+    keys = [f"in/{number:04}.{'tif' if number % 3 else 'pdf'}" for number in range(2500)]
+    for key in keys:
+        s3.put("thousands", key, b"%PDF")
+    selection, listings = (
+        Selection(include=("*.pdf",), exclude=("00*",)),
+        Listings(S3Lister({}), on_change=lambda _: None),
+    )
+    running = asyncio.create_task(listings.run())
+    job, cursor, taken = ObjectKey("docs", "scan"), "in/0700.tif", list[str]()
+    while True:
+        request = asked(s3, "thousands", after=cursor)
+        listings.want(job, request)
+        while (page := listings.outcome(job)) is None or not (
+            isinstance(page, Page) and (page.last or page.end > cursor)
+        ):
+            assert not isinstance(page, ListingFailure), page
+            await asyncio.sleep(0.01)
+        ahead = [key for key in page.keys if key > cursor][:900]
+        taken += [key for key in ahead if selection.takes(request.source, key)]
+        if not ahead:
+            break
+        cursor = ahead[-1]
+    assert taken == [key for key in keys[701:] if key.endswith(".pdf")]
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
 
 
 async def test_without_a_secret_the_operators_environment_is_used(
