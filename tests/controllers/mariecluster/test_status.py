@@ -10,6 +10,7 @@ from marie_operator.api.mariecluster import MarieClusterStatus
 from marie_operator.controllers.mariecluster import status
 from marie_operator.controllers.mariecluster.status import DETAIL_INTERVAL, Refusal
 from marie_operator.marie.gateways import GatewayView
+from marie_operator.runtime.resource import DEPLOYMENTS
 from tests.controllers.mariecluster.seen import NOW, RUNNING, cluster, pod, seen
 
 ALL_READY = {"c-server": 1, "c-executor-ocr": 1}
@@ -156,3 +157,37 @@ def test_what_was_refused_is_tried_again_ever_more_seldom(
 
 def test_nothing_is_tried_again_that_was_not_refused() -> None:
     assert status.again(seen(cluster()), MarieClusterStatus()) is None
+
+
+def test_a_change_that_does_not_come_about_is_told_although_the_pods_of_before_are_ready() -> None:
+    unscheduled = {"type": "PodScheduled", "status": "False", "message": "0/1 nodes are available"}
+    old, new = pod("c-executor-ocr-1", "executor", "ocr"), pod("c-executor-ocr-2", "executor", "ocr")
+    found = seen(cluster(), ALL_READY, pods=[old, new])
+    of_group = found.children[DEPLOYMENTS, "c-executor-ocr"]["status"]
+    of_group |= {"replicas": 2, "unavailableReplicas": 1}
+    # It may only be starting.
+    assert condition(status.of(found), "Ready")[0] == "True"
+    new["status"]["conditions"] = [unscheduled]
+    assert condition(status.of(found), "Ready") == (
+        "False",
+        "ExecutorsFailing",
+        "A change of executors does not come about, and those of before go on: ocr (pod c-executor-ocr-2 cannot be "
+        "scheduled: 0/1 nodes are available).",
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("c-server", "The server does not start: its pods cannot be created: quota exceeded."),
+        (
+            "c-executor-ocr",
+            "Waiting for executors: ocr: 0 of 1 ready (its pods cannot be created: quota exceeded).",
+        ),
+    ],
+)
+def test_pods_that_cannot_be_created_are_told(name: str, message: str) -> None:
+    found = seen(cluster(), {each: count for each, count in ALL_READY.items() if each != name})
+    refused = {"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": "quota exceeded."}
+    found.children[DEPLOYMENTS, name]["status"]["conditions"] = [refused]
+    assert condition(status.of(found), "Ready")[2] == message

@@ -59,6 +59,11 @@ class Outcome:
     complaints: Sequence[str] = ()
 
     @property
+    def reason(self) -> str:
+        """Why Ready is as it is."""
+        return str(self.status["conditions"]["Ready"][1])
+
+    @property
     def message(self) -> str:
         """What Ready says."""
         return str(self.status["conditions"]["Ready"][2])
@@ -160,6 +165,8 @@ class Campaign:
         new = fresh(wanted)
         if outcome.told or new.told:
             yield from _of_told(outcome, new, last, fixed=fixed)
+        elif new.reason == "ExecutorsFailing":
+            yield from _of_failing(outcome, new)
         else:
             yield from (
                 f"not as created so: {each}"
@@ -209,6 +216,17 @@ def _of_told(outcome: Outcome, new: Outcome, last: Outcome, *, fixed: bool) -> I
     )
     if outcome.told and not is_sentence(outcome.message):
         yield f"no sentence: {outcome.message!r}"
+
+
+def _of_failing(outcome: Outcome, new: Outcome) -> Iterator[str]:
+    """What is asked for is there, but for the pods, and that these do not come is told."""
+    if outcome.reason != new.reason:
+        yield f"that its pods do not come is not told: {outcome.reason} ({outcome.message})"
+    yield from (
+        f"not as created so: {each}"
+        for each in differences(outcome.children, new.children)
+        if not facts.kept(each) and not facts.of_pods(each)
+    )
 
 
 def _child(difference: str) -> str:

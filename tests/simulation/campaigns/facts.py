@@ -61,6 +61,14 @@ def remembered(difference: str) -> bool:
     return any(re.search(pattern, difference) for pattern in _REMEMBERED)
 
 
+_OF_PODS = re.compile(r"^/(pods/|deployments/[^/]+/status/)")
+
+
+def of_pods(difference: str) -> bool:
+    """Whether this is of pods alone: where new ones do not come, a rollout leaves those of before to their work."""
+    return _OF_PODS.match(difference) is not None
+
+
 _PAST = re.compile(r"^/(clusterName|documents|retryCount|conditions/Submitted)\b")
 """What a job that fails at once keeps of the time when it waited, of which one that was made so has none."""
 

@@ -188,10 +188,9 @@ def _server(seen: Observation) -> Verdict:
         return Verdict(
             False, ClusterReason.SUSPENDED, "The cluster is suspended; set spec.suspend to false to start the server."
         )
-    live = _deployment(seen, association.server_deployment_name(cluster.metadata.name)).get("status", {})
-    if not live.get("readyReplicas"):
-        pods = _pods(seen, association.SERVER)
-        if found := trouble.first(pods):
+    live = _deployment(seen, association.server_deployment_name(cluster.metadata.name))
+    if not live.get("status", {}).get("readyReplicas"):
+        if found := trouble.of_deployment(live, _pods(seen, association.SERVER)):
             return Verdict(False, ClusterReason.SERVER_FAILING, f"The server does not start: {found}.")
         return Verdict(False, ClusterReason.SERVER_STARTING, "The server's pod is starting.")
     return _server_before(cluster) if seen.gateway is None else _gateway(seen.gateway)
@@ -222,17 +221,26 @@ def _executors(seen: Observation, groups: Mapping[str, ExecutorGroupStatus]) -> 
             "The cluster is suspended; set spec.suspend to false to start its executors.",
         )
     waiting: list[str] = []
+    stuck: list[str] = []
     failing = False
     for group in seen.cluster.spec.executor_group_specs:
         wanted, ready = association.replicas(seen.cluster, group), groups[group.group_name].ready_replicas
-        if ready >= wanted:
+        live = _deployment(seen, association.executor_deployment_name(seen.cluster.metadata.name, group.group_name))
+        if ready >= wanted and not live.get("status", {}).get("unavailableReplicas"):
             continue
-        found = trouble.first(_pods(seen, association.EXECUTOR, group.group_name))
-        failing = failing or bool(found)
-        waiting.append(f"{group.group_name}: {ready} of {wanted} ready{f' ({found})' if found else ''}")
+        found = trouble.of_deployment(live, _pods(seen, association.EXECUTOR, group.group_name))
+        if ready < wanted:
+            failing = failing or bool(found)
+            waiting.append(f"{group.group_name}: {ready} of {wanted} ready{f' ({found})' if found else ''}")
+        elif found:
+            stuck.append(f"{group.group_name} ({found})")
     if waiting:
         reason = ClusterReason.EXECUTORS_FAILING if failing else ClusterReason.EXECUTORS_STARTING
         return Verdict(False, reason, f"Waiting for executors: {'; '.join(waiting)}.")
+    if stuck:
+        # As many are ready as are wanted, but they are those of before.
+        why = f"A change of executors does not come about, and those of before go on: {'; '.join(stuck)}."
+        return Verdict(False, ClusterReason.EXECUTORS_FAILING, why)
     if not any(association.replicas(seen.cluster, group) for group in seen.cluster.spec.executor_group_specs):
         return Verdict(
             True, ClusterReason.NO_EXECUTORS, "No group wants a pod; raise replicas of a group when jobs should run."

@@ -1,4 +1,4 @@
-"""Why a pod is not ready, in the words of the pod itself."""
+"""Why a pod is not there or not ready, in the words of the pod itself, or of its Deployment."""
 
 from collections.abc import Iterable
 
@@ -41,3 +41,16 @@ def first(pods: Iterable[Object]) -> str:
         if found := of_pod(pod):
             return found
     return ""
+
+
+def of_deployment(live: Object, pods: Iterable[Object]) -> str:
+    """What keeps a Deployment's pods from coming, or from being ready; empty when they merely start, or run.
+
+    Args:
+        live: The Deployment; empty for none.
+        pods: Its pods.
+    """
+    for condition in live.get("status", {}).get("conditions") or ():
+        if condition["type"] == "ReplicaFailure" and condition["status"] == "True":
+            return f"its pods cannot be created: {str(condition.get('message', '')).rstrip('.') or 'no reason given'}"
+    return first(pods)

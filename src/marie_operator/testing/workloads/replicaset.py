@@ -111,6 +111,9 @@ def _conditions(replica_set: Object, refusal: str, now: datetime) -> list[Condit
     conditions: list[Condition] = replica_set.get("status", {}).get("conditions") or []
     if not refusal:
         return without_condition(conditions, "ReplicaFailure")
+    if any(each["type"] == "ReplicaFailure" and each["reason"] == "FailedCreate" for each in conditions):
+        # The first words stay (SetCondition): they name a pod, and each try is of another.
+        return conditions
     new = {"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": refusal}
     return with_condition(conditions, {**new, "lastTransitionTime": written(now)})
 
