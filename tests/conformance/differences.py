@@ -34,7 +34,8 @@ DIFFERENCES = (
     ),
     Difference(
         "admission",
-        "Pod Security, LimitRanges and ResourceQuotas are stored, but not applied; there are no webhooks.",
+        "Pod Security, LimitRanges, ResourceQuotas and PodDisruptionBudgets are stored, but not applied; there are no "
+        "webhooks.",
         "What a cluster's administrator forbids differs from cluster to cluster; tests of that need theirs.",
     ),
     Difference(

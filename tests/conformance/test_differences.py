@@ -47,6 +47,11 @@ async def test_admission(server: Server, api: Client, ns: Namespace) -> None:
     (await api.post(ns("limitranges"), {"metadata": {"name": "a"}, "spec": {"limits": limits}})).ok(201)
     resources = (await api.post(ns("pods"), pod("b"))).ok(201)["spec"]["containers"][0]["resources"]
     assert resources == ({"limits": {"cpu": "1"}, "requests": {"cpu": "1"}} if server.real else {})
+    budget = {"selector": {"matchLabels": {"app": "b"}}, "minAvailable": 1}
+    (await api.post(ns("policy/v1/poddisruptionbudgets"), {"metadata": {"name": "a"}, "spec": budget})).ok(201)
+    (await api.patch(ns("pods", "b", "status"), {"status": {"phase": "Running"}})).ok()
+    eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": "b"}}
+    assert (await api.post(ns("pods", "b", "eviction"), eviction)).status == (429 if server.real else 201)
 
 
 async def test_roles(server: Server, api: Client) -> None:
