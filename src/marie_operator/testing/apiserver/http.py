@@ -67,7 +67,7 @@ class Listener:
         call = Call(
             request.method,
             unquote(request.rel_url.raw_path),
-            request.rel_url.query,
+            request.rel_url.query if request.rel_url.raw_query_string else {},
             _headers(request),
             body,
         )
@@ -95,12 +95,12 @@ def _break(request: web.BaseRequest) -> None:
 async def _body(request: web.BaseRequest) -> bytes:
     if not request.can_read_body:
         return b""
-    content = bytearray()
-    async for chunk in request.content.iter_any():
-        content += chunk
-        if len(content) > BODY_LIMIT:
-            raise Refusal(413, f"Request entity too large: limit is {BODY_LIMIT}")
-    return bytes(content)
+    content = await request.content.readany()
+    while len(content) <= BODY_LIMIT and not request.content.at_eof():
+        content += await request.content.readany()
+    if len(content) > BODY_LIMIT:
+        raise Refusal(413, f"Request entity too large: limit is {BODY_LIMIT}")
+    return content
 
 
 def _response(answer: Answer) -> web.Response:
