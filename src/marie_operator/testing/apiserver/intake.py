@@ -59,9 +59,10 @@ class Intake:
             raise self._unreadable(problem, body)
         if kind.custom:
             self._check_named(body)
-        self._tell_strange(body, known=taken is not None)
+        pruned = body if taken is not None else pruning.prune(body, kind.schema)
+        self._tell_strange(body, known=pruned is body)
         if taken is None:
-            body = pruning.prune(body, kind.schema)
+            body = pruned
             try:
                 taken = kind.form(body)
             except ValueError as error:

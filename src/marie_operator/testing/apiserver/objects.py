@@ -64,8 +64,9 @@ class Objects:
 
     def _beyond(self, new: Object, old: Object | None, found: list[FieldError]) -> list[FieldError]:
         more = embedded_errors(new, self.schema, "") if self._embeds else []
-        if old is None or not list_errors(old, self.schema, ""):
-            more += list_errors(new, self.schema, "")
+        repeated = list_errors(new, self.schema, "")
+        if repeated and (old is None or not list_errors(old, self.schema, "")):
+            more += repeated
         if self._rules.any:
             blocked = any(each.reason in _BLOCKING for each in (*found, *more))
             more += [_UNCHECKED] if blocked else self._rules.errors(new, MISSING if old is None else old)
