@@ -1,5 +1,8 @@
 """Hypothesis strategies for what users write."""
 
+import itertools
+import string
+from collections.abc import Sequence
 from typing import Any
 
 from hypothesis import strategies as st
@@ -8,25 +11,38 @@ from hypothesis.strategies import SearchStrategy
 from marie_operator.api.mariecluster import MarieCluster
 from tests.builders.clusters import cluster, container, group, template
 
-names = st.from_regex(r"[a-z]([-a-z0-9]{0,10}[a-z0-9])?", fullmatch=True)
+_LETTERS = string.ascii_lowercase + string.digits + "-"
+
+
+def _name(length: int, number: int) -> str:
+    """A name of so many letters, or one more where it would end in a hyphen."""
+    number, first = divmod(number, 26)
+    name = _LETTERS[first]
+    for _ in range(1, length):
+        number, letter = divmod(number, len(_LETTERS))
+        name += _LETTERS[letter]
+    return name + "x" * name.endswith("-")
+
+
+def some(items: Sequence[dict[str, Any]]) -> SearchStrategy[list[dict[str, Any]]]:
+    """Any of them, in any order."""
+    return st.sampled_from([list(each) for n in range(len(items) + 1) for each in itertools.permutations(items, n)])
+
+
+# Few choices, not one for each letter and item: Hypothesis takes longer to choose than children to be built.
+names = st.builds(_name, st.integers(1, 11), st.integers(0, 26 * 37**10))
 numbers = st.integers(1, 65535)
 amounts = st.sampled_from(["1", "1000m", "0.5", "2Gi", "2048Mi", "1e3", "1.5Gi", 1, 0, "100m"])
 resources = st.dictionaries(
     st.sampled_from(["limits", "requests"]),
     st.dictionaries(st.sampled_from(["cpu", "memory", "nvidia.com/gpu", "example.com/card"]), amounts, max_size=3),
 )
-variables = st.lists(
-    st.sampled_from(["MARIE_PORT", "COLUMNS", "POD_IP", "OWN"]).map(lambda name: {"name": name, "value": "user's"}),
-    unique_by=lambda item: item["name"],
-)
+variables = some([{"name": name, "value": "user's"} for name in ("MARIE_PORT", "COLUMNS", "POD_IP", "OWN")])
 ports = st.dictionaries(st.sampled_from(["http", "grpc", "metrics", "worker", "flow", "own"]), numbers).map(
     lambda named: [{"name": name, "containerPort": number} for name, number in named.items()]
 )
-mounts = st.lists(
-    st.sampled_from(["/tmp", "/tmp/marie", "/dev", "/var/log/marie/", "/data", "/"]).map(
-        lambda path: {"name": "disk", "mountPath": path}
-    ),
-    unique_by=lambda item: item["mountPath"],
+mounts = some(
+    [{"name": "disk", "mountPath": path} for path in ("/tmp", "/tmp/marie", "/dev", "/var/log/marie/", "/data", "/")]
 )
 labels = st.dictionaries(
     st.sampled_from(["team", "app.kubernetes.io/name", "marie.ai/cluster", "marie.ai/group"]), names
