@@ -1,6 +1,7 @@
 """Servers as child processes that never outlive their parent."""
 
 import asyncio
+import atexit
 import contextlib
 import ctypes
 import functools
@@ -162,6 +163,12 @@ def free_ports(count: int) -> list[int]:
     if len(found) < count:
         raise ProcessError(f"{count} ports were asked for; of {PORTS.start} to {PORTS.stop - 1}, {len(found)} are free")
     return found
+
+
+@atexit.register
+def _give_back() -> None:
+    for claim in _claims:
+        claim.close()
 
 
 async def kubectl(program: Path, kubeconfig: Path, directory: Path, *arguments: str, stdin: str = "") -> str:
