@@ -28,6 +28,8 @@ STARTING = 2.0
 RESTING = 5.0
 """Seconds between two looks otherwise."""
 PLANNERS_AGE = 60.0
+EXECUTORS_AGE = 60.0
+"""Seconds for which the executors of a gateway with nothing to do are not asked for again."""
 FIRST_BACKOFF = 1.0
 MAX_BACKOFF = 30.0
 CONCURRENCY = 8
@@ -91,6 +93,7 @@ class Monitor:
         self._looked_at = float("-inf")
         self._followed_at = float("-inf")
         self._planners_at = float("-inf")
+        self._executors_at = float("-inf")
         self._backoff = 0.0
         self._backlog = True
         self._started: datetime | None = None
@@ -164,10 +167,13 @@ class Monitor:
         self._backoff = 0.0
         if not self._view.running:
             return STARTING
-        states = {document.state for document in self._roster}
-        if DocumentState.SUBMITTING in states:
+        if DocumentState.SUBMITTING in self.states():
             return FAST
-        return WORKING if states - ENDED - {DocumentState.KEY_REFUSED} else RESTING
+        return WORKING if self._works() else RESTING
+
+    def _works(self) -> bool:
+        """Whether a document is on its way."""
+        return bool(set(self.states()) - ENDED - {DocumentState.KEY_REFUSED})
 
     async def _look_at_gateway(self) -> None:
         try:
@@ -219,10 +225,14 @@ class Monitor:
         return self._view.planners
 
     async def _executors(self) -> Mapping[str, int]:
-        """Number of workers; as known before while the gateway does not tell."""
+        """Number of workers, for the documents on their way; as known before while the gateway does not tell."""
+        now = self._clock.monotonic()
+        if self._view.executors and not self._works() and now - self._executors_at < EXECUTORS_AGE:
+            return self._view.executors
         try:
             found = await self._gateway.worker_addresses()
         except Unanswered as error:
             log.debug("executors are not told", url=self.url, problem=str(error))
             return self._view.executors
+        self._executors_at = now
         return {name: len(addresses) for name, addresses in found.items()}

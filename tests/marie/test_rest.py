@@ -1,0 +1,81 @@
+"""How often a gateway is asked that has nothing to do: on a simulated one without sockets, in virtual time."""
+
+import asyncio
+import json
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from prometheus_client import CollectorRegistry
+
+from marie_operator.marie.document import Ticket
+from marie_operator.marie.gateways import Gateways
+from marie_operator.marie.metrics import GatewayMetrics
+from marie_operator.marie.transport import Request, Response
+from marie_operator.runtime import LoopClock, ObjectKey
+from marie_operator.testing import virtual
+from marie_operator.testing.gateway import Outcome, SimulatedGateways, SimulatedMarie
+from marie_operator.testing.gateway.exchange import Request as Asked
+from tests.marie.wire import INVOICE, KEY
+
+CLUSTER, JOB = ObjectKey("n", "c"), ObjectKey("n", "j")
+
+
+async def once(body: bytes) -> AsyncIterator[bytes]:
+    yield body
+
+
+class Direct:
+    """Carries requests to a gateway in this process."""
+
+    def __init__(self, marie: SimulatedMarie) -> None:
+        self._marie = marie
+
+    @asynccontextmanager
+    async def exchange(self, request: Request) -> AsyncIterator[Response]:
+        path, _, query = request.path.partition("?")
+        pairs = dict(pair.split("=", 1) for pair in query.split("&") if pair)
+        content = b"" if request.body is None else json.dumps(request.body).encode()
+        bearer = f"Bearer {request.key}" if request.key else ""
+        reply = await self._marie.respond(Asked(request.method, path, pairs, bearer, content))
+        assert reply is not None
+        yield Response(reply.status, once(reply.body))
+
+
+async def asked(marie: SimulatedMarie, seconds: float) -> Counter[str]:
+    """What comes to a gateway meanwhile."""
+    before = marie.requests.copy()
+    await asyncio.sleep(seconds)
+    return marie.requests - before
+
+
+def test_a_gateway_at_rest_is_asked_how_it_is_and_little_else() -> None:
+    async def main() -> None:
+        simulated = SimulatedGateways(outcome=lambda _: Outcome(30.0))
+        marie = simulated.cluster(*CLUSTER)
+        marie.api_keys = {KEY}
+        marie.start()
+        marie.register("extract_executor", "10.0.0.1:52010", 4)
+        gateways = Gateways(
+            Direct(marie),
+            clock=LoopClock(),
+            metrics=GatewayMetrics(CollectorRegistry()),
+            on_cluster=lambda _: None,
+            on_job=lambda _: None,
+        )
+        gateways.ensure(CLUSTER, "direct")
+        await asyncio.sleep(60)
+        resting = await asked(marie, 600)
+        assert resting["GET /api/debug"] == 120
+        assert sum(resting.values()) <= 120 + 10 + 10
+
+        # A document is on its way: how many work is asked for all the time.
+        gateways.follow(CLUSTER, JOB, [Ticket("r", INVOICE, fresh=True)], api_key=KEY)
+        await asyncio.sleep(10)
+        marie.register("extract_executor", "10.0.0.2:52010", 4)
+        await asyncio.sleep(6)
+        view = gateways.view(CLUSTER)
+        assert view is not None
+        assert view.executors == {"extract_executor": 2}
+
+    virtual.run(main)
