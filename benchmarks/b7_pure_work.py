@@ -12,7 +12,7 @@ import sys
 import tempfile
 import time
 import timeit
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -30,8 +30,6 @@ from marie_operator.runtime.children import steps
 from marie_operator.runtime.decoding import watch_event
 from marie_operator.runtime.queue import WorkQueue
 from marie_operator.runtime.resource import DEPLOYMENTS, Object, Resource
-from marie_operator.testing.apiserver.embedded import EmbeddedApiServer
-from marie_operator.testing.apiserver.requests import Call
 
 Work: TypeAlias = Callable[[], Any]
 REPEATS = 5
@@ -40,29 +38,43 @@ COUNTED = 200
 
 async def run(options: Options) -> list[str]:
     """Rows of the table."""
-    found = await works()
+    live = await _applied(_wanted())
+    found = await works(live)
     floor = _microseconds(found["children of a cluster: encoding them as JSON"])
     rows = []
     for name, work in found.items():
         cost = _microseconds(work)
         rows.append(f"| B7, {name} | {cost:.0f} us | {floor:.0f} us | {cost / floor:.2f}x |")
     if options.instructions and shutil.which("valgrind"):
-        nothing = await asyncio.to_thread(_instructions, "", 0)
+        nothing = await asyncio.to_thread(_instructions, live, "", 0)
         for name in found:
-            each = (await asyncio.to_thread(_instructions, name, COUNTED) - nothing) / COUNTED
+            each = (await asyncio.to_thread(_instructions, live, name, COUNTED) - nothing) / COUNTED
             rows.append(f"| B7, {name}: instructions | {each:,.0f} | | |")
     return rows
 
 
-async def works() -> dict[str, Work]:
-    """What is measured, by its name."""
+def _cluster() -> Object:
     sample = REPOSITORY / "config" / "samples" / "mariecluster_pools.yaml"
-    documents = yaml.safe_load_all(await asyncio.to_thread(sample.read_text, "utf-8"))
-    manifest = next(each for each in documents if each["kind"] == "MarieCluster")
+    documents = yaml.safe_load_all(sample.read_text("utf-8"))
+    manifest: Object = next(each for each in documents if each["kind"] == "MarieCluster")
     manifest["metadata"] |= {"namespace": "default", "uid": "uid"}
+    return manifest
+
+
+def _wanted() -> list[tuple[Resource, Object]]:
+    return chain.desired(MarieCluster.model_validate(_cluster()))
+
+
+async def works(applied: Sequence[Object]) -> dict[str, Work]:
+    """What is measured, by its name.
+
+    Args:
+        applied: The cluster's children, as an API server keeps them.
+    """
+    manifest = await asyncio.to_thread(_cluster)
     cluster = MarieCluster.model_validate(manifest)
     wanted = chain.desired(cluster)
-    live = await _applied(wanted)
+    live = {(kind, each["metadata"]["name"]): each for (kind, _), each in zip(wanted, applied, strict=True)}
     seen = Observation(cluster, live, (), None, datetime.now(UTC))
     deployment = next(each for (kind, _), each in live.items() if kind == DEPLOYMENTS)
     line = json.dumps({"type": "MODIFIED", "object": deployment}).encode()
@@ -78,16 +90,19 @@ async def works() -> dict[str, Work]:
     }
 
 
-async def _applied(wanted: Iterable[tuple[Resource, Object]]) -> dict[tuple[Resource, str], Object]:
+async def _applied(wanted: Iterable[tuple[Resource, Object]]) -> list[Object]:
     """The manifests as an API server keeps them, with its defaults."""
+    # Under callgrind its many modules would take minutes.
+    from marie_operator.testing.apiserver.embedded import EmbeddedApiServer  # noqa: PLC0415
+    from marie_operator.testing.apiserver.requests import Call  # noqa: PLC0415
+
     embedded = EmbeddedApiServer()
     headers = {"content-type": "application/apply-patch+yaml", "authorization": f"Bearer {embedded.token()}"}
-    live = {}
+    live = []
     for kind, manifest in wanted:
-        name = manifest["metadata"]["name"]
-        path, query = kind.path("default", name), {"fieldManager": "bench"}
+        path, query = kind.path("default", manifest["metadata"]["name"]), {"fieldManager": "bench"}
         answer = await embedded.server.handle(Call("PATCH", path, query, headers, json.dumps(manifest).encode()))
-        live[kind, name] = json.loads(answer.body)
+        live.append(json.loads(answer.body))
     return live
 
 
@@ -140,21 +155,23 @@ def _microseconds(work: Work, number: int = 200) -> float:
     return min(timeit.repeat(work, timer=time.process_time, number=number, repeat=REPEATS)) / number * 1e6
 
 
-def _instructions(name: str, number: int) -> int:
+def _instructions(live: Sequence[Object], name: str, number: int) -> int:
     """How many a process executes that does a work so often."""
     with tempfile.TemporaryDirectory() as folder:
         tool = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={folder}/out"]
-        command = [*tool, sys.executable, "-m", "benchmarks.b7_pure_work", name, str(number)]
+        file = Path(folder) / "live.json"
+        file.write_text(json.dumps(live), encoding="utf-8")
+        command = [*tool, sys.executable, "-m", "benchmarks.b7_pure_work", str(file), name, str(number)]
         subprocess.run(command, check=True, capture_output=True, cwd=REPOSITORY)
         lines = (Path(folder) / "out").read_text(encoding="utf-8").splitlines()
         return int(next(line for line in lines if line.startswith(("totals:", "summary:"))).split()[1])
 
 
-async def _alone(name: str, number: int) -> None:
-    found = await works()
+async def _alone(live: Sequence[Object], name: str, number: int) -> None:
+    found = await works(live)
     for _ in range(number):
         found[name]()
 
 
 if __name__ == "__main__":
-    asyncio.run(_alone(sys.argv[1], int(sys.argv[2])))
+    asyncio.run(_alone(json.loads(Path(sys.argv[1]).read_text(encoding="utf-8")), sys.argv[2], int(sys.argv[3])))
