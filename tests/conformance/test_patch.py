@@ -396,3 +396,15 @@ class TestNamed:
         (await api.post(ns(widgets), widget("a"))).ok(201)
         reply = await api.patch(ns(widgets, "a"), {"apiVersion": version})
         reply.refused(422, "Invalid", re.compile(' "" is invalid: patch: Invalid value: .*'))
+
+    @pytest.mark.parametrize("validation", ["Warn", "Ignore", "Strict"])
+    async def test_of_no_version_though_built_in(self, api: Client, ns: Namespace, validation: str) -> None:
+        (await api.post(ns("configmaps"), config_map("a", data={"k": "v"}))).ok(201)
+        patch = [{"op": "remove", "path": "/apiVersion"}]
+        reply = await api.patch(ns("configmaps", "a"), patch, JSON_PATCH, fieldValidation=validation)
+        unknown = [f'unknown field "{each}"' for each in ("data", "metadata")]
+        if validation == "Strict":
+            reply.refused(422, "Invalid", re.compile(f".*strict decoding error: {', '.join(unknown)}"))
+            return
+        reply.refused(400, "BadRequest", re.compile("the name of the object .* was undeterminable: .*"))
+        assert len(reply.warnings) == (2 if validation == "Warn" else 0)

@@ -105,9 +105,14 @@ class Intake:
         unknown = [] if known else pruning.unknown(body, self._kind.schema)
         strange = [f'unknown field "{path}"' for path in (sorted(unknown) if self._kind.custom else unknown)]
         strange += [f'duplicate field "{path}"' for path in self._options.duplicates]
+        self._tell(strange, body)
+
+    def _tell(self, strange: list[str], body: Object) -> None:
+        """Refuse, or warn of, what is strange about a body."""
         if strange and self._options.field_validation == "Strict":
             raise self._unreadable(f"strict decoding error: {', '.join(strange)}", body)
-        self.warnings.extend(strange)
+        if self._options.field_validation != "Ignore":
+            self.warnings.extend(strange)
 
     def _check_kind(self, body: Object) -> None:
         kind, api_version, name = self._kind, body.get("apiVersion", ""), body.get("kind", "")
@@ -169,6 +174,8 @@ class Intake:
                 why = f"json: cannot unmarshal {decoding.go_type(value)} into {into}"
                 raise self._unreadable(f"couldn't get version/kind; json parse error: {why}", body)
         if body.get("kind") and not body.get("apiVersion"):
+            # No version of the kind knows any of its fields.
+            self._tell([f'unknown field "{each}"' for each in sorted(body) if each not in {"apiVersion", "kind"}], body)
             raise objectmeta.undeterminable(str((body.get("metadata") or {}).get("name")))
 
     def _unreadable(self, why: str, body: Object) -> Refusal:
