@@ -72,7 +72,7 @@ def template_values(field: Field, chosen: Mapping[str, tuple[Any, ...]]) -> list
 def _of_type(field: Field, own: tuple[Any, ...]) -> Iterator[Value]:
     schema = field.schema
     if schema.get("x-kubernetes-int-or-string"):
-        yield from _quantities()
+        yield from _shares() if schema["pattern"].endswith("%$") else _quantities()
         return
     match schema["type"]:
         case "string":
@@ -119,6 +119,12 @@ def _integers(schema: Schema) -> Iterator[Value]:
     yield from _refused("2", 1.5)
     if schema.get("format") == "int32":
         yield from _refused(_INT32)
+
+
+def _shares() -> Iterator[Value]:
+    """A number, or a share of a whole."""
+    yield from _works(0, 2, 2**31 - 1, "0%", "50%", "100%")
+    yield from _refused(-1, 1.5, True, "2", "101%", "-5%", "5 %", "")
 
 
 def _quantities() -> Iterator[Value]:
