@@ -76,13 +76,14 @@ test: lint unit models embedded ## Prove the project: lint, unit tests, models, 
 	$(MAKE) --no-print-directory simulate SEEDS=1000
 	$(MAKE) --no-print-directory controlplane
 
-# The folders left out have none of them, but thousands of others, which each process would collect.
-unit: $(READY) ## The tests that need no server but their own.
-	$(BIN)/pytest -m "not controlplane and not embedded and not campaign and not model" -n auto -q \
-		--ignore tests/conformance --ignore tests/controlplane
+# These folders have no test without a server, but thousands of others, which each process would collect.
+SERVERLESS := --ignore tests/conformance --ignore tests/controlplane
 
-models: $(READY) ## Queue, cache, leader election and batches against models of what must hold, through 50,000 schedules.
-	$(BIN)/pytest -m model -n auto -q tests/runtime tests/controllers/mariejob
+unit: $(READY) ## The tests that need no server but their own.
+	$(BIN)/pytest -m "not controlplane and not embedded and not campaign and not model" $(SERVERLESS) -n auto -q
+
+models: $(READY) ## Many schedules and objects, at random, against what must hold: queue, cache, 50,000 leader elections, batches, children.
+	$(BIN)/pytest -m model $(SERVERLESS) -n auto -q
 
 simulate: $(READY) ## Simulate the whole system: make simulate [SEEDS=100000] [FIRST=0], or SEED=n to replay one.
 	$(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),100000) --first $(or $(FIRST),0))

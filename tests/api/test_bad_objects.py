@@ -34,6 +34,7 @@ def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     return [path, *(place for key, part in inner for place in places(part, (*path, key)))]
 
 
+@pytest.mark.model
 @pytest.mark.parametrize(("model", "sample"), OBJECTS, ids=["cluster", "job", "submitter"])
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())

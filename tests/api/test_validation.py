@@ -92,12 +92,14 @@ def by_python(kind: str, obj: dict[str, Any]) -> list[Problem]:
     return problems(MODELS[kind].model_validate(obj))
 
 
+@pytest.mark.model
 @settings(max_examples=400, deadline=None)
 @given(clusters)
 def test_both_forms_of_the_cluster_rules_agree(obj: dict[str, Any]) -> None:
     assert set(by_cel("MarieCluster", obj)) == {problem.message for problem in by_python("MarieCluster", obj)}
 
 
+@pytest.mark.model
 @settings(max_examples=400, deadline=None)
 @given(jobs)
 def test_both_forms_of_the_job_rules_agree(obj: dict[str, Any]) -> None:

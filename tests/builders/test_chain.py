@@ -30,6 +30,7 @@ def pod_templates(of: MarieCluster) -> dict[str, Object]:
     }
 
 
+@pytest.mark.model
 @given(clusters())
 def test_the_same_cluster_has_the_same_children_and_stays_as_it_is(given: MarieCluster) -> None:
     before = given.model_dump_json()
@@ -39,6 +40,7 @@ def test_the_same_cluster_has_the_same_children_and_stays_as_it_is(given: MarieC
     assert given.model_dump_json() == before
 
 
+@pytest.mark.model
 @given(clusters())
 def test_children_are_in_the_chains_order_each_under_a_name_of_its_own(given: MarieCluster) -> None:
     assert problems(given) == []
@@ -52,6 +54,7 @@ def test_children_are_in_the_chains_order_each_under_a_name_of_its_own(given: Ma
         assert re.fullmatch(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?", manifest["metadata"]["name"])
 
 
+@pytest.mark.model
 @given(clusters())
 def test_every_child_is_found_by_its_labels_and_its_owner(given: MarieCluster) -> None:
     for _, manifest in chain.desired(given):
@@ -65,6 +68,7 @@ def test_every_child_is_found_by_its_labels_and_its_owner(given: MarieCluster) -
             assert LABEL_VALUE.fullmatch(value)
 
 
+@pytest.mark.model
 @given(clusters())
 def test_selectors_match_the_pods_of_their_own_deployment_and_of_no_other(given: MarieCluster) -> None:
     pods = {name: pod["metadata"]["labels"] for name, pod in pod_templates(given).items()}
@@ -78,6 +82,7 @@ def test_selectors_match_the_pods_of_their_own_deployment_and_of_no_other(given:
         assert matched == {re.sub(r"-svc$", "", name.replace("-server-headless", "-server"))}
 
 
+@pytest.mark.model
 @given(clusters())
 def test_services_lead_to_ports_that_the_pods_are_told_to_open(given: MarieCluster) -> None:
     pods = pod_templates(given)
@@ -103,6 +108,7 @@ def regrouped(given: MarieCluster, **fields: Any) -> MarieCluster:
     return changed(given, executor_group_specs=(first.model_copy(update=fields), *rest))
 
 
+@pytest.mark.model
 @given(clusters(), st.sampled_from(["NodePort", "LoadBalancer", "ClusterIP"]), st.booleans(), st.booleans(), names)
 def test_what_is_of_the_cluster_rolls_no_pod(
     given: MarieCluster, service_type: str, suspend: bool, ingress: bool, version: str
@@ -111,6 +117,7 @@ def test_what_is_of_the_cluster_rolls_no_pod(
     assert pod_templates(other) == pod_templates(given)
 
 
+@pytest.mark.model
 @given(clusters().filter(lambda each: each.spec.executor_group_specs), templates())
 def test_a_groups_template_reaches_that_group_alone(given: MarieCluster, pod: Object) -> None:
     other = regrouped(given, template=pod)
@@ -121,6 +128,7 @@ def test_a_groups_template_reaches_that_group_alone(given: MarieCluster, pod: Ob
     assert {name for name in before if before[name] != after[name]} <= {mine}
 
 
+@pytest.mark.model
 @given(clusters(), templates())
 def test_the_servers_template_reaches_the_server_alone(given: MarieCluster, pod: Object) -> None:
     server = given.spec.server_spec.model_copy(update={"template": pod})

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -178,6 +179,7 @@ class Office:
 KEYS = tuple(f"invoices/{number}.pdf" for number in range(7))
 
 
+@pytest.mark.model
 @given(st.data())
 def test_every_job_comes_to_its_turn_by_being_called_alone(data: st.DataObject) -> None:
     size = data.draw(st.integers(1, 4))
