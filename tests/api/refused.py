@@ -102,19 +102,19 @@ REFUSED = (
     cluster("spec.serverSpec.template", CONTAINER_MESSAGE, template={"spec": {"containers": []}}),
     cluster("spec.executorGroupSpecs[1].template", CONTAINER_MESSAGE, group(template={})),
     cluster(
-        "spec.executorGroupSpecs[1].replicas",
-        "replicas is above maxReplicas: lower replicas (1 when not given) or raise maxReplicas",
-        group(replicas=6, maxReplicas=5),
+        "spec.executorGroupSpecs[1].minReplicas",
+        "minReplicas is above maxReplicas: lower the one or raise the other",
+        group(minReplicas=3, maxReplicas=2),
     ),
     cluster(
-        "spec.executorGroupSpecs[1].replicas",
-        "replicas is above maxReplicas: lower replicas (1 when not given) or raise maxReplicas",
-        group(maxReplicas=0),
+        "spec.executorGroupSpecs[1].modelCache",
+        "sizeLimit bounds a cache of the pod's own: leave it out with claimName",
+        group(modelCache={"claimName": "models", "sizeLimit": "10Gi"}),
     ),
     cluster(
-        "spec.executorGroupSpecs[1].replicas",
-        "replicas is below minReplicas: raise replicas (1 when not given) or lower minReplicas",
-        group(minReplicas=2),
+        "spec.executorGroupSpecs[1].modelCache",
+        "a cache of the pod's own begins empty and cannot be read-only: leave readOnly out, or set claimName",
+        group(modelCache={"readOnly": True}),
     ),
     *(
         backed(

@@ -47,7 +47,7 @@ def test_children_are_in_the_chains_order_each_under_a_name_of_its_own(given: Ma
     built = chain.desired(given)
     assert [(link.resource, manifest) for link in chain.CHAIN for manifest in link.build(given)] == built
     groups, policies = len(given.spec.executor_group_specs), given.spec.network_policy is not None
-    expected = 3 + 2 * groups + given.spec.enable_ingress + policies * (1 + (groups > 0))
+    expected = 4 + 2 * groups + given.spec.enable_ingress + policies * (1 + (groups > 0))
     assert len(manifests(given)) == len(built) == expected
     for resource, manifest in built:
         assert (manifest["apiVersion"], manifest["kind"]) == (resource.api_version, resource.kind)

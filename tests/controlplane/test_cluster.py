@@ -36,6 +36,7 @@ async def test_two_groups_converge_with_one_create_per_child_and_three_status_wr
             "c-executor-ner-svc",
             "c-executor-ocr",
             "c-executor-ner",
+            "c-busy",
         ]
     )
     assert {each.code for each in children} == {201}
@@ -45,7 +46,15 @@ async def test_two_groups_converge_with_one_create_per_child_and_three_status_wr
     assert status["phase"] == "Running"
     assert status["serverReady"] is True
     assert (status["readyExecutorReplicas"], status["desiredExecutorReplicas"]) == (3, 3)
-    assert status["executorGroupStatuses"]["ocr"] == {"replicas": 2, "readyReplicas": 2, "availableReplicas": 2}
+    assert status["executorGroupStatuses"]["ocr"] == {
+        "replicas": 2,
+        "readyReplicas": 2,
+        "availableReplicas": 2,
+        "desiredReplicas": 2,
+        "busyReplicas": 0,
+        "idleReplicas": 2,
+        "message": "",
+    }
     assert status["endpoints"]["http"] == f"http://c-server-svc.{world.namespace}.svc:51000"
     assert status["serverInfo"]["serviceName"] == "c-server-svc"
     assert status["serverInfo"]["podIP"].startswith("10.")
@@ -193,7 +202,8 @@ async def test_deleting_the_cluster_leaves_nothing(world: World) -> None:
     await world.api.delete(world.path("marieclusters", "c"))
 
     async def empty() -> bool:
-        kinds = ("services", "deployments", "pods", "ingresses", "networkpolicies", "configmaps")
+        network = ("services", "ingresses", "networkpolicies")
+        kinds = (*network, "deployments", "pods", "configmaps", "poddisruptionbudgets")
         left = [each["metadata"]["name"] for kind in kinds for each in await world.items(kind)]
         return set(left) <= {"kube-root-ca.crt"}
 

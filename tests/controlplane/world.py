@@ -174,6 +174,7 @@ class World:
             "persistentvolumeclaims": "/api/v1",
             "ingresses": "/apis/networking.k8s.io/v1",
             "networkpolicies": "/apis/networking.k8s.io/v1",
+            "poddisruptionbudgets": "/apis/policy/v1",
             "events": "/apis/events.k8s.io/v1",
             "marieclusters": MARIE,
             "mariejobs": MARIE,

@@ -18,6 +18,7 @@ COMPARED: tuple[Bucket, ...] = (
     ("", "services"),
     ("networking.k8s.io", "ingresses"),
     ("networking.k8s.io", "networkpolicies"),
+    ("policy", "poddisruptionbudgets"),
     ("", "secrets"),
     ("", "configmaps"),
     ("", "persistentvolumeclaims"),

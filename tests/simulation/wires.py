@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import re
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from dataclasses import dataclass
 from urllib.parse import urlencode
@@ -16,12 +17,14 @@ from marie_operator.testing.apiserver.direct import call_of
 from marie_operator.testing.apiserver.faults import refuse
 from marie_operator.testing.apiserver.requests import Call
 from marie_operator.testing.apiserver.server import ApiServer
-from marie_operator.testing.gateway import Reply, SimulatedGateways
+from marie_operator.testing.gateway import Reply, SimulatedEtcd, SimulatedGateways, SimulatedMarie
 from marie_operator.testing.gateway import Request as Asked
 from marie_operator.testing.virtual import Process
 from tests.simulation.network import SILENCE, Fate, Network, Stream
 from tests.simulation.trace import Trace
 
+_ETCD = re.compile(r"http://(?P<name>.+)-etcd\.(?P<namespace>[^.]+)\.svc:2379")
+"""Where the etcd is that the operator runs for a cluster."""
 API_ERRORS = ((429, 1), (429, None), (500, None), (503, None), (504, None))
 """Codes and ``Retry-After`` of an API server that does not carry out a request."""
 
@@ -209,7 +212,7 @@ class GatewayWire:
     async def exchange(self, request: marie.Request) -> AsyncIterator[marie.Response]:
         """Send a request; leaving the block ends it."""
         self._check(request)
-        if not self._port.passes(f"{request.method} {request.base}{request.path}", writes=request.body is not None):
+        if not self._port.passes(f"{request.method} {request.base}{request.path}", writes=request.check is not None):
             raise marie.Unanswered(f"{request.base}: the process is dead", maybe_sent=False)
         if self._network.instant:
             reply = await self._served(request, Fate.ANSWERED)
@@ -249,6 +252,8 @@ class GatewayWire:
         Raises:
             Unanswered: it does not get there.
         """
+        if found := _ETCD.fullmatch(request.base):
+            return self._etcd(self._gateways.cluster(found["namespace"], found["name"]), request, fate)
         namespace, _, name = request.base.partition("/")
         gateway = self._gateways.cluster(namespace, name)
         if not gateway.serving or fate is Fate.REFUSED:
@@ -267,6 +272,13 @@ class GatewayWire:
         told = f"{request.method} {request.base}{request.path} {asked.ref_id} -> {reply.status} {fate.name}"
         self._port.note(told, reply.body)
         return reply
+
+    def _etcd(self, gateway: SimulatedMarie, request: marie.Request, fate: Fate) -> Reply:
+        if fate in {Fate.REFUSED, Fate.LOST}:
+            raise marie.Unanswered(f"{request.base} cannot be reached", maybe_sent=fate is Fate.LOST)
+        if fate is Fate.FAILED:
+            return Reply(500, b"Internal Server Error")
+        return SimulatedEtcd(gateway).respond(request.method, request.path, request.body)
 
 
 class BucketWire:

@@ -374,6 +374,30 @@ class EventReason(StrEnum):
     Use ``clusterRef``, or more labels, where it must be a certain one.
     """
 
+    REPLICAS_CLAMPED = "ReplicasClamped"
+    """``replicas`` of a group is outside of ``minReplicas`` and ``maxReplicas``, which hold.
+
+    Correct the one or the other.
+    """
+
+    SCALE_DOWN_WAITS = "ScaleDownWaits"
+    """A group is to have fewer pods, and waits for those that work; each goes once it is idle.
+
+    Wait; or, to lose its work, delete a pod that the note names.
+    """
+
+    WORKERS_DELETED = "WorkersDeleted"
+    """Pods were deleted because ``workersToDelete`` names them, or because they had left a group that now keeps them.
+
+    Nothing to do.
+    """
+
+    WORK_LOST = "WorkLost"
+    """A pod was given work in the moment in which it was withdrawn; Marie keeps that task active for ever.
+
+    Repair or resubmit the task that the note names: docs/executor-groups.md says how.
+    """
+
     DOCUMENT_RETRIED = "DocumentRetried"
     """A document failed and is submitted again. Nothing to do unless it repeats."""
 

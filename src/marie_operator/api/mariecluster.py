@@ -70,7 +70,27 @@ class ScaleStrategy(Model):
     """Which pods to take first when a group shrinks."""
 
     workers_to_delete: tuple[str, ...] = Field(
-        default=(), description="Names of pods to delete first when replicas of the group go down."
+        default=(),
+        max_length=1024,
+        description="Names of pods of the group to delete first when replicas go down, and in any case: where "
+        "replicas stay as they are, others take their place. Each goes once it is idle; a name whose pod is gone, or "
+        "is none of the group's, means nothing and can stay.",
+    )
+
+
+class ModelCache(Model):
+    """Where models that executors load are kept, so that the next pod need not load them again."""
+
+    claim_name: str = Field(
+        default="",
+        max_length=253,
+        description="Name of a PersistentVolumeClaim in the cluster's namespace, shared by the group's pods: "
+        "one that many nodes can mount (ReadWriteMany), or that holds all models already (ReadOnlyMany). "
+        "Without it, each pod has a cache of its own, which goes with it.",
+    )
+    read_only: Bool = Field(default=False, description="Set to true when the claim holds all models already.")
+    size_limit: Quantity | None = Field(
+        default=None, description="Most that a pod's own cache may hold, such as 50Gi; without it, what the node has."
     )
 
 
@@ -84,10 +104,15 @@ class ExecutorGroupSpec(Model):
         "of the names of the group's Deployment and Service.",
     )
     replicas: Int32 = Field(
-        default=1, ge=0, description="Number of executor pods, between minReplicas and maxReplicas; 0 keeps none."
+        default=1,
+        ge=0,
+        description="Number of executor pods; 0 keeps none. Below minReplicas the group has minReplicas, above "
+        "maxReplicas it has maxReplicas, and an event says so. Pods that work are not removed before they are idle.",
     )
-    min_replicas: Int32 | None = Field(default=None, ge=0, description="Fewest pods the group may be scaled to.")
-    max_replicas: Int32 | None = Field(default=None, ge=0, description="Most pods the group may be scaled to.")
+    min_replicas: Int32 | None = Field(
+        default=None, ge=0, description="Fewest pods the group may have, unless it is suspended."
+    )
+    max_replicas: Int32 | None = Field(default=None, ge=0, description="Most pods the group may have.")
     executor_type: str = Field(
         default="",
         max_length=253,
@@ -122,7 +147,13 @@ class ExecutorGroupSpec(Model):
     )
     suspend: Bool = Field(
         default=False,
-        description="Set to true to remove the group's pods and keep everything else; false brings them back.",
+        description="Set to true to remove the group's pods, each once it is idle, and keep everything else; false "
+        "brings them back.",
+    )
+    model_cache: ModelCache | None = Field(
+        default=None,
+        description="Write {} for a cache of models at /etc/marie/model_zoo in each pod, or name a claim to share one. "
+        "Without it, models are what the image has there.",
     )
     scale_strategy: ScaleStrategy | None = Field(
         default=None, description="Which pods to take first when the group shrinks."
@@ -229,6 +260,19 @@ class ExecutorGroupStatus(Model):
     replicas: Int32 = Field(default=0, description="Pods that exist, ready or not.")
     ready_replicas: Int32 = Field(default=0, description="Pods whose readiness probe succeeds.")
     available_replicas: Int32 = Field(default=0, description="Pods that have been ready for minReadySeconds.")
+    desired_replicas: Int32 | None = Field(
+        default=None, description="Pods the group is to have: replicas, between minReplicas and maxReplicas."
+    )
+    busy_replicas: Int32 | None = Field(
+        default=None,
+        description="Pods that have work in hand, or had within the last minute; not told while it is not known.",
+    )
+    idle_replicas: Int32 | None = Field(
+        default=None, description="Pods that have had no work for a minute; not told while it is not known."
+    )
+    message: str = Field(
+        default="", description="Why the group has other pods than replicas says; empty when there is nothing to say."
+    )
 
 
 class MarieClusterStatus(Model):

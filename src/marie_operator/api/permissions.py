@@ -70,7 +70,19 @@ CLUSTER_PERMISSIONS = (
         ("get", "list", "watch", "create", "patch", "delete"),
         "Who may connect to the pods of clusters with networkPolicy.",
     ),
-    Permission("", ("pods",), ("list", "watch"), "Why a pod does not start is told in the cluster's conditions."),
+    Permission(
+        "policy",
+        ("poddisruptionbudgets",),
+        ("get", "list", "watch", "create", "patch", "delete"),
+        "The budget that keeps executors at work from being evicted.",
+    ),
+    Permission(
+        "",
+        ("pods",),
+        ("list", "watch", "patch", "delete"),
+        "Why a pod does not start is told in conditions; busy and leaving executors are marked, those that are named "
+        "in workersToDelete deleted, and those that are at rest no longer waited for.",
+    ),
     Permission(
         "",
         ("secrets",),

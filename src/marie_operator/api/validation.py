@@ -235,23 +235,29 @@ CLUSTER_RULES: tuple[Rule[MarieCluster], ...] = (
         ),
     ),
     Rule(
-        at="spec.executorGroupSpecs[]",
-        cel="!has(self.replicas) || !has(self.minReplicas) || self.replicas >= self.minReplicas",
-        message="replicas is below minReplicas: raise replicas (1 when not given) or lower minReplicas",
+        at="spec.executorGroupSpecs[].modelCache",
+        cel="!has(self.sizeLimit) || !has(self.claimName) || self.claimName == ''",
+        message="sizeLimit bounds a cache of the pod's own: leave it out with claimName",
         broken=lambda cluster: _groups(
             cluster,
-            "replicas",
-            lambda group: group.min_replicas is not None and group.replicas < group.min_replicas,
+            "modelCache",
+            lambda group: (
+                group.model_cache is not None
+                and bool(group.model_cache.claim_name)
+                and group.model_cache.size_limit is not None
+            ),
         ),
     ),
     Rule(
-        at="spec.executorGroupSpecs[]",
-        cel="!has(self.replicas) || !has(self.maxReplicas) || self.replicas <= self.maxReplicas",
-        message="replicas is above maxReplicas: lower replicas (1 when not given) or raise maxReplicas",
+        at="spec.executorGroupSpecs[].modelCache",
+        cel="!(has(self.readOnly) && self.readOnly) || (has(self.claimName) && self.claimName != '')",
+        message="a cache of the pod's own begins empty and cannot be read-only: leave readOnly out, or set claimName",
         broken=lambda cluster: _groups(
             cluster,
-            "replicas",
-            lambda group: group.max_replicas is not None and group.replicas > group.max_replicas,
+            "modelCache",
+            lambda group: (
+                group.model_cache is not None and group.model_cache.read_only and not group.model_cache.claim_name
+            ),
         ),
     ),
     Rule(

@@ -28,12 +28,20 @@ EXECUTOR = "executor"
 ETCD = "etcd"
 POSTGRES = "postgres"
 
+BUSY_LABEL = f"{GROUP}/busy"
+"""On executor pods that have work in hand, or had a moment ago."""
+BUSY = {BUSY_LABEL: "true"}
+
 SPEC_HASH = f"{GROUP}/spec-hash"
 """Annotation: what the child was built as, so that a field given up is noticed."""
+REPLICAS = f"{GROUP}/replicas"
+"""Annotation on a group's Deployment: how many pods the operator asked for; other numbers are somebody else's."""
 EXECUTOR_NAME = f"{GROUP}/executor-name"
 """Annotation on a group's template: the executor's name, where the spec has none."""
 
 CONTAINER = "marie"
+MODELS = "/etc/marie/model_zoo"
+"""Where Marie keeps models; those of torch are in cache/torch (marie.md 1.7)."""
 HTTP, GRPC, METRICS, WORKER, FLOW = "http", "grpc", "metrics", "worker", "flow"
 SERVER_PORTS = {HTTP: 51000, GRPC: 52000}
 WORKER_PORT = 52110
@@ -106,6 +114,11 @@ def config_secret_name(cluster: str) -> str:
     return f"{cluster}-config"
 
 
+def budget_name(cluster: str) -> str:
+    """The PodDisruptionBudget of executors at work."""
+    return f"{cluster}-busy"
+
+
 def group_file(group: ExecutorGroupSpec) -> str:
     """The key of a group's Flow in the Secret with the rendered configuration."""
     return f"executor-{group.group_name}.yml"
@@ -129,7 +142,14 @@ def executor_name(group: ExecutorGroupSpec) -> str:
 
 def replicas(cluster: MarieCluster, group: ExecutorGroupSpec) -> int:
     """Pods a group wants now: none while it, or the cluster, is suspended."""
-    return 0 if cluster.spec.suspend or group.suspend else group.replicas
+    return 0 if cluster.spec.suspend or group.suspend else clamped(group)
+
+
+def clamped(group: ExecutorGroupSpec) -> int:
+    """Pods a group wants unless it is suspended: ``replicas``, within its bounds."""
+    least = group.min_replicas or 0
+    most = group.replicas if group.max_replicas is None else group.max_replicas
+    return max(least, min(group.replicas, most))
 
 
 def store_replicas(cluster: MarieCluster) -> int:

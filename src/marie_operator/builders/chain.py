@@ -4,13 +4,24 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 from marie_operator.api.conditions import EventReason
-from marie_operator.api.mariecluster import MarieCluster
-from marie_operator.builders import backing, configuration, deployment, ingress, network_policy, service, store
+from marie_operator.api.mariecluster import ExecutorGroupSpec, MarieCluster
+from marie_operator.builders import (
+    association,
+    backing,
+    configuration,
+    deployment,
+    disruption,
+    ingress,
+    network_policy,
+    service,
+    store,
+)
 from marie_operator.runtime.resource import (
     DEPLOYMENTS,
     INGRESSES,
     NETWORK_POLICIES,
     PERSISTENT_VOLUME_CLAIMS,
+    POD_DISRUPTION_BUDGETS,
     SERVICES,
     STATEFUL_SETS,
     Object,
@@ -58,6 +69,7 @@ CHAIN: tuple[Link, ...] = (
     Link("executor deployments", DEPLOYMENTS, _executor_deployments),
     Link("ingress", INGRESSES, lambda cluster: [ingress.server(cluster)] if cluster.spec.enable_ingress else []),
     Link("network policies", NETWORK_POLICIES, network_policy.of),
+    Link("budget of busy executors", POD_DISRUPTION_BUDGETS, lambda cluster: [disruption.of_busy_pods(cluster)]),
 )
 
 KINDS: tuple[Resource, ...] = tuple(dict.fromkeys(link.resource for link in CHAIN))
@@ -84,4 +96,18 @@ def warnings(cluster: MarieCluster) -> list[tuple[EventReason, str]]:
     if names := configuration.without_store(cluster):
         advice = f"Executors of {', '.join(names)} end at once without an object store: set spec.backingServices.s3."
         found.append((EventReason.OBJECT_STORE_NEEDED, advice))
+    found += [
+        (EventReason.REPLICAS_CLAMPED, clamping)
+        for group in cluster.spec.executor_group_specs
+        if (clamping := clamped(group))
+    ]
     return found
+
+
+def clamped(group: ExecutorGroupSpec) -> str:
+    """What keeps a group from having the pods it asks for, as a sentence; empty when nothing does."""
+    pods = association.clamped(group)
+    if pods == group.replicas:
+        return ""
+    bound = f"minReplicas is {pods}" if pods > group.replicas else f"maxReplicas is {pods}"
+    return f"Group {group.group_name} has {pods} pods and not {group.replicas}, because {bound}."

@@ -23,17 +23,38 @@ def server(cluster: MarieCluster) -> Object:
 
 def executor(cluster: MarieCluster, group: ExecutorGroupSpec) -> Object:
     """A group: a new pod takes over before an old one, which may be busy, is asked to end."""
-    return _deployment(
-        cluster,
-        association.executor_deployment_name(cluster.metadata.name, group.group_name),
-        EXECUTOR,
-        group,
-        {
-            "replicas": association.replicas(cluster, group),
-            "strategy": {"type": "RollingUpdate", "rollingUpdate": _rolling(group)},
-            "template": pod.executor_template(cluster, group),
-        },
+    return _asking(
+        _deployment(
+            cluster,
+            association.executor_deployment_name(cluster.metadata.name, group.group_name),
+            EXECUTOR,
+            group,
+            {
+                "replicas": association.replicas(cluster, group),
+                "strategy": {"type": "RollingUpdate", "rollingUpdate": _rolling(group)},
+                "template": pod.executor_template(cluster, group),
+            },
+        )
     )
+
+
+def scaled(manifest: Object, replicas: int) -> Object:
+    """A group's Deployment with another number of pods."""
+    if manifest["spec"]["replicas"] == replicas:
+        return manifest
+    return _asking({**manifest, "spec": {**manifest["spec"], "replicas": replicas}})
+
+
+def asked(live: Object) -> int | None:
+    """How many pods the operator last asked for in a live Deployment of a group; None where it does not say."""
+    text = (live["metadata"].get("annotations") or {}).get(association.REPLICAS, "")
+    return int(text) if text.isdecimal() else None
+
+
+def _asking(manifest: Object) -> Object:
+    metadata = manifest["metadata"]
+    annotations = {**metadata.get("annotations", {}), association.REPLICAS: str(manifest["spec"]["replicas"])}
+    return association.hashed({**manifest, "metadata": {**metadata, "annotations": annotations}})
 
 
 def _rolling(group: ExecutorGroupSpec) -> Object:

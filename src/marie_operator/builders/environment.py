@@ -54,6 +54,8 @@ def executor(cluster: MarieCluster, group: ExecutorGroupSpec, ports: Mapping[str
         "MARIE_PORT": str(ports[association.FLOW]),
         "MARIE_WORKER_PORT": str(ports[association.WORKER]),
     }
+    if group.model_cache is not None:
+        plain["HF_HUB_CACHE"] = f"{association.MODELS}/cache/huggingface/hub"
     if not resources.uses_gpu(group):
         plain["MARIE_DISABLE_CUDA"] = "1"
     return [*_plain(plain), *_FIELDS]

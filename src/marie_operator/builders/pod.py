@@ -57,7 +57,11 @@ def executor_template(cluster: MarieCluster, group: ExecutorGroupSpec) -> Object
     """The pod template of a group's executors."""
     ports = executor_ports(group)
     rendered = renders_group(cluster, group)
-    mounts = {**volumes.EXECUTOR, **(volumes.group_files(cluster, group) if rendered else {})}
+    mounts = {
+        **volumes.EXECUTOR,
+        **volumes.model_cache(group),
+        **(volumes.group_files(cluster, group) if rendered else {}),
+    }
     file = CONFIG_FILE if rendered else group.config_file
 
     def completed(container: Object) -> Object:
@@ -73,15 +77,26 @@ def executor_template(cluster: MarieCluster, group: ExecutorGroupSpec) -> Object
             mounts=mounts,
         )
 
+    selector = association.selector(cluster, EXECUTOR, group)
     return _template(
         cluster,
-        group.template,
+        _spread(group.template, selector),
         labels=association.labels(cluster, EXECUTOR, group),
-        selector=association.selector(cluster, EXECUTOR, group),
+        selector=selector,
         completed=completed,
         grace=EXECUTOR_GRACE,
         pod_volumes=mounts,
     )
+
+
+def _spread(template: Object, selector: Mapping[str, str]) -> Object:
+    """The user's template; constraints that do not say which pods they spread mean the group's own."""
+    spec = template.get("spec", {})
+    constraints = spec.get("topologySpreadConstraints")
+    if not constraints:
+        return template
+    whose = {"labelSelector": {"matchLabels": dict(selector)}}
+    return {**template, "spec": {**spec, "topologySpreadConstraints": [{**whose, **each} for each in constraints]}}
 
 
 def renders_server(cluster: MarieCluster) -> bool:

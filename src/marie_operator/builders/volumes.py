@@ -19,8 +19,21 @@ _SHM: Object = {"name": "marie-shm", "emptyDir": {"medium": "Memory", "sizeLimit
 SERVER: Mounts = {"/tmp": _TMP, "/var/log/marie": _LOG}  # noqa: S108 - a path in the container
 EXECUTOR: Mounts = {"/tmp": _TMP, "/var/log/marie": _LOG, "/dev/shm": _SHM}  # noqa: S108
 
+_MODELS = "marie-models"
 _FOLDER = str(PurePosixPath(CONFIG_FILE).parent)
 _MAPPER_FOLDER = "/etc/marie/config/extract/base"
+
+
+def model_cache(group: ExecutorGroupSpec) -> Mounts:
+    """The models of a group's executors, where it has a cache for them."""
+    cache = group.model_cache
+    if cache is None:
+        return {}
+    if cache.claim_name:
+        claim = {"claimName": cache.claim_name, **({"readOnly": True} if cache.read_only else {})}
+        return {association.MODELS: {"name": _MODELS, "persistentVolumeClaim": claim}}
+    limit = {} if cache.size_limit is None else {"sizeLimit": str(cache.size_limit)}
+    return {association.MODELS: {"name": _MODELS, "emptyDir": limit}}
 
 
 def gateway_files(cluster: MarieCluster) -> Mounts:

@@ -89,6 +89,7 @@ class Operator:
             metrics=GatewayMetrics(metrics.registry),
             on_cluster=self._on_cluster,
             on_job=self._on_job,
+            on_occupancy=self._on_occupancy,
             fence=fence,
             jitter=jitter,
         )
@@ -174,6 +175,9 @@ class Operator:
         self._clusters.enqueue(cluster, cause="gateway")
         for job in mariejob.of_cluster(self.cache[kinds.MARIE_JOBS], cluster):
             self._jobs.enqueue(job, cause="gateway")
+
+    def _on_occupancy(self, cluster: ObjectKey) -> None:
+        self._clusters.enqueue(cluster, cause="workers")
 
     def _on_job(self, job: ObjectKey) -> None:
         self._jobs.enqueue(job, cause="documents")

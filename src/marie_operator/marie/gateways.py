@@ -5,21 +5,48 @@ import contextvars
 import random
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import structlog
 
 from marie_operator.marie.client import Gateway, Submission
 from marie_operator.marie.document import Document, DocumentState, DocumentView, Ticket
+from marie_operator.marie.etcd import Etcd
 from marie_operator.marie.metrics import CountedTransport, GatewayMetrics
 from marie_operator.marie.monitor import MAX_BACKOFF, GatewayView, Monitor
+from marie_operator.marie.occupancy import Occupancy, OccupancyWatch, Question
 from marie_operator.marie.transport import Transport
 from marie_operator.runtime.clock import Clock
 from marie_operator.runtime.resource import ObjectKey
 
-__all__ = ["Document", "DocumentState", "DocumentView", "GatewayView", "Gateways", "Submission", "Ticket"]
+__all__ = [
+    "Document",
+    "DocumentState",
+    "DocumentView",
+    "GatewayView",
+    "Gateways",
+    "Occupancy",
+    "Question",
+    "Submission",
+    "Ticket",
+]
 
 log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class _Watched:
+    """One cluster, of which two things are looked at: its gateway, and who of its workers works."""
+
+    monitor: Monitor
+    occupancy: OccupancyWatch
+    etcd: str
+
+    async def run(self) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self.monitor.run())
+            tasks.create_task(self.occupancy.run())
 
 
 class Gateways:
@@ -34,6 +61,7 @@ class Gateways:
         metrics: Counts requests, submissions and documents.
         on_cluster: Called with a cluster when the view of its gateway has changed, or began anew.
         on_job: Called with a job when one of its documents has moved.
+        on_occupancy: Called with a cluster when there is something new of who works in it.
         fence: Called before each submission; raises NotLeader when another process may be about to make it.
         jitter: Yields numbers in [0, 1); spreads what is asked of a gateway.
     """
@@ -46,6 +74,7 @@ class Gateways:
         metrics: GatewayMetrics,
         on_cluster: Callable[[ObjectKey], None],
         on_job: Callable[[ObjectKey], None],
+        on_occupancy: Callable[[ObjectKey], None] = lambda _: None,
         fence: Callable[[], None] = lambda: None,
         jitter: Callable[[], float] = random.random,
     ) -> None:
@@ -54,21 +83,29 @@ class Gateways:
         self._clock = clock
         self._on_cluster = on_cluster
         self._on_job = on_job
+        self._on_occupancy = on_occupancy
         self._fence = fence
         self._jitter = jitter
-        self._monitors: dict[ObjectKey, Monitor] = {}
+        self._watched: dict[ObjectKey, _Watched] = {}
         self._tasks: dict[ObjectKey, asyncio.Task[None]] = {}
         self._ending: set[asyncio.Task[None]] = set()
         self._closed = False
 
-    def ensure(self, cluster: ObjectKey, url: str) -> None:
-        """Watch a cluster's gateway at ``url``; again, with another URL, from there on."""
-        known = self._monitors.get(cluster)
-        if self._closed or (known is not None and known.url == url.rstrip("/")):
+    def ensure(self, cluster: ObjectKey, url: str, *, etcd: str = "") -> None:
+        """Watch a cluster's gateway at ``url``; again, with another address, from there on.
+
+        Args:
+            cluster: Which.
+            url: Of its gateway.
+            etcd: URL of its etcd; empty where that is not known.
+        """
+        known = self._watched.get(cluster)
+        if self._closed or (known is not None and (known.monitor.url, known.etcd) == (url.rstrip("/"), etcd)):
             return
         self.forget(cluster)
-        self._monitors[cluster] = Monitor(
-            Gateway(self._transport, url, fence=self._fence),
+        gateway = Gateway(self._transport, url, fence=self._fence)
+        monitor = Monitor(
+            gateway,
             clock=self._clock,
             on_gateway=lambda: self._on_cluster(cluster),
             on_job=self._on_job,
@@ -76,12 +113,19 @@ class Gateways:
             jitter=self._jitter,
             metrics=self._metrics,
         )
+        occupancy = OccupancyWatch(
+            gateway,
+            Etcd(self._transport, etcd, fence=self._fence) if etcd else None,
+            clock=self._clock,
+            on_change=lambda: self._on_occupancy(cluster),
+        )
+        self._watched[cluster] = _Watched(monitor, occupancy, etcd)
         self._start(cluster)
         # A new monitor knows no documents until its jobs say again which are theirs.
         self._on_cluster(cluster)
 
     def _start(self, cluster: ObjectKey) -> None:
-        monitor = self._monitors[cluster]
+        watched = self._watched[cluster]
 
         # Not a child of the reconcile that happened to start it: its log lines are its own, and name its cluster.
         context = contextvars.copy_context()
@@ -93,33 +137,43 @@ class Gateways:
             error = None if task.cancelled() else task.exception()
             if error is None:
                 return
-            context.run(log.error, "monitor failed; it starts again", url=monitor.url, exc_info=error)
-            if self._monitors.get(cluster) is monitor:
+            context.run(log.error, "monitor failed; it starts again", url=watched.monitor.url, exc_info=error)
+            if self._watched.get(cluster) is watched:
                 task.get_loop().call_later(MAX_BACKOFF, restart)
 
         def restart() -> None:
-            if self._monitors.get(cluster) is monitor:
+            if self._watched.get(cluster) is watched:
                 self._start(cluster)
 
-        task = asyncio.create_task(monitor.run(), name=f"monitor {cluster}", context=context)
+        task = asyncio.create_task(watched.run(), name=f"monitor {cluster}", context=context)
         task.add_done_callback(ended)
         self._tasks[cluster] = task
 
     def forget(self, cluster: ObjectKey) -> None:
         """Stop watching: the cluster is gone, or meant to be off."""
-        if self._monitors.pop(cluster, None) is not None:
+        if self._watched.pop(cluster, None) is not None:
             task = self._tasks.pop(cluster)
             if task.cancel():
                 self._ending.add(task)
 
     def watches(self, cluster: ObjectKey) -> bool:
         """Whether a cluster's gateway is watched."""
-        return cluster in self._monitors
+        return cluster in self._watched
 
     def view(self, cluster: ObjectKey) -> GatewayView | None:
         """What is known of a cluster's gateway; None while it is not watched."""
-        monitor = self._monitors.get(cluster)
-        return None if monitor is None else monitor.view
+        watched = self._watched.get(cluster)
+        return None if watched is None else watched.monitor.view
+
+    def occupancy(self, cluster: ObjectKey) -> Occupancy | None:
+        """What is known of a cluster's workers; None before they were looked at, and while nobody looks."""
+        watched = self._watched.get(cluster)
+        return None if watched is None else watched.occupancy.view
+
+    def ask(self, cluster: ObjectKey, question: Question) -> None:
+        """Say what is needed to be known of a cluster's workers, and done about them, from now on."""
+        if (watched := self._watched.get(cluster)) is not None:
+            watched.occupancy.ask(question)
 
     def follow(self, cluster: ObjectKey, job: ObjectKey, tickets: Sequence[Ticket], *, api_key: str) -> None:
         """Have exactly these documents of a job brought to Marie, once each, and followed to their end.
@@ -130,14 +184,14 @@ class Gateways:
             tickets: All of its documents in flight; one that was followed and is not among them is forgotten.
             api_key: For submitting; without one, documents that Marie already has are followed all the same.
         """
-        monitor = self._monitors.get(cluster)
-        if monitor is not None:
-            monitor.follow(job, tickets, api_key)
+        watched = self._watched.get(cluster)
+        if watched is not None:
+            watched.monitor.follow(job, tickets, api_key)
 
     def documents(self, cluster: ObjectKey, job: ObjectKey) -> Mapping[str, DocumentView]:
         """What is known of a job's documents, by reference id."""
-        monitor = self._monitors.get(cluster)
-        return {} if monitor is None else monitor.documents(job)
+        watched = self._watched.get(cluster)
+        return {} if watched is None else watched.monitor.documents(job)
 
     def report(self) -> list[dict[str, Any]]:
         """Every gateway with its state and how many documents are where, for /debug."""
@@ -149,12 +203,12 @@ class Gateways:
                 "problem": "" if monitor.view is None else monitor.view.problem,
                 "documents": {str(state): count for state, count in Counter(monitor.states()).items()},
             }
-            for cluster, monitor in self._monitors.items()
+            for cluster, monitor in self._monitors()
         ]
 
     def measure(self) -> None:
         """Bring the gauges of gateways and documents up to date."""
-        monitors = self._monitors.values()
+        monitors = [monitor for _, monitor in self._monitors()]
         self._metrics.state(
             (monitor.state for monitor in monitors), (state for monitor in monitors for state in monitor.states())
         )
@@ -165,6 +219,9 @@ class Gateways:
             await asyncio.Event().wait()
         finally:
             self._closed = True
-            for cluster in list(self._monitors):
+            for cluster in list(self._watched):
                 self.forget(cluster)
             await asyncio.gather(*self._ending, return_exceptions=True)
+
+    def _monitors(self) -> list[tuple[ObjectKey, Monitor]]:
+        return [(cluster, watched.monitor) for cluster, watched in self._watched.items()]

@@ -15,9 +15,9 @@ from marie_operator.runtime.metrics import NO_ANSWER
 REQUEST_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 ROUTES = (
     "/api/v1/invoke", "/api/jobs/{state}", "/api/jobsXX/{id}", "/api/debug", "/api/planners", "/api/capacity",
-    "/api/deployment-nodes",
+    "/api/deployment-nodes", "/v3/kv/txn",
 )  # fmt: skip
-"""What a gateway is asked, without the parts that differ; anything else is counted as ``other``."""
+"""What a gateway, or its etcd, is asked, without the parts that differ; anything else is counted as ``other``."""
 
 
 class SubmissionResult(StrEnum):

@@ -317,6 +317,7 @@ class Client:
         uid: str = "",
         resource_version: str = "",
         propagation: str = "Background",
+        grace: int | None = None,
     ) -> Object:
         """Delete an object, only while it is the one meant.
 
@@ -326,6 +327,7 @@ class Client:
             uid: Refuse when the object is another one of the same name.
             resource_version: Refuse when the object has changed.
             propagation: Background, Foreground or Orphan.
+            grace: Seconds that a pod gets to end, which can be made fewer while it ends; None for its own.
 
         Returns:
             A Status, or the object: as it stays until its end, which pods and those with finalizers do, or for some
@@ -339,6 +341,8 @@ class Client:
         body: Object = {"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": propagation}
         if preconditions:
             body["preconditions"] = preconditions
+        if grace is not None:
+            body["gracePeriodSeconds"] = grace
         return await self._write("DELETE", resource.path(key.namespace, key.name), body=body)
 
     async def _write(

@@ -88,10 +88,11 @@ class Writer:
         uid: str = "",
         resource_version: str = "",
         propagation: str = "Background",
+        grace: int | None = None,
     ) -> Object:
         """As ``Client.delete``."""
         result = await self._client.delete(
-            resource, key, uid=uid, resource_version=resource_version, propagation=propagation
+            resource, key, uid=uid, resource_version=resource_version, propagation=propagation, grace=grace
         )
         told = result.get("kind") != "Status"
         if told and _stays(result):

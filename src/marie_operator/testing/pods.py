@@ -18,7 +18,7 @@ class MariePods:
     Args:
         gateways: Where servers serve.
         cluster_label: Label whose value is the cluster's name.
-        role_label: Label whose value is ``server`` for a server's pod, and anything else for an executor's.
+        role_label: Label whose value is ``server`` for a server's pod, and ``executor`` for an executor's.
         executors: Names under which a pod's workers register; decided by the Flow in its image.
         api_key: What the servers' configuration holds, unless a Secret that they mount says otherwise.
         worker_port: Where workers listen.
@@ -52,10 +52,12 @@ class MariePods:
         if marie is None:
             return
         uid, address = pod["metadata"]["uid"], f"{pod['status']['podIP']}:{self._worker_port}"
-        if self._is_server(pod):
+        if self._role(pod) == "server":
             marie.api_keys = {key async for key in self._configured_keys(pod)} or {self._api_key}
             self._servers[marie].add(uid)
             marie.start()
+            return
+        if self._role(pod) != "executor":
             return
         self._addresses[uid] = address
         for executor in self._executors(pod):
@@ -66,13 +68,15 @@ class MariePods:
         marie, uid = self._of(pod), pod["metadata"]["uid"]
         if marie is None:
             return
-        if self._is_server(pod):
+        if self._role(pod) == "server":
             # Its successor, or another beside it, may serve already.
             self._servers[marie].discard(uid)
             if not self._servers[marie]:
                 marie.kill()
             return
-        address = self._addresses.pop(uid)
+        address = self._addresses.pop(uid, None)
+        if address is None:
+            return
         for executor in self._executors(pod):
             marie.unregister(executor, address, crash=True)
 
@@ -89,8 +93,8 @@ class MariePods:
                 for key in settings.get("with", {}).get("auth", {}).get("keys", ()):
                     yield key["api_key"]
 
-    def _is_server(self, pod: Pod) -> bool:
-        return bool(pod["metadata"]["labels"].get(self._role_label) == "server")
+    def _role(self, pod: Pod) -> str:
+        return str(pod["metadata"]["labels"].get(self._role_label, ""))
 
     def _of(self, pod: Pod) -> SimulatedMarie | None:
         labels = pod["metadata"].get("labels", {})

@@ -19,6 +19,7 @@ def test_everything_is_created_in_the_order_of_the_chain() -> None:
         "c-executor-ocr-svc",
         "c-executor-ocr",
         "c-ingress",
+        "c-busy",
     ]
 
 

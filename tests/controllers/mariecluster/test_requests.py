@@ -30,13 +30,14 @@ def test_a_new_cluster_takes_one_write_for_each_child_and_one_event_for_all() ->
         since = plane.server.audit.mark()
         await plane.apply(cluster())
         await plane.condition("c", "Ready")
-        children = asked(plane, since, "services", "deployments")
-        assert [(each.verb, each.code) for each in children] == [("patch", 201)] * 5
+        children = asked(plane, since, "services", "deployments", "poddisruptionbudgets")
+        assert [(each.verb, each.code) for each in children] == [("patch", 201)] * 6
         created, *turns = sorted(await events(plane), key=lambda each: str(each["eventTime"]))
         assert created["reason"] == "Created"
         assert created["note"] == (
             "Created Service c-server-svc, Service c-server-headless, Deployment c-server, "
-            "Service c-executor-extract-svc, Deployment c-executor-extract. The server's pod is starting."
+            "Service c-executor-extract-svc, Deployment c-executor-extract, PodDisruptionBudget c-busy. "
+            "The server's pod is starting."
         )
         assert "Created" not in {each["reason"] for each in turns}
         assert [each["reason"] for each in turns].count("Ready") == 1

@@ -27,19 +27,19 @@ def changed(identity: Any, **metadata: Any) -> dict[Any, Object]:
 
 def test_it_holds_until_something_may_differ() -> None:
     settled = Settled()
-    assert not settled.holds(cluster(), live())
-    settled.note(cluster(), live())
-    assert settled.holds(cluster(), live())
+    assert not settled.holds(cluster(), live(), {})
+    settled.note(cluster(), live(), {})
+    assert settled.holds(cluster(), live(), {})
     settled.forget(ObjectKey("n", "c"))
-    assert not settled.holds(cluster(), live())
+    assert not settled.holds(cluster(), live(), {})
 
 
 def test_a_change_of_status_alone_is_none() -> None:
     settled = Settled()
-    settled.note(cluster(), live())
+    settled.note(cluster(), live(), {})
     later = changed(DEPLOYMENT, resourceVersion="9")
     later[DEPLOYMENT]["status"] = {"readyReplicas": 1}
-    assert settled.holds(cluster(), later)
+    assert settled.holds(cluster(), later, {})
 
 
 @pytest.mark.parametrize(
@@ -58,13 +58,13 @@ def test_a_change_of_status_alone_is_none() -> None:
 )
 def test_a_child_that_may_differ_is_compared(later: dict[Any, Object]) -> None:
     settled = Settled()
-    settled.note(cluster(), live())
-    assert not settled.holds(cluster(), later)
+    settled.note(cluster(), live(), {})
+    assert not settled.holds(cluster(), later, {})
 
 
 def test_a_cluster_that_may_want_something_else_is_built() -> None:
     settled = Settled()
-    settled.note(cluster(), live())
+    settled.note(cluster(), live(), {})
     for update in ({"generation": 3}, {"annotations": {"a": "b"}}, {"labels": {"a": "b"}}, {"uid": "another"}):
         metadata = cluster().metadata.model_copy(update=update)
-        assert not settled.holds(cluster().model_copy(update={"metadata": metadata}), live())
+        assert not settled.holds(cluster().model_copy(update={"metadata": metadata}), live(), {})

@@ -57,6 +57,7 @@ _REFERRED = _cluster(
             "slots": 1,
             "gpu": False,
             "suspend": False,
+            "modelCache": {"claimName": "models", "readOnly": True},
             "scaleStrategy": {"workersToDelete": ["c-executor-extract-0"]},
             "template": _template(),
         },
@@ -105,7 +106,14 @@ _REFERRED = _cluster(
 
 _MANAGED = _cluster(
     serverSpec={"template": _template()},
-    executorGroupSpecs=[{"groupName": "extract", "executorType": "extract", "template": _template()}],
+    executorGroupSpecs=[
+        {
+            "groupName": "extract",
+            "executorType": "extract",
+            "modelCache": {"sizeLimit": "5Gi"},
+            "template": _template(),
+        }
+    ],
     backingServices={
         service: {
             "managed": {

@@ -46,11 +46,13 @@ class News:
         done: What was written, in order.
         turn: The Ready condition, where it has turned.
         advice: Warnings on a spec that is new.
+        more: Further events.
     """
 
     done: list[Done] = field(default_factory=list)
     turn: Condition | None = None
     advice: Sequence[tuple[EventReason, str]] = ()
+    more: list[Told] = field(default_factory=list)
 
     def events(self) -> list[Told]:
         """At most one event for what was done and how the cluster then is, unless that is good news or an alarm."""
@@ -65,7 +67,7 @@ class News:
             told.append(Told("Normal", reason, note))
         if turn is not None:
             told.append(Told("Warning" if alarm else "Normal", turn.reason, turn.message))
-        return [*told, *(Told("Warning", reason, advice) for reason, advice in self.advice)]
+        return [*told, *(Told("Warning", reason, advice) for reason, advice in self.advice), *self.more]
 
 
 def _sentences(done: Sequence[Done]) -> str:

@@ -1,16 +1,17 @@
 """The MarieCluster reconciler: see, compare, write what differs, say how it is."""
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from marie_operator.api import validation
-from marie_operator.api.conditions import ClusterCondition, ClusterReason
+from marie_operator.api.conditions import ClusterCondition, ClusterReason, EventReason
 from marie_operator.api.mariecluster import MarieCluster, MarieClusterStatus
 from marie_operator.api.meta import Condition
-from marie_operator.builders import association, backing, chain, endpoints, mounted
+from marie_operator.builders import association, backing, chain, deployment, endpoints, mounted
 from marie_operator.controllers import custody, kinds
-from marie_operator.controllers.mariecluster import sharing, status
-from marie_operator.controllers.mariecluster.news import News
+from marie_operator.controllers.mariecluster import executors, sharing, status, tending
+from marie_operator.controllers.mariecluster.executors import Outlook
+from marie_operator.controllers.mariecluster.news import News, Told
 from marie_operator.controllers.mariecluster.settled import Settled
 from marie_operator.controllers.mariecluster.status import Observation, Refusal
 from marie_operator.controllers.mariecluster.supplies import Problem, Supplies
@@ -40,6 +41,9 @@ RECHECK = 15.0
 
 REREAD = 60.0
 """Seconds after which the Secrets and ConfigMaps of a cluster are looked at again: no event tells of a change."""
+
+LOOK = 2.0
+"""Seconds after which a group that is on its way to fewer pods is looked at again, whether or not there is news."""
 
 OWNER_INDEX = "owner"
 CLUSTER_INDEX = "cluster"
@@ -83,6 +87,7 @@ class MarieClusterReconciler:
         self._events = events
         self._clock = clock
         self._settled = Settled()
+        self._told: dict[ObjectKey, set[str]] = {}
         kept = dict.fromkeys(link.resource for link in chain.CHAIN)
         self._owners = Owners(cache[kinds.MARIE_CLUSTERS], [cache[resource] for resource in kept], client)
 
@@ -93,6 +98,7 @@ class MarieClusterReconciler:
         if cluster is None:
             self._gateways.forget(key)
             self._settled.forget(key)
+            self._told.pop(key, None)
             return Result()
         if not custody.is_ours(cluster):
             self._gateways.forget(key)
@@ -120,11 +126,36 @@ class MarieClusterReconciler:
             refusal = Refusal(ClusterReason.INVALID_SPEC, " ".join(rule.message for rule in broken))
             return await self._report(self._observe(cluster, (refusal,)), news)
         problems = await self._supply(cluster, news)
-        refusals = await self._converge(cluster, news, withhold=bool(problems) and not cluster.spec.suspend)
+        self._watch_gateway(cluster)
+        outlook = self._look_at_executors(cluster, news)
+        refusals = await tending.tend(outlook, self._client, news)
+        # Marked first: whoever finds a worker withdrawn knows that its pod is to go.
+        self._gateways.ask(_key(cluster), outlook.question)
+        withhold = bool(problems) and not cluster.spec.suspend
+        refusals += await self._converge(cluster, outlook, news, withhold=withhold)
         if not refusals and (backing.of(cluster) is not None or status.tells_of_services(cluster.status)):
             await self._supplies.retire(cluster, news.done)
-        self._watch_gateway(cluster)
-        return await self._report(self._observe(cluster, refusals, problems), news)
+        return await self._report(self._observe(cluster, refusals, problems, outlook), news)
+
+    def _look_at_executors(self, cluster: MarieCluster, news: News) -> Outlook:
+        """What is to become of the executors' pods; with the cluster suspended all go at once, and the server too."""
+        if cluster.spec.suspend:
+            return Outlook()
+        occupancy = self._gateways.occupancy(_key(cluster))
+        if occupancy is not None:
+            news.more += [
+                Told("Warning", EventReason.WORK_LOST, executors.lost(address, task))
+                for address, task in occupancy.lost.items()
+                if not self._is_told(cluster, f"{address} {task}")
+            ]
+        return executors.outlook(
+            cluster,
+            children=self._children(cluster),
+            pods=self._pods(cluster),
+            occupancy=occupancy,
+            age=0.0 if occupancy is None else self._clock.monotonic() - occupancy.at,
+            now=self._clock.now(),
+        )
 
     async def _supply(self, cluster: MarieCluster, news: News) -> Sequence[Problem]:
         """See to what the pods' configuration is made of; returns what is wrong with it."""
@@ -143,10 +174,12 @@ class MarieClusterReconciler:
         others = {store: clusters.indexed(sharing.STORE_INDEX, store) for store in sharing.stores(live)}
         return sharing.problems(live, others)
 
-    async def _desired(self, cluster: MarieCluster, children: LiveChildren) -> list[tuple[Resource, Object]]:
-        """The chain's manifests, with hashes of what the pods of a cluster that reads by name are made of."""
+    async def _stamped(
+        self, cluster: MarieCluster, desired: Sequence[tuple[Resource, Object]], children: LiveChildren
+    ) -> list[tuple[Resource, Object]]:
+        """The manifests, with hashes of what the pods of a cluster that reads by name are made of."""
         result = []
-        for resource, manifest in chain.desired(cluster):
+        for resource, manifest in desired:
             if resource == DEPLOYMENTS:
                 live = children.get((resource, manifest["metadata"]["name"]))
                 digests = await self._digests(cluster, manifest["spec"]["template"]["spec"])
@@ -166,23 +199,28 @@ class MarieClusterReconciler:
                     found[reference.label] = mounted.digest(reference, obj)
         return found
 
-    async def _converge(self, cluster: MarieCluster, news: News, *, withhold: bool) -> Sequence[Refusal]:
+    async def _converge(self, cluster: MarieCluster, outlook: Outlook, news: News, *, withhold: bool) -> list[Refusal]:
         """Write what differs; a child that is refused does not keep the others from being written.
 
         Args:
             cluster: The cluster.
+            outlook: Which Deployments cannot be as small yet as they are wanted, or cannot go yet.
             news: Takes what was written.
             withhold: Whether Marie's pods are to be left as they are, because they could not work as wanted.
         """
         children = self._children(cluster)
         by_itself = not _reads_by_name(cluster)
-        if by_itself and self._settled.holds(cluster, children):
-            return ()
+        if by_itself and self._settled.holds(cluster, children, outlook.replicas) and not outlook.kept:
+            return []
         refusals: list[Refusal] = []
         # As compared, and as answered: what others have changed since is not among it.
         known = dict(children)
-        desired = chain.desired(cluster) if by_itself else await self._desired(cluster, children)
+        desired = _sized(chain.desired(cluster), outlook)
+        if not by_itself:
+            desired = await self._stamped(cluster, desired, children)
         for step in steps(desired, children, kept=chain.KEPT):
+            if isinstance(step, Remove) and step.resource == DEPLOYMENTS and _name(step) in outlook.kept:
+                continue
             if withhold and step.resource == DEPLOYMENTS and not isinstance(step, Remove):
                 continue
             try:
@@ -198,8 +236,15 @@ class MarieClusterReconciler:
             else:
                 known[step.resource, _name(step)] = done.answer
         if by_itself and not refusals:
-            self._settled.note(cluster, known)
+            self._settled.note(cluster, known, outlook.replicas)
         return refusals
+
+    def _is_told(self, cluster: MarieCluster, what: str) -> bool:
+        """Whether something was told already; from now on it is."""
+        told = self._told.setdefault(_key(cluster), set())
+        known = what in told
+        told.add(what)
+        return known
 
     def _children(self, cluster: MarieCluster) -> LiveChildren:
         return {
@@ -208,17 +253,25 @@ class MarieClusterReconciler:
             for live in self._cache[kind].indexed(OWNER_INDEX, cluster.metadata.uid)
         }
 
+    def _pods(self, cluster: MarieCluster) -> Sequence[Object]:
+        return self._cache[PODS].indexed(CLUSTER_INDEX, str(_key(cluster)))
+
     def _observe(
-        self, cluster: MarieCluster, refusals: Sequence[Refusal], problems: Sequence[Problem] = ()
+        self,
+        cluster: MarieCluster,
+        refusals: Sequence[Refusal],
+        problems: Sequence[Problem] = (),
+        outlook: Outlook | None = None,
     ) -> Observation:
         return Observation(
             cluster=cluster,
             children=self._children(cluster),
-            pods=self._cache[PODS].indexed(CLUSTER_INDEX, str(_key(cluster))),
+            pods=self._pods(cluster),
             gateway=self._gateways.view(_key(cluster)),
             now=self._clock.now(),
             refusals=refusals,
             problems=problems,
+            groups={} if outlook is None else outlook.views,
         )
 
     def _watch_gateway(self, cluster: MarieCluster) -> None:
@@ -227,7 +280,9 @@ class MarieClusterReconciler:
         if cluster.spec.suspend:
             self._gateways.forget(key)
         elif self._gateways.watches(key) or self._server_is_ready(cluster):
-            self._gateways.ensure(key, self._gateway_url(key, endpoints.of(cluster)["http"]))
+            etcd = backing.addresses(cluster).get(backing.Service.ETCD)
+            url = self._gateway_url(key, endpoints.of(cluster)["http"])
+            self._gateways.ensure(key, url, etcd="" if etcd is None else f"http://{etcd}")
 
     def _server_is_ready(self, cluster: MarieCluster) -> bool:
         name = association.server_deployment_name(cluster.metadata.name)
@@ -243,6 +298,7 @@ class MarieClusterReconciler:
             content = write.model_dump(mode="json", by_alias=True, exclude_none=True)
             await write_status(self._client, kinds.MARIE_CLUSTERS, live, content)
             news.turn = _turn(old, write)
+            news.more += _waits(old, seen)
             if old.observed_generation != write.observed_generation:
                 news.advice = chain.warnings(seen.cluster)
         waits = [] if wait is None else [wait.total_seconds()]
@@ -252,6 +308,8 @@ class MarieClusterReconciler:
             waits.append(again.total_seconds())
         if _reads_by_name(seen.cluster):
             waits.append(REREAD)
+        if any(view.waits or view.leaves for view in seen.groups.values()):
+            waits.append(LOOK)
         # What the children became was seen before the status was told, and nothing here depends on what is told.
         return Result(requeue_after=min(waits, default=None), changes=tuple(map(str, news.done)), conclusive=True)
 
@@ -300,6 +358,24 @@ def _refusal(step: Step, error: Invalid | Forbidden | ApplyConflict | NameTaken)
             # What follows the first line is a difference of structures, for logs.
             why = error.message.partition("\n")[0].rstrip()
             return Refusal(ClusterReason.CHILD_REFUSED, f"The API server refuses {child}: {why}.")
+
+
+def _sized(desired: Sequence[tuple[Resource, Object]], outlook: Outlook) -> list[tuple[Resource, Object]]:
+    """The chain's manifests, with as many executors as there have to be yet."""
+    return [
+        (resource, deployment.scaled(manifest, outlook.replicas[manifest["metadata"]["name"]]))
+        if resource == DEPLOYMENTS and manifest["metadata"]["name"] in outlook.replicas
+        else (resource, manifest)
+        for resource, manifest in desired
+    ]
+
+
+def _waits(old: MarieClusterStatus, seen: Observation) -> Iterator[Told]:
+    """Groups that have begun to wait for pods at work."""
+    for name, view in seen.groups.items():
+        before = old.executor_group_statuses.get(name)
+        if view.waits and (before is None or not before.message):
+            yield Told("Normal", EventReason.SCALE_DOWN_WAITS, f"Group {name}: {view.waits}")
 
 
 def _turn(old: MarieClusterStatus, new: MarieClusterStatus) -> Condition | None:

@@ -136,6 +136,7 @@ def decide(group: Group, now: datetime) -> Plan:
     stays = [member for member in group.members if member not in leaving and _marked_at(member.pod) is not None]
     useless = [member for member in stays if member.idle and _is_withdrawn(member)]
     named = [member for member in leaving if member not in chosen and member.uid in gone] if not step else []
+    done = [member for member in useless if (member.withdrawn or 0.0) >= GONE]
     waits = [
         member for member in group.members if not member.idle and (excess > len(chosen) or _is_named(group, member))
     ]
@@ -148,7 +149,8 @@ def decide(group: Group, now: datetime) -> Plan:
         ],
         restore=[member for member in stays if member.withdrawn is None],
         withdraw=frozenset(address for member in leaving for address in member.registered),
-        delete=[*named, *(member for member in useless if (member.withdrawn or 0.0) >= GONE)],
+        # Before the last step is done, these may be whom the ReplicaSet takes.
+        delete=[*named, *done] if group.settled else [],
         waits_for=sorted(member.name for member in waits),
         leaving=sorted(member.name for member in (*leaving, *useless)),
     )
@@ -210,7 +212,7 @@ def _patient(group: Group) -> Plan:
 
 def _chosen(group: Group, excess: int, now: datetime) -> list[Member]:
     """The pods to go, by the ReplicaSet's own order: as many as it would take, up to the first that may work."""
-    if not excess or (_rolls(group) and excess < len(group.members)):
+    if not excess or (rolls(group.members) and excess < len(group.members)):
         return []
     costs = {member.uid: _preference(group, member) for member in group.members if member.idle}
     by_uid = {member.uid: member for member in group.members}
@@ -227,7 +229,7 @@ def _chosen(group: Group, excess: int, now: datetime) -> list[Member]:
 def _step(group: Group, excess: int, gone: set[str]) -> int:
     """By how many pods the group can shrink now: whoever may be taken must have left."""
     pods = [member.pod for member in group.members]
-    least = excess if _rolls(group) else 1
+    least = excess if rolls(group.members) else 1
     for count in range(excess, least - 1, -1) if excess else ():
         if all(pod["metadata"]["uid"] in gone for pod in ranking.exposed(pods, count)):
             return count
@@ -235,15 +237,15 @@ def _step(group: Group, excess: int, gone: set[str]) -> int:
 
 
 def _replicas(group: Group, step: int) -> int:
-    if _rolls(group) and not step:
+    if rolls(group.members) and not step:
         return group.live
     # Pods that could not be made are no longer asked for.
     return max(group.wanted, min(group.live, len(group.members) - step))
 
 
-def _rolls(group: Group) -> bool:
+def rolls(members: Sequence[Member]) -> bool:
     """Whether several ReplicaSets share the pods: how a smaller number is shared out is not foreseen here."""
-    return len(ranking.replica_sets([member.pod for member in group.members])) > 1
+    return len(ranking.replica_sets([member.pod for member in members])) > 1
 
 
 def _has_left(member: Member, now: datetime) -> bool:

@@ -20,14 +20,14 @@ class Settled:
     def __init__(self) -> None:
         self._seen: dict[ObjectKey, _Sight] = {}
 
-    def holds(self, cluster: MarieCluster, children: LiveChildren) -> bool:
-        """Whether cluster and children are what they were when they were last found to be settled."""
+    def holds(self, cluster: MarieCluster, children: LiveChildren, replicas: Mapping[str, int]) -> bool:
+        """Whether cluster, children and numbers of pods are what they were when they were last found to be settled."""
         known = self._seen.get(_key(cluster))
-        return known is not None and known == _sight(cluster, children)
+        return known is not None and known == _sight(cluster, children, replicas)
 
-    def note(self, cluster: MarieCluster, children: LiveChildren) -> None:
-        """These children are as this cluster wants them."""
-        self._seen[_key(cluster)] = _sight(cluster, children)
+    def note(self, cluster: MarieCluster, children: LiveChildren, replicas: Mapping[str, int]) -> None:
+        """These children are as this cluster wants them, with these numbers of pods on its way to what it wants."""
+        self._seen[_key(cluster)] = _sight(cluster, children, replicas)
 
     def forget(self, cluster: ObjectKey) -> None:
         """The cluster is gone."""
@@ -38,9 +38,9 @@ def _key(cluster: MarieCluster) -> ObjectKey:
     return ObjectKey(cluster.metadata.namespace, cluster.metadata.name)
 
 
-def _sight(cluster: MarieCluster, children: LiveChildren) -> _Sight:
+def _sight(cluster: MarieCluster, children: LiveChildren, replicas: Mapping[str, int]) -> _Sight:
     meta = cluster.metadata
-    return (meta.uid, meta.generation, meta.labels, meta.annotations), {
+    return (meta.uid, meta.generation, meta.labels, meta.annotations, dict(replicas)), {
         identity: _of_child(live) for identity, live in children.items()
     }
 

@@ -17,6 +17,7 @@ from marie_operator.api.mariecluster import (
 from marie_operator.builders import association, endpoints, totals
 from marie_operator.controllers import custody
 from marie_operator.controllers.mariecluster import services, trouble
+from marie_operator.controllers.mariecluster.executors import GroupView
 from marie_operator.controllers.mariecluster.supplies import Problem
 from marie_operator.marie.gateways import GatewayView
 from marie_operator.runtime.children import LiveChildren
@@ -52,6 +53,7 @@ class Observation:
     now: datetime
     refusals: Sequence[Refusal] = field(default=())
     problems: Sequence[Problem] = field(default=())
+    groups: Mapping[str, GroupView] = field(default_factory=dict)
 
 
 class Verdict(NamedTuple):
@@ -65,7 +67,8 @@ class Verdict(NamedTuple):
 def of(seen: Observation) -> MarieClusterStatus:
     """The status that describes an observation."""
     cluster, old = seen.cluster, seen.cluster.status
-    groups = {group.group_name: _group_status(seen, group) for group in cluster.spec.executor_group_specs}
+    wanted = {group.group_name: group for group in cluster.spec.executor_group_specs}
+    groups = {name: _group_status(seen, name, wanted.get(name)) for name in (*wanted, *(seen.groups.keys() - wanted))}
     server, executors = _server(seen), _executors(seen, groups)
     suspended = _suspended(seen, groups)
     server_pod = _server_pod(seen)
@@ -161,9 +164,19 @@ def _deployment(seen: Observation, name: str) -> Object:
     return seen.children.get((DEPLOYMENTS, name), {})
 
 
-def _group_status(seen: Observation, group: ExecutorGroupSpec) -> ExecutorGroupStatus:
-    name = association.executor_deployment_name(seen.cluster.metadata.name, group.group_name)
-    return ExecutorGroupStatus.model_validate(_deployment(seen, name).get("status", {}))
+def _group_status(seen: Observation, name: str, group: ExecutorGroupSpec | None) -> ExecutorGroupStatus:
+    deployment = association.executor_deployment_name(seen.cluster.metadata.name, name)
+    view = seen.groups.get(name)
+    return ExecutorGroupStatus.model_validate(_deployment(seen, deployment).get("status", {})).model_copy(
+        update={
+            "desired_replicas": 0 if group is None else association.replicas(seen.cluster, group),
+            **(
+                {}
+                if view is None
+                else {"busy_replicas": view.busy, "idle_replicas": view.idle, "message": view.message}
+            ),
+        }
+    )
 
 
 def _pods(seen: Observation, node_type: str, group: str | None = None) -> list[Object]:

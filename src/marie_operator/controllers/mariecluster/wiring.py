@@ -4,10 +4,13 @@ from collections.abc import Iterable
 
 from marie_operator.builders import association, chain
 from marie_operator.controllers import kinds
+from marie_operator.controllers.mariecluster import ranking, scaling
 from marie_operator.controllers.mariecluster.reconciler import CLUSTER_INDEX, OWNER_INDEX, MarieClusterReconciler
 from marie_operator.runtime import Cache, Clock, Controller, Event, Metrics, Tracer, owner
 from marie_operator.runtime.ownership import controller_uid
 from marie_operator.runtime.resource import PODS, Object, ObjectKey
+
+_ANNOTATIONS = frozenset({ranking.DELETION_COST, scaling.LEAVING})
 
 
 def add_informers(cache: Cache) -> None:
@@ -50,11 +53,23 @@ def _cluster_of_pod(event: Event) -> Iterable[ObjectKey]:
 
 
 def _trimmed(pod: Object) -> Object:
-    """The part of a pod that a status tells of; the rest would only take memory."""
-    metadata, status = pod["metadata"], pod.get("status", {})
-    kept = ("name", "namespace", "uid", "resourceVersion", "labels", "creationTimestamp", "deletionTimestamp")
+    """The part of a pod that a status tells of, or by which pods are chosen; the rest would only take memory."""
+    metadata, spec, status = pod["metadata"], pod.get("spec", {}), pod.get("status", {})
+    kept = (
+        *("name", "namespace", "uid", "resourceVersion", "labels", "ownerReferences", "creationTimestamp"),
+        *("deletionTimestamp", "deletionGracePeriodSeconds"),
+    )
+    notes = {key: value for key, value in (metadata.get("annotations") or {}).items() if key in _ANNOTATIONS}
+    # In the ReplicaSet's order sidecars that restarted count beside containers.
+    sidecars = [
+        {"name": item["name"], "restartPolicy": item["restartPolicy"]}
+        for item in spec.get("initContainers") or ()
+        if item.get("restartPolicy")
+    ]
     told = ("phase", "podIP", "reason", "message", "conditions", "initContainerStatuses", "containerStatuses")
     return {
-        "metadata": {key: metadata[key] for key in kept if key in metadata},
+        "metadata": {key: metadata[key] for key in kept if key in metadata} | ({"annotations": notes} if notes else {}),
+        "spec": {key: spec[key] for key in ("nodeName",) if key in spec}
+        | ({"initContainers": sidecars} if sidecars else {}),
         "status": {key: status[key] for key in told if key in status},
     }

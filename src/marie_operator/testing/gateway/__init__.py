@@ -20,13 +20,15 @@ frontier ``leased``      counts nodes once dispatched until their DAG ends; a re
 not serving              503 with an empty body, where a real one refuses connections
 database down            what executors finish meanwhile is recorded when it is back; that was never recorded
 scheduler not running    submissions wait in memory until it does; that was never recorded either
+etcd                     ``SimulatedEtcd`` answers two kinds of transaction, and every worker has heard of its work
 =======================  ===============================================================================================
 
-Not simulated: repair of stuck nodes by SQL, a worker dead inside a live node, gRPC, etcd.
+Not simulated: repair of stuck nodes by SQL, a worker dead inside a live node, gRPC.
 """
 
 from marie_operator.testing.gateway.dag import Dag, Node
 from marie_operator.testing.gateway.engine import Engine
+from marie_operator.testing.gateway.etcd import SimulatedEtcd
 from marie_operator.testing.gateway.exchange import Fault, Reply, Request
 from marie_operator.testing.gateway.marie import SimulatedMarie
 from marie_operator.testing.gateway.outcome import NEVER, Document, Outcome, OutcomePolicy, Outcomes
@@ -47,6 +49,7 @@ __all__ = [
     "Planner",
     "Reply",
     "Request",
+    "SimulatedEtcd",
     "SimulatedGateways",
     "SimulatedMarie",
     "Step",

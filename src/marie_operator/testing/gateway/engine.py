@@ -72,6 +72,7 @@ class Engine:
         self._last_round = self._next_round = -math.inf
         self._reaping = False
         self._looks = 0
+        self._given: dict[str, tuple[int, str]] = {}
 
     @property
     def now(self) -> float:
@@ -234,6 +235,14 @@ class Engine:
 
     # What can be seen.
 
+    def given(self, address: str) -> tuple[int, str]:
+        """How often a worker was given work, and what last."""
+        return self._given.get(address, (0, ""))
+
+    def in_hand(self, address: str) -> list[str]:
+        """Nodes that a worker works at."""
+        return [call.node.id for call in self._calls.values() if call.worker.address == address]
+
     def node(self, node_id: str) -> Node | None:
         """A node by its id."""
         return self._nodes.get(node_id)
@@ -332,6 +341,7 @@ class Engine:
         node.state = "active"
         document = Document(str(metadata["ref_id"]), str(metadata.get("uri") or ""), node.executor, metadata)
         call = _Call(node, worker, self.outcome(document))
+        self._given[worker.address] = (self._given.get(worker.address, (0, ""))[0] + 1, node.id)
         self._calls[node.id] = call
         self._in_this_life(call.outcome.seconds, lambda: self._finish(call))
 

@@ -47,6 +47,7 @@ class SimulatedMarie:
         faults: What goes wrong, in order: the first that meets a request happens to it.
         requests: How often what was asked, by method and path with ids and states left in their braces.
         outcome: May be replaced.
+        withdrawn: Executor names of workers that live and are registered no more, by address.
     """
 
     def __init__(
@@ -69,6 +70,7 @@ class SimulatedMarie:
         self._clock = clock
         self._began: float | None = None
         self._serving = False
+        self.withdrawn: dict[str, str] = {}
 
     # The gateway's life.
 
@@ -120,10 +122,22 @@ class SimulatedMarie:
             LookupError: no such worker is registered.
         """
         engine = self.engine
+        if self.withdrawn.pop(address, None) is not None:
+            # Nothing is registered there any more, and nothing is given to it.
+            return
         if crash:
             engine.crash(executor, address)
         else:
             engine.unregister(executor, address)
+
+    def withdraw(self, executor: str, address: str) -> None:
+        """A worker's registration is deleted while the worker goes on living, until ``unregister``.
+
+        Raises:
+            LookupError: no such worker is registered.
+        """
+        self.engine.unregister(executor, address)
+        self.withdrawn[address] = executor
 
     @property
     def executors(self) -> dict[str, list[str]]:

@@ -42,11 +42,15 @@ class Pool:
 
     Capacity is a number that Marie writes down now and then, never below what is in use: after a death it is a phantom,
     and work is given to nobody.
+
+    Attributes:
+        changes: How often a ticket was taken or given back.
     """
 
     _workers: dict[str, dict[str, Worker]] = field(default_factory=dict)
     _capacity: dict[str, int] = field(default_factory=dict)
     _tickets: dict[str, _Ticket] = field(default_factory=dict)
+    changes: int = 0
 
     def add(self, worker: Worker) -> None:
         """A worker registers, perhaps once more."""
@@ -93,10 +97,16 @@ class Pool:
     def take(self, executor: str, node_id: str, now: float) -> None:
         """Give a ticket to a node that somebody works at."""
         self._tickets[node_id] = _Ticket(executor, now)
+        self.changes += 1
 
     def release(self, node_id: str) -> None:
         """Take a ticket back."""
         self._tickets.pop(node_id, None)
+        self.changes += 1
+
+    def tickets(self, executor: str) -> list[str]:
+        """Nodes that have a ticket of an executor."""
+        return [node_id for node_id, ticket in self._tickets.items() if ticket.executor == executor]
 
     def abandon(self, node_id: str, now: float) -> None:
         """Nobody renews a ticket from now on."""

@@ -1,0 +1,318 @@
+"""Executor groups, end to end: what becomes of their pods while they work, and when they are to be fewer."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from marie_operator.builders import association
+from marie_operator.controllers.mariecluster.executors import DO_NOT_DISRUPT, SAFE_TO_EVICT
+from marie_operator.testing.gateway import Outcome, Outcomes
+from tests.controllers.mariecluster.plane import Plane, run
+from tests.controllers.mariecluster.test_backing import MANAGED, cluster
+
+pytestmark = pytest.mark.embedded
+
+
+def sized(replicas: int, **group: Any) -> dict[str, Any]:
+    made = cluster(backingServices=MANAGED)
+    made["spec"]["executorGroupSpecs"][0] |= {"replicas": replicas, **group}
+    return made
+
+
+def batch(documents: int, **spec: Any) -> list[dict[str, Any]]:
+    return [
+        {
+            "apiVersion": "marie.ai/v1alpha1",
+            "kind": "MarieJob",
+            "metadata": {"name": f"j{number}"},
+            "spec": {
+                "clusterRef": "c",
+                "jobType": "extract",
+                "input": {"uri": f"s3://bucket/{number}.pdf"},
+                **spec,
+            },
+        }
+        for number in range(documents)
+    ]
+
+
+async def executors(plane: Plane) -> dict[str, dict[str, Any]]:
+    """The live executor pods that are not being deleted."""
+    found = (await plane.api.get(plane.path("pods")))["items"]
+    return {
+        each["metadata"]["name"]: each
+        for each in found
+        if each["metadata"]["labels"].get("marie.ai/node-type") == "executor"
+        and "deletionTimestamp" not in each["metadata"]
+    }
+
+
+def working(plane: Plane, pod: dict[str, Any]) -> bool:
+    address = f"{pod['status'].get('podIP')}:52110"
+    return bool(plane.gateways.cluster("default", "c").engine.in_hand(address))
+
+
+class Watch:
+    """Sees every executor pod that is deleted, and whether it worked at that moment."""
+
+    def __init__(self, plane: Plane) -> None:
+        self.busy: list[str] = []
+        self.deleted: list[str] = []
+        self._plane = plane
+        plane.server.server.store.listen(("", "pods"), self._on_pod)
+
+    def _on_pod(self, change: Any) -> None:
+        pod = change.entry.object
+        before = change.previous.object if change.previous else {}
+        name = pod["metadata"]["name"]
+        ends = "deletionTimestamp" in pod["metadata"] and "deletionTimestamp" not in before.get("metadata", {})
+        if pod["metadata"].get("labels", {}).get("marie.ai/node-type") == "executor" and (ends or change.removed):
+            if name not in self.deleted:
+                self.deleted.append(name)
+            if working(self._plane, pod):
+                self.busy.append(name)
+
+
+async def size(plane: Plane, number: int) -> bool:
+    return len(await executors(plane)) == number
+
+
+async def group(plane: Plane) -> dict[str, Any]:
+    found: dict[str, Any] = (await plane.get("marieclusters", "c"))["status"]["executorGroupStatuses"]["extract"]
+    return found
+
+
+async def notes(plane: Plane, reason: str) -> list[str]:
+    await asyncio.sleep(5)
+    found = (await plane.api.get("/apis/events.k8s.io/v1/namespaces/default/events"))["items"]
+    return [each["note"] for each in found if each["reason"] == reason]
+
+
+async def scale(plane: Plane, replicas: int, **group: Any) -> None:
+    live = await plane.get("marieclusters", "c")
+    changed = {**live["spec"]["executorGroupSpecs"][0], "replicas": replicas, **group}
+    await plane.patch("marieclusters", "c", {"spec": {"executorGroupSpecs": [changed]}})
+
+
+async def done(plane: Plane) -> bool:
+    jobs = (await plane.api.get(plane.path("mariejobs")))["items"]
+    return all(each.get("status", {}).get("phase") == "Succeeded" for each in jobs)
+
+
+def test_a_group_shrinks_under_load_by_idle_pods_alone() -> None:
+    async def story(plane: Plane) -> None:
+        marie = plane.gateways.cluster("default", "c")
+        marie.outcome = Outcomes(default=Outcome(seconds=40.0))
+        watch = Watch(plane)
+        await plane.apply(sized(4))
+        await plane.condition("c", "Ready")
+        await plane.apply(*batch(2))
+        await plane.until(lambda: _busy(plane, 2))
+        workers = {name for name, pod in (await executors(plane)).items() if working(plane, pod)}
+
+        await scale(plane, 1)
+        await plane.until(lambda: size(plane, 2), seconds=30)
+        assert set(await executors(plane)) == workers
+        assert (await plane.get("deployments", "c-executor-extract"))["spec"]["replicas"] == 2
+        found = await plane.until(lambda: _message(plane), seconds=20)
+        assert found == f"Pods above 1 go when they are idle; at work: {', '.join(sorted(workers))}."
+        assert await notes(plane, "ScaleDownWaits") == [f"Group extract: {found}"]
+
+        await plane.until(lambda: size(plane, 1), seconds=120)
+        await plane.until(lambda: done(plane))
+        await plane.until(lambda: _silent(plane), seconds=30)
+        assert watch.busy == []
+        assert len(watch.deleted) == 3
+        assert [node.attempts for dag in marie.dags for node in dag.nodes if not node.is_noop] == [1, 1]
+        # Idle pods are not waited for, although Marie ignores SIGTERM and has 300 s to do so.
+        assert len((await plane.api.get(plane.path("pods")))["items"]) == 4
+
+    run(story)
+
+
+async def _busy(plane: Plane, number: int) -> bool:
+    return sum(working(plane, pod) for pod in (await executors(plane)).values()) == number
+
+
+async def _message(plane: Plane) -> str:
+    return str((await group(plane)).get("message", ""))
+
+
+async def _silent(plane: Plane) -> bool:
+    return not await _message(plane)
+
+
+def test_work_that_never_ends_in_a_loaded_group_leaves_it_its_size_and_idle_ones_are_withdrawn_first() -> None:
+    async def story(plane: Plane) -> None:
+        marie = plane.gateways.cluster("default", "c")
+        marie.outcome = Outcomes(default=Outcome(seconds=3.0))
+        watch = Watch(plane)
+        await plane.apply(sized(3))
+        await plane.condition("c", "Ready")
+        await plane.apply(*batch(40))
+        await asyncio.sleep(5)
+        await scale(plane, 1)
+        await plane.until(lambda: size(plane, 1), seconds=120)
+        await plane.until(lambda: done(plane), seconds=600)
+        assert watch.busy == []
+        attempts = [node.attempts for dag in marie.dags for node in dag.nodes if not node.is_noop]
+        assert attempts == [1] * 40
+        assert all(dag.state == "completed" for dag in marie.dags)
+
+    run(story)
+
+
+def test_a_group_without_etcd_keeps_its_pods_while_there_is_work() -> None:
+    async def story(plane: Plane) -> None:
+        marie = plane.gateways.cluster("default", "c")
+        marie.outcome = Outcomes(default=Outcome(seconds=20.0))
+        watch = Watch(plane)
+        made = sized(3)
+        del made["spec"]["backingServices"]
+        await plane.apply(
+            made,
+            {
+                "apiVersion": "v1",
+                "kind": "Secret",
+                "metadata": {"name": "c-api-key"},
+                "stringData": {"apiKey": "mas_none"},
+            },
+        )
+        await plane.condition("c", "Ready")
+        await plane.apply(*batch(1))
+        await plane.until(lambda: _busy(plane, 1))
+        await scale(plane, 1)
+        found = await plane.until(lambda: _message(plane), seconds=30)
+        assert found.startswith("Pods above 1 go when there is no work for them, since etcd does not tell")
+        assert await size(plane, 3)
+        await plane.until(lambda: size(plane, 1), seconds=120)
+        assert await done(plane)
+        assert watch.busy == []
+
+    run(story)
+
+
+def test_pods_at_work_are_marked_once_and_protected_from_eviction_and_node_autoscalers() -> None:
+    async def story(plane: Plane) -> None:
+        marie = plane.gateways.cluster("default", "c")
+        marie.outcome = Outcomes(default=Outcome(seconds=2.0))
+        await plane.apply(sized(2, template=_own_annotation()))
+        await plane.condition("c", "Ready")
+        budget = await plane.api.get("/apis/policy/v1/namespaces/default/poddisruptionbudgets/c-busy")
+        selector = budget["spec"]["selector"]["matchLabels"]
+        assert budget["spec"]["maxUnavailable"] == 0
+        since = plane.server.audit.mark()
+        await plane.apply(*batch(20))
+        await plane.until(lambda: done(plane), seconds=300)
+        marked = (await executors(plane)).values()
+        assert len(marked) == 2
+        for pod in marked:
+            assert selector.items() <= pod["metadata"]["labels"].items()
+            assert pod["metadata"]["annotations"][DO_NOT_DISRUPT] == "true"
+            # What the user's template says stands.
+            assert pod["metadata"]["annotations"][SAFE_TO_EVICT] == "true"
+        assert (await group(plane))["busyReplicas"] == 2
+        await asyncio.sleep(90)
+        for pod in (await executors(plane)).values():
+            assert association.BUSY_LABEL not in pod["metadata"]["labels"]
+            assert DO_NOT_DISRUPT not in pod["metadata"]["annotations"]
+        found = await group(plane)
+        assert (found["busyReplicas"], found["idleReplicas"], found["desiredReplicas"]) == (0, 2, 2)
+        # One write when work begins, one when there was none for a minute, however many documents there are.
+        patches = [each for each in plane.writes(since) if each.resource == "pods"]
+        assert [each.verb for each in patches] == ["patch"] * 4
+
+    run(story)
+
+
+def _own_annotation() -> dict[str, Any]:
+    return {
+        "metadata": {"annotations": {SAFE_TO_EVICT: "true"}},
+        "spec": {"containers": [{"name": "marie", "image": "marieai/marie:4.0.0"}]},
+    }
+
+
+def test_workers_to_delete_go_once_each_and_only_when_idle() -> None:
+    async def story(plane: Plane) -> None:
+        marie = plane.gateways.cluster("default", "c")
+        marie.outcome = Outcomes(default=Outcome(seconds=30.0))
+        watch = Watch(plane)
+        await plane.apply(sized(3))
+        await plane.condition("c", "Ready")
+        await plane.apply(*batch(1))
+        await plane.until(lambda: _busy(plane, 1))
+        pods = await executors(plane)
+        (worker,) = (name for name, pod in pods.items() if working(plane, pod))
+        idle = sorted(set(pods) - {worker})
+        await plane.api.create(plane.path("pods"), _stranger("mine"))
+
+        await scale(plane, 2, scaleStrategy={"workersToDelete": [idle[1], worker, "mine"]})
+        await plane.until(lambda: size(plane, 2), seconds=60)
+        assert watch.deleted == [idle[1]]
+        found = await plane.until(lambda: _message(plane), seconds=20)
+        assert found == f"Named pods are deleted when they are idle; at work: {worker}."
+
+        async def replaced() -> bool:
+            return worker not in await executors(plane) and await size(plane, 2)
+
+        await plane.until(replaced, seconds=120)
+        assert await notes(plane, "WorkersDeleted") == [f"Deleted {worker}."]
+        assert watch.busy == []
+        await asyncio.sleep(120)
+        assert sorted(watch.deleted) == sorted([idle[1], worker])
+        assert "mine" in await plane.names("pods")
+
+    run(story)
+
+
+def _stranger(name: str) -> dict[str, Any]:
+    labels = {"marie.ai/cluster": "c", "marie.ai/group": "extract", "marie.ai/node-type": "stranger"}
+    spec = {"containers": [{"name": "c", "image": "i"}]}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "labels": labels}, "spec": spec}
+
+
+@pytest.mark.parametrize("how", ["removed", "suspended"])
+def test_a_group_that_is_to_go_ends_its_work_first(how: str) -> None:
+    async def story(plane: Plane) -> None:
+        marie = plane.gateways.cluster("default", "c")
+        marie.outcome = Outcomes(default=Outcome(seconds=30.0))
+        watch = Watch(plane)
+        await plane.apply(sized(2))
+        await plane.condition("c", "Ready")
+        await plane.apply(*batch(1))
+        await plane.until(lambda: _busy(plane, 1))
+        if how == "removed":
+            await plane.patch("marieclusters", "c", {"spec": {"executorGroupSpecs": []}})
+            found = await plane.until(lambda: _message(plane), seconds=20)
+            assert found.startswith("The group is no longer in the spec, and its pods go when they are idle; at work: ")
+        else:
+            await scale(plane, 2, suspend=True)
+        await plane.until(lambda: size(plane, 0), seconds=120)
+        assert watch.busy == []
+        # The end of the DAG needs an executor, be it for nothing.
+        assert [node.state for dag in marie.dags for node in dag.nodes if not node.is_noop] == ["completed"]
+        assert (await plane.find("deployments", "c-executor-extract") is None) == (how == "removed")
+
+        async def told() -> bool:
+            groups = (await plane.get("marieclusters", "c"))["status"].get("executorGroupStatuses") or {}
+            return ("extract" in groups) == (how == "suspended")
+
+        await plane.until(told, seconds=30)
+
+    run(story)
+
+
+def test_replicas_outside_of_their_bounds_are_clamped_and_it_is_said() -> None:
+    async def story(plane: Plane) -> None:
+        await plane.apply(sized(5, minReplicas=1, maxReplicas=2))
+        await plane.condition("c", "Ready")
+        assert await size(plane, 2)
+        sentence = "Group extract has 2 pods and not 5, because maxReplicas is 2."
+        assert (await group(plane))["message"] == sentence
+        assert await notes(plane, "ReplicasClamped") == [sentence]
+        await scale(plane, 0)
+        await plane.until(lambda: size(plane, 1), seconds=60)
+        assert (await group(plane))["message"] == "Group extract has 1 pods and not 0, because minReplicas is 1."
+
+    run(story)
