@@ -133,6 +133,7 @@ UDP_AND_TCP = [{"containerPort": 1, "protocol": "UDP"}, {"containerPort": 1, "pr
         (((*PROBE, "initialDelaySeconds"), 0), (PROBE, {"periodSeconds": 10})),
         # What asks for the default, whatever that is.
         (((*PROBE, "periodSeconds"), 0), ((*PROBE, "periodSeconds"), 10)),
+        (((*MARIE, "terminationMessagePolicy"), ""), ((*MARIE, "terminationMessagePolicy"), "File")),
         (((*MARIE, "command"), None), ((*MARIE, "command"), ["a"])),
         # Lists that are maps: entries of others, and another order.
         (((*MARIE, "env"), [{"name": "B", "value": "1"}]), ((*MARIE, "env"), [{"name": "X"}, *told_env()])),

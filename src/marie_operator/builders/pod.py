@@ -183,7 +183,11 @@ def _template(
     user = template.get("spec", {})
     containers = [completed(item) if item is main else item for item in user.get("containers") or ()]
     spec: Object = {"terminationGracePeriodSeconds": grace, "enableServiceLinks": False}
-    if not user.get("serviceAccountName") and not user.get("serviceAccount"):
+    account = user.get("serviceAccountName") or user.get("serviceAccount")
+    if account:
+        # Kubernetes fills in the field's old name as well: whoever does not own both cannot take the account back.
+        spec |= {"serviceAccountName": account, "serviceAccount": account}
+    else:
         # Who names an account wants its token, unless the account itself says otherwise.
         spec["automountServiceAccountToken"] = False
     spec |= {**user, "containers": containers}

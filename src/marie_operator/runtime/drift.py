@@ -30,10 +30,12 @@ _LEFT_OUT = frozenset({
     "chapAuthDiscovery", "chapAuthSession", "hostIPC", "hostNetwork", "hostPID", "initialDelaySeconds",
     "minReadySeconds", "partition", "paused", "publishNotReadyAddresses", "readOnly", "stdin", "stdinOnce", "tty",
 })  # fmt: skip
-# Here a zero asks for the default.
-_DEFAULTED = frozenset(
-    ["failureThreshold", "hostPort", "nodePort", "periodSeconds", "successThreshold", "timeoutSeconds"]
-)
+# Here a zero, or a text without a character, asks for the default.
+_DEFAULTED = frozenset({
+    "dnsPolicy", "failureThreshold", "hostPort", "imagePullPolicy", "nodePort", "periodSeconds", "restartPolicy",
+    "schedulerName", "scheme", "successThreshold", "terminationMessagePath", "terminationMessagePolicy",
+    "timeoutSeconds",
+})  # fmt: skip
 
 
 def differs(desired: Object, live: Object) -> list[str]:
@@ -58,7 +60,7 @@ def _agrees(desired: Any, live: Any, name: str) -> bool:
         desired is None
         or bool(desired == live)
         or (_empty(desired, name) and _empty(live, name))
-        or (desired == 0 and name in _DEFAULTED)
+        or (desired in (0, "") and name in _DEFAULTED)
     )
 
 
@@ -77,7 +79,7 @@ def _agree_in_order(desired: list[Any], live: list[Any], name: str) -> bool:
 
 
 def _value(desired: Any, live: Any, path: str, name: str) -> Iterator[str]:
-    if desired is None or (_empty(desired, name) and _empty(live, name)) or (desired == 0 and name in _DEFAULTED):
+    if desired is None or (_empty(desired, name) and _empty(live, name)) or (desired in (0, "") and name in _DEFAULTED):
         return
     if isinstance(desired, Mapping) and isinstance(live, Mapping):
         yield from _object(desired, live, path)

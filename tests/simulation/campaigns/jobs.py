@@ -76,7 +76,9 @@ class Campaign:
             return
         ended = _reason(created) in facts.ENDS_AT_ONCE
         yield from (
-            f"not as created so: {each}" for each in _unlike(walked, created) if not (ended and facts.past(each))
+            f"not as created so: {each}"
+            for each in _unlike(walked, created)
+            if not (ended and facts.past(each)) and not facts.parted(str(self.field), each)
         )
         if value.expected is Expected.WORKS and created.told and not facts.impossible(*about):
             yield f"does not come about: {created.told}"

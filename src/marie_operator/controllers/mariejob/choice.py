@@ -97,7 +97,8 @@ def _matching(job: MarieJob, clusters: Clusters) -> Sequence[MarieCluster]:
 
 def labels(job: MarieJob) -> str:
     """The labels that a job selects its cluster by, for sentences."""
-    return ", ".join(f"{key}={value}" for key, value in sorted(job.spec.cluster_selector.items()))
+    pairs = (f"{key}={value}" for key, value in sorted(job.spec.cluster_selector.items()))
+    return ", ".join(pair if pair.isprintable() else repr(pair) for pair in pairs)
 
 
 def _selected(job: MarieJob, clusters: Clusters) -> MarieCluster | Obstacle:
