@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.conformance.samples import config_map, widget
+from tests.conformance.samples import config_map, job, widget
 from tests.conformance.wire import Client, Namespace
 
 NOT_FOUND = "the server could not find the requested resource"
@@ -226,3 +226,9 @@ class TestMethods:
 
     async def test_a_put_of_no_custom_object(self, api: Client, ns: Namespace, widgets: str) -> None:
         (await api.put(ns(widgets), {})).refused(400, "BadRequest", "name must be provided")
+
+
+async def test_a_job_without_a_name(api: Client, ns: Namespace) -> None:
+    body = job("a") | {"metadata": {}}
+    reply = await api.post(ns("batch/v1/jobs"), body)
+    reply.refused(422, "Invalid", re.compile('Job.batch "" is invalid: .*name or generateName is required.*'))

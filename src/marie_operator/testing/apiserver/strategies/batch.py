@@ -78,7 +78,9 @@ def _labelled(new: Object) -> Object:
 def _create(new: Object, _: Context) -> Object:
     spec, meta = new["spec"], new["metadata"]
     if not spec["manualSelector"]:
-        named = {_NAME: meta["name"], "job-name": meta["name"], _UID: meta["uid"], "controller-uid": meta["uid"]}
+        # One without a name is refused for that in time.
+        name = meta.get("name", "")
+        named = {_NAME: name, "job-name": name, _UID: meta["uid"], "controller-uid": meta["uid"]}
         template = spec["template"]
         labels = {**named, **(template["metadata"].get("labels") or {})}
         selector = spec.get("selector") or {}
@@ -99,7 +101,8 @@ def _generated_errors(new: Object) -> Iterator[FieldError]:
     if spec["manualSelector"] or spec.get("selector") is None:
         return
     labels = spec["template"]["metadata"].get("labels") or {}
-    wanted = {"controller-uid": meta["uid"], "job-name": meta["name"], _UID: meta["uid"], _NAME: meta["name"]}
+    name = meta.get("name", "")
+    wanted = {"controller-uid": meta["uid"], "job-name": name, _UID: meta["uid"], _NAME: name}
     for name, value in wanted.items():
         if name not in labels:
             yield required("spec.template.metadata.labels", f"must be '{value}'")
