@@ -214,14 +214,16 @@ class MarieClusterReconciler:
             return []
         refusals: list[Refusal] = []
         # As compared, and as answered: what others have changed since is not among it.
-        known = dict(children)
+        known, waits = dict(children), False
         desired = _sized(chain.desired(cluster), outlook)
         if not by_itself:
             desired = await self._stamped(cluster, desired, children)
         for step in steps(desired, children, kept=chain.KEPT):
             if isinstance(step, Remove) and step.resource == DEPLOYMENTS and _name(step) in outlook.kept:
+                waits = True
                 continue
             if withhold and step.resource == DEPLOYMENTS and not isinstance(step, Remove):
+                waits = True
                 continue
             try:
                 done = await carry_out(
@@ -235,7 +237,7 @@ class MarieClusterReconciler:
                 del known[step.resource, _name(step)]
             else:
                 known[step.resource, _name(step)] = done.answer
-        if by_itself and not refusals:
+        if by_itself and not refusals and not waits:
             self._settled.note(cluster, known, outlook.replicas)
         return refusals
 
