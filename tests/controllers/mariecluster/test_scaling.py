@@ -132,6 +132,8 @@ def test_pods_that_were_never_made_are_asked_for_no_more() -> None:
 def test_nothing_is_begun_while_what_was_asked_for_is_not_done() -> None:
     plan = scaling.decide(group(member("a"), left("b"), wanted=0, settled=False), NOW)
     assert (plan.replicas, plan.mark, plan.delete, plan.withdraw) == (2, (), (), frozenset())
+    # It is looked at again, also when no pod has begun to leave.
+    assert scaling.decide(group(member("a", BUSY), wanted=0, settled=False), NOW).under_way
 
 
 def test_during_a_rollout_a_group_shrinks_to_nothing_or_not_at_all() -> None:

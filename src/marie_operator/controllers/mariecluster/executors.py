@@ -257,7 +257,7 @@ def _view(
     known = None not in worked.values()
     busy = sum(bool(each) for each in worked.values()) if known else None
     idle = None if busy is None else len(worked) - busy
-    return GroupView(busy, idle, " ".join(filter(None, [clamped, waits])), waits, bool(plan.leaving))
+    return GroupView(busy, idle, " ".join(filter(None, [clamped, waits])), waits, plan.under_way)
 
 
 def _waits(group: ExecutorGroupSpec | None, state: scaling.Group, plan: Plan, occupancy: Occupancy | None) -> str:

@@ -107,6 +107,8 @@ class Plan:
         withdraw: Addresses of workers that are to get no more work.
         delete: Pods to be deleted, and replaced where the group is not to shrink.
         waits_for: Names of pods that may work and keep the group from having fewer, or are named and have to go.
+        leaving: Names of pods that are on their way out.
+        unsure: Whether too little is known yet to choose any.
     """
 
     replicas: int
@@ -116,11 +118,12 @@ class Plan:
     delete: Sequence[Member] = ()
     waits_for: Sequence[str] = ()
     leaving: Sequence[str] = field(default=())
+    unsure: bool = False
 
     @property
     def under_way(self) -> bool:
         """Whether something is yet to be seen before all is done."""
-        return bool(self.leaving or self.waits_for)
+        return bool(self.leaving or self.waits_for or self.unsure)
 
 
 def decide(group: Group, now: datetime) -> Plan:
@@ -207,6 +210,7 @@ def _patient(group: Group) -> Plan:
         replicas=group.live,
         withdraw=frozenset(address for member in begun for address in member.registered),
         leaving=sorted(member.name for member in begun),
+        unsure=True,
     )
 
 
