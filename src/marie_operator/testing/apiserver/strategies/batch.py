@@ -108,7 +108,7 @@ def _generated_errors(new: Object) -> Iterator[FieldError]:
             yield required("spec.template.metadata.labels", f"must be '{value}'")
         elif labels[name] != value:
             why = f"must be '{value}'"
-            yield invalid(labels[name], why, f"spec.template.metadata.labels[{name}]")
+            yield invalid(labels, why, f"spec.template.metadata.labels[{name}]")
     if not matches(spec["selector"], wanted):
         yield invalid(spec["selector"], "`selector` not auto-generated", "spec.selector")
 
