@@ -174,9 +174,14 @@ async def test_each_kind_of_change_takes_effect_and_rolls_nothing_else(world: Wo
             return bool(status["observedGeneration"] == generation and truth[wanted] == "True")
 
         await world.until(f"{change.__name__} is done", settled)
+
+        async def done(since: int = since, written: set[str] = written) -> bool:
+            # Pods that are to go are marked first, and go when they have left.
+            found = [each for each in world.writes(since) if not each.subresource and each.resource != "pods"]
+            return {each.name for each in found} == written
+
+        await world.until(f"{change.__name__} has written {written} and nothing else", done)
         after = await rolled(world)
-        names = {each.name for each in world.writes(since) if not each.subresource}
-        assert names == written, change.__name__
         assert {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)} == templates
 
     service = await world.get("services", "c-server-svc")
