@@ -104,12 +104,20 @@ def impossible(field: str, value: Value) -> bool:
     if field == "spec.clusterSelector" and isinstance(value.value, dict):
         # No cluster has such labels.
         return value.value != {"pool": "blue"}
+    if field == "spec.suspend":
+        # What is asked for is that nothing comes about.
+        return value.value is True
     return isinstance(value.value, str) and (field, value.value) in _IMPOSSIBLE
 
 
 def parted(field: str, difference: str) -> bool:
     """Whether a job may differ in this from one that was made so: it tells which cluster it had before it lost it."""
     return field.startswith("spec.cluster") and difference == '/clusterName: only left: "c"'
+
+
+def chosen_at_creation(field: str) -> bool:
+    """Whether a job has this from its beginning or never: the API server refuses each change of it, also to nothing."""
+    return field == "spec.managedBy"
 
 
 def unchangeable(field: str) -> bool:

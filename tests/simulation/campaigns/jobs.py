@@ -68,6 +68,8 @@ class Campaign:
 
     def _judged(self, value: Value, walked: Outcome, created: Outcome) -> Iterator[str]:
         about = (str(self.field), value)
+        if walked.refused and facts.chosen_at_creation(str(self.field)):
+            return
         if bool(walked.refused) != bool(created.refused):
             yield f"changed: {walked.refused or 'accepted'}; created: {created.refused or 'accepted'}"
         if created.refused:

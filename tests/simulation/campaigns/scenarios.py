@@ -159,6 +159,10 @@ SCENARIOS: Mapping[str, Scenario] = {
     ),
     "cluster suspended and resumed": Scenario((apply(key(), cluster()), change(suspend=True), change(suspend=False))),
     "cluster deleted": Scenario((apply(key(), cluster()), delete("marieclusters", "c"))),
+    "cluster made anew under its name": Scenario(
+        (apply(key(), cluster()), delete("marieclusters", "c"), apply(cluster()), apply(job())),
+        _ONE,
+    ),
     "services managed": Scenario((apply(cluster(backingServices=_MANAGED)), apply(job())), _ONE),
     "services referred to": Scenario(
         (

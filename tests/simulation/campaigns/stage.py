@@ -25,8 +25,8 @@ T = TypeVar("T")
 
 KEYS = tuple(f"{folder}/{number}.pdf" for folder in ("all", "documents") for number in range(1, 5))
 """What is in every bucket."""
-QUIET = 21.0
-"""Seconds without a change after which a world has settled: longer than every retry and every gathered status."""
+QUIET = 75.0
+"""Seconds without a change after which a world has settled: a gateway at rest is asked all once a minute."""
 PATIENCE = 1800.0
 EXPECTED = frozenset({"the API server warns", "gateway does not take work"})
 """Warnings of what users asked for: values that the API server frowns upon, and a gateway that its change restarts."""
