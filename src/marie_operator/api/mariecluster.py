@@ -265,10 +265,10 @@ class ExecutorGroupStatus(Model):
     )
     busy_replicas: Int32 | None = Field(
         default=None,
-        description="Pods that have work in hand, or had within the last minute; not told while it is not known.",
+        description="Pods that have work in hand, or had within the last minute, as far as it was ever known.",
     )
     idle_replicas: Int32 | None = Field(
-        default=None, description="Pods that have had no work for a minute; not told while it is not known."
+        default=None, description="Pods that have had no work for a minute, as far as it was ever known."
     )
     message: str = Field(
         default="", description="Why the group has other pods than replicas says; empty when there is nothing to say."

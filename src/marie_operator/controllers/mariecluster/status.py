@@ -1,7 +1,7 @@
 """The status of a cluster, computed from what was seen: no I/O, no clock of its own."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal, NamedTuple
 
@@ -166,7 +166,10 @@ def _deployment(seen: Observation, name: str) -> Object:
 
 def _group_status(seen: Observation, name: str, group: ExecutorGroupSpec | None) -> ExecutorGroupStatus:
     deployment = association.executor_deployment_name(seen.cluster.metadata.name, name)
-    view = seen.groups.get(name)
+    view, before = seen.groups.get(name), seen.cluster.status.executor_group_statuses.get(name)
+    if view is not None and view.busy is None and before is not None:
+        # An operator that has just started knows nothing newer.
+        view = replace(view, busy=before.busy_replicas, idle=before.idle_replicas)
     return ExecutorGroupStatus.model_validate(_deployment(seen, deployment).get("status", {})).model_copy(
         update={
             "desired_replicas": 0 if group is None else association.replicas(seen.cluster, group),
