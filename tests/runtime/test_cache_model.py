@@ -402,13 +402,13 @@ def test_the_copy_is_the_servers_state_in_the_end_and_own_writes_are_read_all_th
 def older_news_undoes_own_writes(patch: pytest.MonkeyPatch) -> None:
     offer = Informer._offer
 
-    def careless(self: Informer, obj: Object, *, initial: bool = False) -> Event | None:
+    def careless(self: Informer, obj: Object, *, initial: bool = False, cut: bool = False) -> Event | None:
         known = self._objects.get(ObjectKey.of(obj))
         if known is not None and version(known) > version(obj):
             obj = {**obj, "metadata": {**obj["metadata"], "resourceVersion": known["metadata"]["resourceVersion"]}}
             self._objects[ObjectKey.of(obj)] = obj
             return Event("modified", obj, known, initial)
-        return offer(self, obj, initial=initial)
+        return offer(self, obj, initial=initial, cut=cut)
 
     patch.setattr(Informer, "_offer", careless)
 

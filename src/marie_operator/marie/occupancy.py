@@ -196,7 +196,8 @@ class OccupancyWatch:
                     for key, node in found.items()
                     if node.state is not NodeState.CREATED or node.dag_id not in dead
                 }
-            places = await self._gateway.worker_addresses()
+            # Who works for which executor matters to nobody while nothing is in hand.
+            places = await self._gateway.worker_addresses() if found or self._served_at else {}
         except Unanswered as error:
             log.debug("tasks are not told", url=self._gateway.url, problem=str(error))
             return None
@@ -230,4 +231,4 @@ def _is_work(node: Node) -> bool:
 def _gist(view: Occupancy) -> tuple[object, ...]:
     """What is worth being told of."""
     registered = None if view.workers is None else {each.address for each in view.workers.values() if each.registered}
-    return registered, view.lately, view.served, view.lost, view.problem
+    return registered, view.tasks is None, view.lately, view.served, view.lost, view.problem

@@ -16,7 +16,6 @@ from marie_operator.testing.apiserver.requests import number
 from marie_operator.testing.apiserver.store import Entry, Forgotten, Key, Store
 
 _COMMON_FIELDS = frozenset({"metadata.name", "metadata.namespace"})
-_ONLY_COMMON = 'is not a known field selector: only "metadata.name", "metadata.namespace"'
 _LATEST = -1
 """The version in a token that goes on whatever has happened since."""
 _FALSE_WHEN_ABSENT = frozenset({"spec.hostNetwork", "spec.unschedulable"})
@@ -40,8 +39,8 @@ class Selection:
         for parameter in ("timeoutSeconds", "limit"):
             number(query, parameter)
         labels = selectors.label_selector(query.get("labelSelector", ""))
-        why = "" if kind.custom or kind.selectable else _ONLY_COMMON
-        fields = selectors.field_selector(query.get("fieldSelector", ""), lambda field: _selectable(kind, field), why)
+        text = query.get("fieldSelector", "")
+        fields = selectors.field_selector(text, lambda field: _selectable(kind, field), _unknown(kind))
         if name:
             fields = (*fields, ("metadata.name", True, name))
         return cls(labels, fields, kind)
@@ -56,6 +55,15 @@ class Selection:
         if self.labels and not selectors.matches(self.labels, stored["metadata"].get("labels") or {}):
             return False
         return all((_field(self.kind, stored, field) == value) is equal for field, equal, value in self.fields)
+
+
+def _unknown(kind: Kind) -> str:
+    """What is said of a ``{field}`` that a kind's objects cannot be selected by: some kinds have words of their own."""
+    if kind.kind == "Job" and not kind.custom:
+        return 'field label "{field}" not supported for Job'
+    if kind.custom or kind.selectable:
+        return "field label not supported: {field}"
+    return '"{field}" is not a known field selector: only "metadata.name", "metadata.namespace"'
 
 
 def _selectable(kind: Kind, field: str) -> bool:

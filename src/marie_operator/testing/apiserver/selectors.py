@@ -177,13 +177,13 @@ class _Reader:
         return Refusal(400, f"unable to parse requirement: {why}")
 
 
-def field_selector(text: str, supported: Callable[[str], bool], why: str = "") -> tuple[tuple[str, bool, str], ...]:
+def field_selector(text: str, supported: Callable[[str], bool], unknown: str) -> tuple[tuple[str, bool, str], ...]:
     """The terms of ``a=b,c!=d``: field, whether it must be equal, value.
 
     Args:
         text: The selector.
         supported: Whether a kind has a field to select by.
-        why: What to say of a field that it has not, after its name in quotes; empty for the usual sentence.
+        unknown: What to say of a ``{field}`` that it has not.
 
     Raises:
         Refusal: 400, it cannot be read, or names a field that cannot be selected by.
@@ -195,6 +195,6 @@ def field_selector(text: str, supported: Callable[[str], bool], why: str = "") -
             raise Refusal(400, f"invalid selector: '{text}'; can't understand '{term}'")
         field, operator, value = found.groups()
         if not supported(field):
-            raise Refusal(400, f'"{field}" {why}' if why else f"field label not supported: {field}")
+            raise Refusal(400, unknown.format(field=field))
         terms.append((field, operator != "!=", value))
     return tuple(terms)
