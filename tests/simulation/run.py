@@ -35,8 +35,9 @@ USUAL = (0.0005, 0.005)
 TERMS = ((15.0, 10.0, 2.0), (45.0, 30.0, 6.0), (45.0, 30.0, 6.0), (45.0, 30.0, 6.0))
 PATIENCE = 1800.0
 """Seconds of calm within which everything comes to its end."""
-QUIET = 60.0
-"""Seconds of calm without a write after which all may be over: longer than a lease outlives a holder that died."""
+QUIET = 75.0
+"""Seconds of calm without a write after which all may be over: longer than a lease outlives a holder that died, and
+longer than a pod counts as busy after its last work."""
 IDLE = 150.0
 """Seconds for which nobody writes once everything has come to its end."""
 REPAIR = 60.0
