@@ -175,7 +175,7 @@ async def test_it_says_that_it_is_ready_and_shows_what_it_is_about(seen: Seen) -
     assert (jobs["objects"], jobs["synced"], jobs["problem"]) == (1, True, "")
     assert [each["controller"] for each in seen.debug["queues"]] == ["mariecluster", "mariejob"]
     (monitor,) = (each for each in seen.debug["tasks"] if each["task"] == "monitor monitoring/c")
-    assert "Monitor.run" in monitor["stack"][0]
+    assert "_Watched.run" in monitor["stack"][0]
 
 
 async def test_no_label_has_the_name_of_an_object(seen: Seen) -> None:

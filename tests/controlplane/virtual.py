@@ -165,19 +165,21 @@ class VirtualStage:
 
 @contextlib.contextmanager
 def logs_kept() -> Iterator[None]:
-    """Have what an operator logs in its own log, while entered."""
-
-    def keep(_: Any, __: str, event: structlog.typing.EventDict) -> str:
-        _LOG.get().append(json.dumps(event, default=str))
-        raise structlog.DropEvent
-
+    """Have what an operator logs in its own log, while entered; everybody else logs as before."""
     before = structlog.get_config()
-    structlog.configure(
-        processors=[structlog.stdlib.add_log_level, structlog.processors.format_exc_info, keep],
-        wrapper_class=structlog.make_filtering_bound_logger("info"),
-        cache_logger_on_first_use=False,
-    )
+    structlog.configure(**before | {"processors": [_kept, *before["processors"]], "cache_logger_on_first_use": False})
     try:
         yield
     finally:
         structlog.configure(**before)
+
+
+def _kept(logger: Any, method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """Put an event into the log of the operator in whose context it happens."""
+    lines = _LOG.get(None)
+    if lines is None:
+        return event
+    if method != "debug":
+        levelled = structlog.stdlib.add_log_level(logger, method, event)
+        lines.append(json.dumps(structlog.processors.format_exc_info(logger, method, levelled), default=str))
+    raise structlog.DropEvent
