@@ -281,11 +281,12 @@ class _Run:
     async def _settled(self) -> bool:
         """Whether everything comes to its end, and stays there for a while."""
         loop = asyncio.get_running_loop()
-        begin = repaired = loop.time()
+        begin = repaired = ended = loop.time()
         while loop.time() < begin + PATIENCE:
             await asyncio.sleep(2.0)
-            waiting = self._unfinished()
-            if not waiting and loop.time() - max(begin, self.invariants.last_write) > QUIET:
+            if self._unfinished():
+                ended = loop.time()
+            elif loop.time() - max(ended, self.invariants.last_write) > QUIET:
                 return True
             if loop.time() - repaired > REPAIR:
                 repaired = loop.time()
@@ -309,6 +310,8 @@ class _Run:
             bucket = CLUSTERS if isinstance(wish, workload.Cluster) else JOBS
             if name not in {each["metadata"]["name"] for each in self._objects(bucket)}:
                 found.append(f"{name} is not there")
+        # Work goes on in Marie after its job was deleted, and pods count as busy until it ends.
+        found += [f"{name} works" for name, marie in self._gateways() if marie.serving and marie.engine.nodes("active")]
         if any(pod["metadata"].get("deletionTimestamp") for pod in self._objects(PODS)):
             found.append("pods are ending")
         return found

@@ -22,6 +22,8 @@ TICK = 0.25
 GRACE = 300.0
 LONGEST = 30.0
 LENGTH = 45.0
+PATIENCE = 180.0
+"""Seconds without new work within which the size is reached: whoever was withdrawn and stays is replaced, and boots."""
 NODES = ("n1", "n2", "n3")
 BOOTS = (7.6, 15.0)
 """Seconds from the start of a container to its registration, at least and at most (marie-wire 4)."""
@@ -149,7 +151,7 @@ class Scene:
     def run(self) -> None:
         """Play it, and then let the work end until the group is as wanted."""
         look = 0.0
-        while self.now < LENGTH + 60:
+        while self.now < LENGTH + PATIENCE:
             self.now += TICK
             if self.now > LENGTH:
                 self.load, self.unready = 0.0, 0.0
