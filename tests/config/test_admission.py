@@ -151,7 +151,17 @@ CLUSTER_STATUS: dict[str, Any] = {
     "desiredMemory": "9Gi",
     "desiredGPU": 2,
     "endpoints": {"http": "http://c-server-svc:51000"},
-    "executorGroupStatuses": {"ocr": {"replicas": 3, "readyReplicas": 1, "availableReplicas": 1}},
+    "executorGroupStatuses": {
+        "ocr": {
+            "replicas": 3,
+            "readyReplicas": 1,
+            "availableReplicas": 1,
+            "desiredReplicas": 3,
+            "busyReplicas": 1,
+            "idleReplicas": 0,
+            "message": "c-executor-ocr-1 works: the group shrinks when it is idle",
+        }
+    },
     "serverInfo": {"podIP": "10.0.0.1", "podName": "c-server-0", "serviceName": "c-server-svc"},
     "lastUpdateTime": "2026-01-31T12:00:00Z",
     "conditions": [

@@ -162,7 +162,6 @@ def test_the_operator_may_do_nothing_else(kubectl: Kubectl) -> None:
     accesses = [
         ("list", "secrets", "", "default"),
         ("watch", "secrets", "", "default"),
-        ("delete", "secrets", "", "default"),
         ("delete", "persistentvolumeclaims", "", "default"),
         ("create", "pods", "", "default"),
         ("list", "configmaps", "", "default"),

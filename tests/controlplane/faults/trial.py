@@ -19,8 +19,9 @@ State: TypeAlias = dict[str, Any]
 CLUSTERS = 4
 HASTY = ("-m", "tests.controlplane.faults.hasty")
 START = 120.0
-CHILDREN = 7
-"""Services and Deployments of one of the clusters."""
+CHILDREN = 8
+"""What one of the clusters has of ``KINDS``."""
+KINDS = ("services", "deployments", "poddisruptionbudgets")
 _GIVEN = {"clusterIP", "clusterIPs"}
 
 
@@ -43,13 +44,13 @@ class Trial(ServedWorld):
 
     async def clear(self) -> None:
         """Delete them, and what belonged to them, as the garbage collector would."""
-        for kind in ("marieclusters", "services", "deployments"):
+        for kind in ("marieclusters", *KINDS):
             for item in await self.items(kind):
                 await self.api.delete(self.path(kind, item["metadata"]["name"]))
 
     async def orphaned(self, cluster: str) -> None:
         """Delete what belonged to a cluster that is no more, as the garbage collector would."""
-        for kind in ("services", "deployments"):
+        for kind in KINDS:
             for item in await self.items(kind):
                 if any(owner["name"] == cluster for owner in item["metadata"].get("ownerReferences", ())):
                     await self.api.delete(self.path(kind, item["metadata"]["name"]))
@@ -63,7 +64,7 @@ class Trial(ServedWorld):
     async def state(self) -> State:
         """What there is: what every object is meant to be, who owns it, and what the clusters say about themselves."""
         found: State = {}
-        for kind in ("services", "deployments"):
+        for kind in KINDS:
             for item in await self.items(kind):
                 owners = [owner["name"] for owner in item["metadata"].get("ownerReferences", ())]
                 lasting = {"labels": item["metadata"].get("labels", {}), "owners": owners, "spec": item["spec"]}
