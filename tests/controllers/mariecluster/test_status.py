@@ -143,8 +143,7 @@ def test_only_details_wait(
     [
         (ClusterReason.CHILD_REFUSED, 0, 15),
         (ClusterReason.CHILD_REFUSED, 40, 40),
-        (ClusterReason.CHILD_REFUSED, 4000, 300),
-        (ClusterReason.NAME_TAKEN, 4000, 15),
+        (ClusterReason.NAME_TAKEN, 4000, 300),
         (ClusterReason.INVALID_SPEC, 0, None),
     ],
 )

@@ -143,8 +143,7 @@ def due(
 def again(seen: Observation, told: MarieClusterStatus) -> timedelta | None:
     """How long until a child that was refused is tried again: as long as nothing has changed; None for no such child.
 
-    What stands in its way may go without an event; a spec does not change without one. To see whether an object of a
-    child's name is still there costs little, and often it is about to go: a deleted cluster of the name left it.
+    What stands in its way may go without an event; a spec does not change without one.
 
     Args:
         seen: With what was refused.
@@ -152,8 +151,6 @@ def again(seen: Observation, told: MarieClusterStatus) -> timedelta | None:
     """
     if all(refusal.reason == ClusterReason.INVALID_SPEC for refusal in seen.refusals):
         return None
-    if any(refusal.reason == ClusterReason.NAME_TAKEN for refusal in seen.refusals):
-        return FIRST_RETRY
     waited = timedelta(0) if told.last_update_time is None else seen.now - told.last_update_time
     return min(max(waited, FIRST_RETRY), MOST_RETRY)
 
