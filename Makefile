@@ -73,7 +73,7 @@ demo: $(READY) ## A control plane, the operator and the example cluster and job,
 	$(BIN)/python -m marie_operator demo $(ARGS)
 
 test: lint unit models embedded ## Prove the project: lint, unit tests, models, a simulation of faults, tests on a real control plane.
-	$(MAKE) --no-print-directory simulate SEEDS=700
+	$(MAKE) --no-print-directory simulate SEEDS=1000
 	$(MAKE) --no-print-directory controlplane
 
 # These folders have no test without a server, but thousands of others, which each process would collect.

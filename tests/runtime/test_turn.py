@@ -57,7 +57,11 @@ class Stage:
         return Controller(name, reconcile, clock=LoopClock(), metrics=metrics).watch(self.copy)
 
     async def write(self, key: ObjectKey, **data: str) -> None:
-        await self.writer.patch(CONFIG_MAPS, key, {"data": data}, kind=PatchKind.MERGE)
+        """On the version that is known."""
+        live = self.copy.get(key)
+        assert live is not None
+        body = {"metadata": {"resourceVersion": live["metadata"]["resourceVersion"]}, "data": data}
+        await self.writer.patch(CONFIG_MAPS, key, body, kind=PatchKind.MERGE)
 
     async def run(self, *controllers: Controller) -> None:
         """Make the ConfigMap known, then let whatever happens happen for two minutes."""
@@ -137,6 +141,25 @@ def test_what_others_do_meanwhile_is_looked_at(answers: float, lag: float, deed:
 
         await stage.run(stage.controller(reconcile))
         assert seen == [{}, None if deed == "deleted after its write" else {"x": "1", "y": "2"}]
+
+    virtual.run(main)
+
+
+@in_any_order
+def test_what_a_write_of_its_own_brings_along_of_others_is_looked_at(answers: float, lag: float) -> None:
+    async def main() -> None:
+        stage, seen = Stage(answers, lag), list[Any]()
+
+        async def reconcile(key: ObjectKey) -> Result:
+            seen.append((stage.copy.get(key) or {}).get("data", {}))
+            if len(seen) == 1:
+                await stage.somebody.patch(CONFIG_MAPS, key, {"data": {"y": "2"}}, kind=PatchKind.MERGE)
+                # On whatever is there, whether or not it was heard of.
+                await stage.writer.patch(CONFIG_MAPS, key, {"data": {"x": "1"}}, kind=PatchKind.MERGE)
+            return Result(conclusive=True)
+
+        await stage.run(stage.controller(reconcile))
+        assert seen == [{}, {"x": "1", "y": "2"}]
 
     virtual.run(main)
 

@@ -11,6 +11,7 @@ from marie_operator.api.meta import (
     Condition,
     Int32,
     Int64,
+    ManagedBy,
     Model,
     ObjectMeta,
     PodTemplate,
@@ -209,13 +210,7 @@ class MarieClusterSpec(Model):
         default=False,
         description="Set to true to remove all pods of the cluster and keep everything else; false brings them back.",
     )
-    managed_by: str = Field(
-        default="",
-        max_length=63,
-        pattern=r"^([a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/[A-Za-z0-9._~-]+)?$",
-        description="Who looks after the object, as a domain with a path. Leave it out, or set "
-        "marie.ai/marie-operator, for this operator; with any other value it does nothing. Cannot be changed.",
-    )
+    managed_by: ManagedBy = ""
     successful_jobs_history_limit: Int32 | None = Field(
         default=None,
         ge=0,

@@ -13,6 +13,7 @@ from marie_operator.api.meta import (
     Int64,
     IntOrPercent,
     LocalObjectReference,
+    ManagedBy,
     Model,
     ObjectMeta,
     PodTemplate,
@@ -184,13 +185,7 @@ class MarieJobSpec(Model):
         description="Whether a cluster that is the job's own goes with it. No effect in this version, in which "
         "clusters are shared: set suspend of the MarieCluster.",
     )
-    managed_by: str = Field(
-        default="",
-        max_length=63,
-        pattern=r"^([a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/[A-Za-z0-9._~-]+)?$",
-        description="Who looks after the object, as a domain with a path. Leave it out, or set "
-        "marie.ai/marie-operator, for this operator; with any other value it does nothing. Cannot be changed.",
-    )
+    managed_by: ManagedBy = ""
     suspend: Bool = Field(
         default=False,
         description="Set to true to submit no further documents; false goes on where the job stopped.",

@@ -171,6 +171,18 @@ class Condition(Model):
     )
 
 
+ManagedBy = Annotated[
+    str,
+    Field(
+        max_length=63,
+        pattern=r"^([a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/[A-Za-z0-9._~-]+)?$",
+        description="Who looks after the object, as a domain with a path. Leave it out, or set "
+        "marie.ai/marie-operator, for this operator; with any other value it does nothing. Cannot be changed.",
+    ),
+]
+"""``spec.managedBy``, as ``batch/v1`` Jobs have it."""
+
+
 class LocalObjectReference(Model):
     """Names an object of a known kind in the same namespace; an empty name refers to nothing."""
 

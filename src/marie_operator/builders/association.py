@@ -5,6 +5,7 @@ Nothing else in the operator spells them out.
 
 import functools
 import re
+from collections.abc import Mapping
 
 from marie_operator.api.mariecluster import ExecutorGroupSpec, MarieCluster
 from marie_operator.api.meta import API_VERSION, GROUP
@@ -186,7 +187,14 @@ def owner_reference(cluster: MarieCluster) -> Object:
     }
 
 
-def metadata(cluster: MarieCluster, name: str, node_type: str, group: ExecutorGroupSpec | None = None) -> Object:
+def metadata(
+    cluster: MarieCluster,
+    name: str,
+    node_type: str,
+    group: ExecutorGroupSpec | None = None,
+    *,
+    annotations: Mapping[str, str] | None = None,
+) -> Object:
     """Metadata of a child."""
     told = {VERSION_LABEL: cluster.spec.marie_version}
     if group is not None:
@@ -197,6 +205,7 @@ def metadata(cluster: MarieCluster, name: str, node_type: str, group: ExecutorGr
         "namespace": cluster.metadata.namespace,
         "labels": labels(cluster, node_type, group) | kept,
         "ownerReferences": [owner_reference(cluster)],
+        **({"annotations": dict(annotations)} if annotations else {}),
     }
 
 

@@ -10,8 +10,7 @@ from marie_operator.runtime.resource import INGRESSES, Object
 def server(cluster: MarieCluster) -> Object:
     """One path to the server; without options all paths of the default host, by the default class."""
     name, options = cluster.metadata.name, cluster.spec.ingress or IngressOptions()
-    metadata = association.metadata(cluster, association.ingress_name(name), SERVER)
-    annotated = {"annotations": dict(options.annotations)} if options.annotations else {}
+    metadata = association.metadata(cluster, association.ingress_name(name), SERVER, annotations=options.annotations)
     backend = {"service": {"name": association.server_service_name(name), "port": {"name": HTTP}}}
     path = {"path": options.path, "pathType": options.path_type, "backend": backend}
     rule = {"host": options.host} if options.host else {}
@@ -24,7 +23,7 @@ def server(cluster: MarieCluster) -> Object:
         {
             "apiVersion": INGRESSES.api_version,
             "kind": INGRESSES.kind,
-            "metadata": {**metadata, **annotated},
+            "metadata": metadata,
             "spec": {field: value for field, value in wanted.items() if value},
         }
     )

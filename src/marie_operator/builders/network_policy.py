@@ -10,7 +10,7 @@ from marie_operator.builders.association import ETCD, EXECUTOR, METRICS, POSTGRE
 from marie_operator.runtime.resource import NETWORK_POLICIES, Object
 
 RANDOM_PORTS = (49153, 65535)
-"""Where Marie opens a worker's port when its Flow says none (marie.md 1.6)."""
+"""Where Marie opens a worker's port when its Flow says none (marie.md 1.4)."""
 
 OPERATOR: Object = {
     "namespaceSelector": {},
@@ -53,7 +53,7 @@ def _executors(cluster: MarieCluster, wanted: NetworkPolicySpec) -> Object:
     ports = [*_ports(opened), {"protocol": "TCP", "port": first, "endPort": last}]
     rules = [
         {"from": [{"podSelector": {"matchLabels": association.selector(cluster, SERVER)}}], "ports": ports},
-        *_monitoring(wanted, {_metrics(group.template) for group in cluster.spec.executor_group_specs} - {0}),
+        *_monitoring(wanted, _metrics(cluster)),
     ]
     selector = {"matchLabels": association.selector(cluster, EXECUTOR)}
     return _policy(cluster, association.executors_policy_name(cluster.metadata.name), EXECUTOR, selector, rules)
@@ -81,10 +81,10 @@ def _managed(cluster: MarieCluster) -> dict[str, int]:
     return {name: ports[name] for name, wanted in managed.items() if wanted is not None}
 
 
-def _metrics(template: Object) -> int:
-    """The port that an executor's template names ``metrics``; 0 for none."""
-    ports = pod.main_container(template).get("ports") or ()
-    return next((int(port["containerPort"]) for port in ports if port.get("name") == METRICS), 0)
+def _metrics(cluster: MarieCluster) -> set[int]:
+    """The ports that executors' templates name ``metrics``."""
+    named = [pod.named_ports(group.template) for group in cluster.spec.executor_group_specs]
+    return {ports[METRICS] for ports in named if METRICS in ports}
 
 
 def _own(cluster: MarieCluster) -> Object:

@@ -119,7 +119,7 @@ def _has_own(template: Object, file: str) -> bool:
 
 def server_ports(cluster: MarieCluster) -> dict[str, int]:
     """Numbers of the server's ports by name: the user's named ports, then Marie's own (marie.md 7.1)."""
-    named = _named_ports(cluster.spec.server_spec.template)
+    named = named_ports(cluster.spec.server_spec.template)
     metrics = {METRICS: named[METRICS]} if METRICS in named else {}
     return _chosen_ports(SERVER_PORTS, {name: named[name] for name in (HTTP, GRPC) if name in named} | metrics)
 
@@ -129,13 +129,14 @@ def executor_ports(group: ExecutorGroupSpec) -> dict[str, int]:
 
     A port that the user names ``grpc`` is the worker's, unless another is.
     """
-    named = _named_ports(group.template)
+    named = named_ports(group.template)
     written = {WORKER: named.get(WORKER, named.get(GRPC)), FLOW: named.get(FLOW)}
     kept = {name: number for name, number in written.items() if number is not None}
     return _chosen_ports({WORKER: WORKER_PORT, FLOW: FLOW_PORT}, kept)
 
 
-def _named_ports(template: Object) -> dict[str, int]:
+def named_ports(template: Object) -> dict[str, int]:
+    """Numbers of the ports that Marie's container names."""
     ports = main_container(template).get("ports") or ()
     return {
         port["name"]: int(port["containerPort"])

@@ -45,12 +45,11 @@ def _service(
     spec: Object,
     annotations: Mapping[str, str] | None = None,
 ) -> Object:
-    metadata = association.metadata(cluster, name, node_type, group)
     return association.hashed(
         {
             "apiVersion": SERVICES.api_version,
             "kind": SERVICES.kind,
-            "metadata": {**metadata, "annotations": dict(annotations)} if annotations else metadata,
+            "metadata": association.metadata(cluster, name, node_type, group, annotations=annotations),
             "spec": {**spec, "selector": association.selector(cluster, node_type, group)},
         }
     )

@@ -1,21 +1,23 @@
 """Who owns an object, and whether that owner is still what the cache shows."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from marie_operator.runtime.informer import Event, Informer
 from marie_operator.runtime.resource import Object, ObjectKey
 from marie_operator.runtime.writer import Writer
 
 
+def controller_of(obj: Object) -> Mapping[str, Any] | None:
+    """The owner reference of the object that controls this one, if one does."""
+    references = obj["metadata"].get("ownerReferences") or ()
+    return next((each for each in references if each.get("controller")), None)
+
+
 def controller_uid(obj: Object) -> str:
     """The uid of the object that controls this one; empty for none."""
-    return _controller(obj)[0]
-
-
-def _controller(obj: Object) -> tuple[str, str]:
-    """Uid and name of the object that controls this one; empty for none."""
-    references = obj["metadata"].get("ownerReferences") or ()
-    return next(((str(each["uid"]), str(each["name"])) for each in references if each.get("controller")), ("", ""))
+    reference = controller_of(obj)
+    return "" if reference is None else str(reference["uid"])
 
 
 class Owners:
@@ -50,20 +52,25 @@ class Owners:
         if key in self._doubted:
             # First, so that a child that vanishes meanwhile counts.
             self._doubted.discard(key)
+            settled = False
             try:
                 await self._writer.refresh(self._owners.resource, key)
-            except BaseException:
-                self._doubted.add(key)
-                raise
+                settled = True
+            finally:
+                if not settled:
+                    self._doubted.add(key)
         return self._owners.get(key)
 
     def _on_child(self, event: Event) -> None:
         if event.kind != "deleted":
             return
-        uid, name = _controller(event.object)
-        key = ObjectKey(event.object["metadata"].get("namespace", "") if self._owners.resource.namespaced else "", name)
-        owner = self._owners.get(key) if uid else None
-        if owner is not None and owner["metadata"]["uid"] == uid:
+        reference = controller_of(event.object)
+        if reference is None:
+            return
+        namespace = event.object["metadata"].get("namespace", "") if self._owners.resource.namespaced else ""
+        key = ObjectKey(namespace, reference["name"])
+        owner = self._owners.get(key)
+        if owner is not None and owner["metadata"]["uid"] == reference["uid"]:
             self._doubted.add(key)
 
     def _on_owner(self, event: Event) -> None:

@@ -38,7 +38,7 @@ class Turn:
             _present.reset(token)
 
     def wrote(self, resource: Resource, obj: Object) -> None:
-        """The API server has answered a write with ``obj``."""
+        """The API server has answered a write with ``obj``, which holds what was written and nothing that is news."""
         self._written.add((resource, obj["metadata"]["resourceVersion"]))
 
     def hear(self, resource: Resource, event: Event, *, cause: str, priority: int) -> None:

@@ -33,17 +33,20 @@ class Writer:
         informer = self._cache[resource]
         known = informer.get(key)
         found = await self._client.list(resource, key.namespace, field_selector=f"metadata.name={key.name}")
-        uids = {self._written(resource, obj)["metadata"]["uid"] for obj in found.items}
+        for obj in found.items:
+            informer.written(obj)
+        uids = {obj["metadata"]["uid"] for obj in found.items}
         if known is not None and known["metadata"]["uid"] not in uids:
             informer.removed(key, known["metadata"]["uid"])
 
     async def create(self, resource: Resource, obj: Object) -> Object:
         """As ``Client.create``."""
-        return self._written(resource, await self._client.create(resource, obj))
+        return self._written(resource, await self._client.create(resource, obj), alone=True)
 
     async def update(self, resource: Resource, obj: Object, *, subresource: str = "") -> Object:
         """As ``Client.update``."""
-        return self._written(resource, await self._client.update(resource, obj, subresource=subresource))
+        result = await self._client.update(resource, obj, subresource=subresource)
+        return self._written(resource, result, alone=_is_conditional(obj))
 
     async def apply(
         self,
@@ -64,7 +67,7 @@ class Writer:
             only_create=only_create,
             subresource=subresource,
         )
-        return self._written(resource, result)
+        return self._written(resource, result, alone=only_create or _is_conditional(obj))
 
     async def patch(
         self,
@@ -76,9 +79,8 @@ class Writer:
         subresource: str = "",
     ) -> Object:
         """As ``Client.patch``."""
-        return self._written(
-            resource, await self._client.patch(resource, key, body, kind=kind, subresource=subresource)
-        )
+        result = await self._client.patch(resource, key, body, kind=kind, subresource=subresource)
+        return self._written(resource, result, alone=isinstance(body, dict) and _is_conditional(body))
 
     async def delete(
         self,
@@ -96,21 +98,34 @@ class Writer:
         )
         told = result.get("kind") != "Status"
         if told and _stays(result):
-            return self._written(resource, result)
+            return self._written(resource, result, alone=bool(resource_version))
         informer = self._cache.find(resource)
         gone = result["metadata"]["uid"] if told else uid
         if informer is not None and gone:
             informer.removed(key, gone)
         return result
 
-    def _written(self, resource: Resource, obj: Object) -> Object:
+    def _written(self, resource: Resource, obj: Object, *, alone: bool) -> Object:
+        """Know what a write has made of an object.
+
+        Args:
+            resource: Its kind.
+            obj: What the API server answered.
+            alone: Whether nobody else can have had a part in it since the version that the write was made for. Without
+                such a version the answer may hold what others did meanwhile, which no other event may tell of.
+        """
         turn = Turn.present()
-        if turn is not None:
+        if turn is not None and alone:
             turn.wrote(resource, obj)
         informer = self._cache.find(resource)
         if informer is not None:
             informer.written(obj)
         return obj
+
+
+def _is_conditional(body: Object) -> bool:
+    """Whether a write succeeds on one version of the object alone."""
+    return bool((body.get("metadata") or {}).get("resourceVersion"))
 
 
 def _stays(obj: Object) -> bool:

@@ -11,7 +11,7 @@ from marie_operator.controllers.mariecluster import occupation, ranking, scaling
 from marie_operator.controllers.mariecluster.scaling import Doing, Member, Plan
 from marie_operator.marie.gateways import Occupancy, Question
 from marie_operator.runtime.children import LiveChildren
-from marie_operator.runtime.ownership import controller_uid
+from marie_operator.runtime.ownership import controller_of
 from marie_operator.runtime.resource import DEPLOYMENTS, Object
 
 SAFE_TO_EVICT = "cluster-autoscaler.kubernetes.io/safe-to-evict"
@@ -174,14 +174,9 @@ def _own(live: Object, group: str, pods: Iterable[Object]) -> list[Object]:
         pod
         for pod in pods
         if pod["metadata"].get("labels", {}).get(association.GROUP_LABEL) == group
-        and controller_uid(pod)
-        and re.fullmatch(re.escape(prefix) + "[^-]+", _controller(pod))
+        and (reference := controller_of(pod)) is not None
+        and re.fullmatch(re.escape(prefix) + "[^-]+", reference["name"])
     ]
-
-
-def _controller(pod: Object) -> str:
-    references = pod["metadata"].get("ownerReferences") or ()
-    return next((str(each["name"]) for each in references if each.get("controller")), "")
 
 
 def _is_settled(live: Object, members: Sequence[Member]) -> bool:

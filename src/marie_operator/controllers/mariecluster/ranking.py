@@ -12,6 +12,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from functools import cmp_to_key
 
+from marie_operator.runtime.ownership import controller_uid
 from marie_operator.runtime.resource import Object
 
 DELETION_COST = "controller.kubernetes.io/pod-deletion-cost"
@@ -76,12 +77,7 @@ def exposed(pods: Sequence[Object], count: int) -> list[Object]:
 
 def replica_sets(pods: Collection[Object]) -> set[str]:
     """The uids of the ReplicaSets that control pods; more than one while a rollout goes on."""
-    return {
-        str(reference["uid"])
-        for pod in pods
-        for reference in pod["metadata"].get("ownerReferences") or ()
-        if reference.get("controller")
-    }
+    return {controller_uid(pod) for pod in pods} - {""}
 
 
 def _position(before: Sequence[tuple[bool, int, bool, int]], key: tuple[bool, int, bool, int]) -> int:

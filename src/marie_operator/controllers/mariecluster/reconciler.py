@@ -88,8 +88,7 @@ class MarieClusterReconciler:
         self._clock = clock
         self._settled = Settled()
         self._told: dict[ObjectKey, set[str]] = {}
-        kept = dict.fromkeys(link.resource for link in chain.CHAIN)
-        self._owners = Owners(cache[kinds.MARIE_CLUSTERS], [cache[resource] for resource in kept], client)
+        self._owners = Owners(cache[kinds.MARIE_CLUSTERS], [cache[resource] for resource in chain.KINDS], client)
 
     async def reconcile(self, key: ObjectKey) -> Result:
         """Bring one cluster closer to its spec."""
@@ -120,11 +119,12 @@ class MarieClusterReconciler:
 
     async def _run(self, cluster: MarieCluster, news: News) -> Result:
         """Bring a cluster that is to stay closer to its spec."""
-        if custody.is_paused(cluster):
-            return await self._report(self._observe(cluster, ()), news)
         if broken := validation.problems(cluster):
             refusal = Refusal(ClusterReason.INVALID_SPEC, " ".join(rule.message for rule in broken))
             return await self._report(self._observe(cluster, (refusal,)), news)
+        if custody.is_paused(cluster):
+            outlook = self._look_at_executors(cluster, news)
+            return await self._report(self._observe(cluster, (), outlook=outlook), news)
         problems = await self._supply(cluster, news)
         self._watch_gateway(cluster)
         outlook = self._look_at_executors(cluster, news)

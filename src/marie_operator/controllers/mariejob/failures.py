@@ -4,12 +4,13 @@ A part is begun when the one before is full, and what is full is not written aga
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 from marie_operator.api.mariejob import DocumentFailure, MarieJob
 from marie_operator.api.meta import API_VERSION
 from marie_operator.runtime.errors import NotFound
+from marie_operator.runtime.ownership import controller_of, controller_uid
 from marie_operator.runtime.resource import CONFIG_MAPS, Object, ObjectKey, Resource
 
 _KEY = "failures.jsonl"
@@ -101,10 +102,10 @@ async def recorded(client: ApiClient, namespace: str, job: str, uid: str, part: 
         RecordGoneError: the part is not there.
     """
     try:
-        live = await client.get(CONFIG_MAPS, ObjectKey(namespace, name(job, part)))
+        live: Object | None = await client.get(CONFIG_MAPS, ObjectKey(namespace, name(job, part)))
     except NotFound:
-        live = {}
-    if (_owner(live) or {}).get("uid") != uid:
+        live = None
+    if live is None or controller_uid(live) != uid:
         raise RecordGoneError(
             f"ConfigMap {name(job, part)}, which held failures of MarieJob {job}, is gone: these documents are not "
             "known any more. Delete this job, and make one that names them by spec.input.uri."
@@ -122,7 +123,7 @@ async def _read(client: ApiClient, job: MarieJob, part: int) -> list[str] | None
         live = await client.get(CONFIG_MAPS, key)
     except NotFound:
         return None
-    owner = _owner(live)
+    owner = controller_of(live)
     if owner is None or (owner["kind"], owner["name"]) != ("MarieJob", job.metadata.name):
         raise RecordTakenError(
             f"ConfigMap {key.name} exists and is not this job's: failures are not recorded there. "
@@ -134,11 +135,6 @@ async def _read(client: ApiClient, job: MarieJob, part: int) -> list[str] | None
 async def _write(client: ApiClient, job: MarieJob, part: int, lines: Sequence[str]) -> None:
     key = ObjectKey(job.metadata.namespace, name(job.metadata.name, part))
     await client.apply(CONFIG_MAPS, _manifest(job, key, lines), field_manager=_FIELD_MANAGER, force=True)
-
-
-def _owner(live: Object) -> Mapping[str, Any] | None:
-    owners = live.get("metadata", {}).get("ownerReferences") or ()
-    return next((owner for owner in owners if owner.get("controller")), None)
 
 
 def _lines(live: Object) -> list[str]:

@@ -11,6 +11,12 @@ from marie_operator.controllers.mariejob.conditions import is_true
 _NEVER = datetime.min.replace(tzinfo=UTC)
 
 
+def is_limited(cluster: MarieCluster) -> bool:
+    """Whether a cluster says how many of its finished jobs are kept."""
+    spec = cluster.spec
+    return spec.successful_jobs_history_limit is not None or spec.failed_jobs_history_limit is not None
+
+
 def surplus(cluster: MarieCluster, finished: Iterable[MarieJob]) -> Sequence[MarieJob]:
     """The jobs beyond the cluster's limits, oldest first.
 

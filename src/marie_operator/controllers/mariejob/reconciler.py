@@ -184,7 +184,7 @@ class MarieJobReconciler:
         """Delete the oldest finished jobs of a cluster that keeps fewer."""
         key = ObjectKey(namespace, cluster_name)
         cluster = self._sources.clusters.get(key)
-        if not isinstance(cluster, MarieCluster):
+        if not isinstance(cluster, MarieCluster) or not history.is_limited(cluster):
             return
         finished = (self._jobs.get(ObjectKey.of(each)) for each in self._informer.indexed(FINISHED_INDEX, str(key)))
         kept = [job for job in finished if isinstance(job, MarieJob) and custody.is_ours(job)]

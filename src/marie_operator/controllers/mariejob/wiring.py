@@ -17,9 +17,7 @@ _ANY = "*"
 
 def by_cluster(job: Object) -> Iterable[str]:
     """The values of ``CLUSTER_INDEX`` for a job."""
-    status = job.get("status") or {}
-    conditions = status.get("conditions") or ()
-    if is_true(conditions, JobCondition.COMPLETE) or is_true(conditions, JobCondition.FAILED):
+    if _has_ended(job):
         return ()
     namespace, spec = job["metadata"]["namespace"], job.get("spec") or {}
     return (str(ObjectKey(namespace, spec.get("clusterRef") or _ANY)),)
@@ -27,14 +25,13 @@ def by_cluster(job: Object) -> Iterable[str]:
 
 def by_finished(job: Object) -> Iterable[str]:
     """The values of ``FINISHED_INDEX`` for a job."""
-    status = job.get("status") or {}
-    return (str(ObjectKey(job["metadata"]["namespace"], status["clusterName"])),) if _has_ended(status) else ()
+    cluster = (job.get("status") or {}).get("clusterName")
+    return (str(ObjectKey(job["metadata"]["namespace"], cluster)),) if cluster and _has_ended(job) else ()
 
 
-def _has_ended(status: Object) -> bool:
-    conditions = status.get("conditions") or ()
-    ended = is_true(conditions, JobCondition.COMPLETE) or is_true(conditions, JobCondition.FAILED)
-    return ended and bool(status.get("clusterName"))
+def _has_ended(job: Object) -> bool:
+    conditions = (job.get("status") or {}).get("conditions") or ()
+    return is_true(conditions, JobCondition.COMPLETE) or is_true(conditions, JobCondition.FAILED)
 
 
 INDEXES: Mapping[str, IndexFunction] = {CLUSTER_INDEX: by_cluster, FINISHED_INDEX: by_finished}

@@ -109,7 +109,11 @@ class Authorizer:
 
     def __post_init__(self) -> None:
         for bucket in (_CLUSTER_BINDINGS, _BINDINGS, _CLUSTER_ROLES, _ROLES):
-            self.store.listen(bucket, lambda _: self._decided.clear())
+            self.store.listen(bucket, lambda _: self.forget())
+
+    def forget(self) -> None:
+        """Ask roles and bindings anew: what is stored is not what it was."""
+        self._decided.clear()
 
     def user(self, headers: Mapping[str, str]) -> User:
         """Who a request comes from.

@@ -103,6 +103,7 @@ class EmbeddedApiServer:
         if empty:
             self.server.kinds.begin_with(served())
             self.server.store.begin_with(Store())
+            self.server.authorizer.forget()
             self._furnish()
         await self._listener.start()
 

@@ -30,10 +30,10 @@ def acting(authorizer: Authorizer, who: User, headers: Mapping[str, str]) -> Use
     for each in _asked(name, headers):
         authorizer.check(who, each)
     given = headers.get("impersonate-group", "")
-    account = name.removeprefix(_ACCOUNT).split(":") if name.startswith(_ACCOUNT) else []
+    account = _account(name)
     if given:
         groups = frozenset(given.split("\n"))
-    elif len(account) == 2:
+    elif account:
         groups = User.service_account(*account).groups
     else:
         groups = frozenset()
@@ -42,10 +42,15 @@ def acting(authorizer: Authorizer, who: User, headers: Mapping[str, str]) -> Use
     return User(name, groups if groups & {_AUTHENTICATED, _UNAUTHENTICATED} else groups | {_AUTHENTICATED})
 
 
+def _account(name: str) -> list[str]:
+    """Namespace and name of the service account that a user is; empty for another user."""
+    found = name.removeprefix(_ACCOUNT).split(":") if name.startswith(_ACCOUNT) else []
+    return found if len(found) == 2 else []
+
+
 def _asked(name: str, headers: Mapping[str, str]) -> Iterator[Attributes]:
     """What one must be allowed for it."""
-    account = name.removeprefix(_ACCOUNT).split(":") if name.startswith(_ACCOUNT) else []
-    if len(account) == 2:
+    if account := _account(name):
         yield Attributes("impersonate", resource="serviceaccounts", namespace=account[0], name=account[1])
     else:
         yield Attributes("impersonate", resource="users", name=name)
