@@ -7,7 +7,7 @@ import pytest
 
 from marie_operator.builders import association
 from marie_operator.controllers.mariecluster.executors import DO_NOT_DISRUPT, SAFE_TO_EVICT
-from marie_operator.testing.gateway import Outcome, Outcomes
+from marie_operator.testing.gateway import Dag, Outcome, Outcomes
 from tests.controllers.mariecluster.plane import Plane, run
 from tests.controllers.mariecluster.test_backing import MANAGED, cluster
 
@@ -100,15 +100,30 @@ async def done(plane: Plane) -> bool:
     return all(each.get("status", {}).get("phase") == "Succeeded" for each in jobs)
 
 
+def take(plane: Plane, *, seconds: float) -> None:
+    """Have each document take so long."""
+    plane.gateways.cluster("default", "c").outcome = Outcomes(default=Outcome(seconds=seconds))
+
+
+def dags(plane: Plane) -> list[Dag]:
+    """What Marie was given, in order."""
+    return plane.gateways.cluster("default", "c").dags
+
+
+async def at_work(plane: Plane, pods: int, *, busy: int, seconds: float) -> Watch:
+    """A cluster with so many executors, some of which have begun to work on a document each."""
+    take(plane, seconds=seconds)
+    watch = Watch(plane)
+    await plane.apply(sized(pods))
+    await plane.condition("c", "Ready")
+    await plane.apply(*batch(busy))
+    await plane.until(lambda: _busy(plane, busy))
+    return watch
+
+
 def test_a_group_shrinks_under_load_by_idle_pods_alone() -> None:
     async def story(plane: Plane) -> None:
-        marie = plane.gateways.cluster("default", "c")
-        marie.outcome = Outcomes(default=Outcome(seconds=40.0))
-        watch = Watch(plane)
-        await plane.apply(sized(4))
-        await plane.condition("c", "Ready")
-        await plane.apply(*batch(2))
-        await plane.until(lambda: _busy(plane, 2))
+        watch = await at_work(plane, 4, busy=2, seconds=40.0)
         workers = {name for name, pod in (await executors(plane)).items() if working(plane, pod)}
 
         await scale(plane, 1)
@@ -124,7 +139,7 @@ def test_a_group_shrinks_under_load_by_idle_pods_alone() -> None:
         await plane.until(lambda: _silent(plane), seconds=30)
         assert watch.busy == []
         assert len(watch.deleted) == 3
-        assert [node.attempts for dag in marie.dags for node in dag.nodes if not node.is_noop] == [1, 1]
+        assert [node.attempts for dag in dags(plane) for node in dag.nodes if not node.is_noop] == [1, 1]
         # Idle pods are not waited for, although Marie ignores SIGTERM and has 300 s to do so.
         assert len((await plane.api.get(plane.path("pods")))["items"]) == 4
 
@@ -145,8 +160,7 @@ async def _silent(plane: Plane) -> bool:
 
 def test_work_that_never_ends_in_a_loaded_group_leaves_it_its_size_and_idle_ones_are_withdrawn_first() -> None:
     async def story(plane: Plane) -> None:
-        marie = plane.gateways.cluster("default", "c")
-        marie.outcome = Outcomes(default=Outcome(seconds=3.0))
+        take(plane, seconds=3.0)
         watch = Watch(plane)
         await plane.apply(sized(3))
         await plane.condition("c", "Ready")
@@ -156,17 +170,16 @@ def test_work_that_never_ends_in_a_loaded_group_leaves_it_its_size_and_idle_ones
         await plane.until(lambda: size(plane, 1), seconds=120)
         await plane.until(lambda: done(plane), seconds=600)
         assert watch.busy == []
-        attempts = [node.attempts for dag in marie.dags for node in dag.nodes if not node.is_noop]
+        attempts = [node.attempts for dag in dags(plane) for node in dag.nodes if not node.is_noop]
         assert attempts == [1] * 40
-        assert all(dag.state == "completed" for dag in marie.dags)
+        assert all(dag.state == "completed" for dag in dags(plane))
 
     run(story)
 
 
 def test_a_group_without_etcd_keeps_its_pods_while_there_is_work() -> None:
     async def story(plane: Plane) -> None:
-        marie = plane.gateways.cluster("default", "c")
-        marie.outcome = Outcomes(default=Outcome(seconds=20.0))
+        take(plane, seconds=20.0)
         watch = Watch(plane)
         made = sized(3)
         del made["spec"]["backingServices"]
@@ -195,8 +208,7 @@ def test_a_group_without_etcd_keeps_its_pods_while_there_is_work() -> None:
 
 def test_pods_at_work_are_marked_once_and_protected_from_eviction_and_node_autoscalers() -> None:
     async def story(plane: Plane) -> None:
-        marie = plane.gateways.cluster("default", "c")
-        marie.outcome = Outcomes(default=Outcome(seconds=2.0))
+        take(plane, seconds=2.0)
         await plane.apply(sized(2, template=_own_annotation()))
         await plane.condition("c", "Ready")
         budget = await plane.api.get("/apis/policy/v1/namespaces/default/poddisruptionbudgets/c-busy")
@@ -235,13 +247,7 @@ def _own_annotation() -> dict[str, Any]:
 
 def test_workers_to_delete_go_once_each_and_only_when_idle() -> None:
     async def story(plane: Plane) -> None:
-        marie = plane.gateways.cluster("default", "c")
-        marie.outcome = Outcomes(default=Outcome(seconds=30.0))
-        watch = Watch(plane)
-        await plane.apply(sized(3))
-        await plane.condition("c", "Ready")
-        await plane.apply(*batch(1))
-        await plane.until(lambda: _busy(plane, 1))
+        watch = await at_work(plane, 3, busy=1, seconds=30.0)
         pods = await executors(plane)
         (worker,) = (name for name, pod in pods.items() if working(plane, pod))
         idle = sorted(set(pods) - {worker})
@@ -275,13 +281,7 @@ def _stranger(name: str) -> dict[str, Any]:
 @pytest.mark.parametrize("how", ["removed", "suspended"])
 def test_a_group_that_is_to_go_ends_its_work_first(how: str) -> None:
     async def story(plane: Plane) -> None:
-        marie = plane.gateways.cluster("default", "c")
-        marie.outcome = Outcomes(default=Outcome(seconds=30.0))
-        watch = Watch(plane)
-        await plane.apply(sized(2))
-        await plane.condition("c", "Ready")
-        await plane.apply(*batch(1))
-        await plane.until(lambda: _busy(plane, 1))
+        watch = await at_work(plane, 2, busy=1, seconds=30.0)
         if how == "removed":
             await plane.patch("marieclusters", "c", {"spec": {"executorGroupSpecs": []}})
             found = await plane.until(lambda: _message(plane), seconds=20)
@@ -291,7 +291,7 @@ def test_a_group_that_is_to_go_ends_its_work_first(how: str) -> None:
         await plane.until(lambda: size(plane, 0), seconds=120)
         assert watch.busy == []
         # The end of the DAG needs an executor, be it for nothing.
-        assert [node.state for dag in marie.dags for node in dag.nodes if not node.is_noop] == ["completed"]
+        assert [node.state for dag in dags(plane) for node in dag.nodes if not node.is_noop] == ["completed"]
         assert (await plane.find("deployments", "c-executor-extract") is None) == (how == "removed")
 
         async def told() -> bool:
