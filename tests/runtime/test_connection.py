@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 import ssl
 import stat
 import sys
@@ -16,8 +17,9 @@ import structlog
 import trustme
 from aiohttp import web
 
-from marie_operator.runtime import Client, LoopClock, ObjectKey, Unauthorized, Unreachable
+from marie_operator.runtime import Client, LoopClock, ObjectKey, Unauthorized, Unreachable, transport
 from marie_operator.runtime.resource import SERVICES
+from marie_operator.testing.proxy import TcpProxy
 
 KEY = ObjectKey("n", "a")
 OBJECT = {"metadata": {"namespace": "n", "name": "a", "resourceVersion": "1"}}
@@ -220,3 +222,28 @@ async def test_a_plugin_is_asked_again_when_its_token_is_refused_and_not_before(
             with pytest.raises(Unauthorized):
                 await client.get(SERVICES, KEY)
     assert server.shown == [*["Bearer token-1"] * 3, *["Bearer token-2"] * 5]
+
+
+@pytest.mark.semantics("N-03")
+async def test_a_peer_that_is_gone_holds_no_connection_open_once_the_client_is_closed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transport, "READ_TIMEOUT", 0.2)
+    opened: list[socket.socket] = []
+    make = transport._socket
+
+    def made(address: Any) -> socket.socket:
+        opened.append(make(address))
+        return opened[-1]
+
+    monkeypatch.setattr(transport, "_socket", made)
+    async with serving() as server, TcpProxy(server.port) as proxy:
+        async with await to(configured(tmp_path, proxy.port, server.authority, token="t")) as client:
+            await client.get(SERVICES, KEY)
+            proxy.forget()
+            # The connection is given up, and its farewell never answered.
+            await client.get(SERVICES, KEY)
+            assert opened[0].fileno() >= 0
+        async with asyncio.timeout(10):
+            while any(each.fileno() >= 0 for each in opened):
+                await asyncio.sleep(0.01)

@@ -1,9 +1,11 @@
 """How requests reach the API server: what carries them is a collaborator, so that a simulation can be the network."""
 
 import asyncio
+import contextlib
 import functools
 import socket
 import ssl
+import weakref
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
@@ -23,9 +25,12 @@ READ_TIMEOUT = 30.0
 CALL_TIMEOUT = 70.0
 """Seconds after which a call is given up although bytes come: a server ends each by itself after 60."""
 CALL_CONNECTIONS = 32
+_NO_LIMIT = 0
 _PATH = "/:@!$&'()*+,;=~"
 """What may stand in a path as it is (RFC 3986, 3.3)."""
 _KEEPALIVE = ((socket.TCP_KEEPIDLE, 30), (socket.TCP_KEEPINTVL, 10), (socket.TCP_KEEPCNT, 3))
+
+SocketFactory = Callable[[Any], socket.socket]
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +135,7 @@ class HttpTransport:
         self._access = access
         self._headers = {"User-Agent": user_agent, "Accept": "application/json"}
         self._pools: _Pools | None = None
+        self._sockets: weakref.WeakSet[socket.socket] = weakref.WeakSet()
         self._streams: set[asyncio.Timeout] = set()
         self._retiring: set[asyncio.Task[None]] = set()
 
@@ -192,6 +198,10 @@ class HttpTransport:
         for ending in self._retiring:
             ending.cancel()
         await asyncio.gather(*self._retiring, return_exceptions=True)
+        for left in self._sockets:
+            # Its TLS waits for a farewell, which a peer that is gone never says; the event loop would wait as well.
+            with contextlib.suppress(OSError):
+                left.shutdown(socket.SHUT_RDWR)
 
     async def _sent(
         self,
@@ -225,7 +235,7 @@ class HttpTransport:
         before = self._pools
         if before is not None and before.tls is connection.tls:
             return before
-        self._pools = _Pools(connection.tls, self._headers)
+        self._pools = _Pools(connection.tls, self._headers, self._opened)
         if before is not None:
             # They begin anew from where they were.
             for stream in self._streams:
@@ -236,6 +246,11 @@ class HttpTransport:
             ending.add_done_callback(self._retiring.discard)
         return self._pools
 
+    def _opened(self, address: Any) -> socket.socket:
+        result = _socket(address)
+        self._sockets.add(result)
+        return result
+
 
 class _Pools:
     """Connections of one TLS context.
@@ -244,10 +259,15 @@ class _Pools:
     connection for minutes and must never wait behind calls.
     """
 
-    def __init__(self, tls: ssl.SSLContext | None, headers: Mapping[str, str]) -> None:
+    def __init__(self, tls: ssl.SSLContext | None, headers: Mapping[str, str], opened: SocketFactory) -> None:
+        def session(limit: int) -> aiohttp.ClientSession:
+            trust = tls if tls is not None else True
+            pool = aiohttp.TCPConnector(limit=limit, ssl=trust, socket_factory=opened, keepalive_timeout=60)
+            return aiohttp.ClientSession(connector=pool, headers=headers)
+
         self.tls = tls
-        self._calls = aiohttp.ClientSession(connector=_connector(tls, CALL_CONNECTIONS), headers=headers)
-        self.watches = aiohttp.ClientSession(connector=_connector(tls, 0), headers=headers)
+        self._calls = session(CALL_CONNECTIONS)
+        self.watches = session(_NO_LIMIT)
         self._under_way = 0
         self._idle = asyncio.Event()
         self._idle.set()
@@ -277,14 +297,8 @@ class _Pools:
         await self._calls.close()
 
 
-def _connector(tls: ssl.SSLContext | None, limit: int) -> aiohttp.TCPConnector:
-    """A pool of at most ``limit`` connections (0: no limit) that notices a dead peer within a minute (N-03)."""
-    return aiohttp.TCPConnector(
-        limit=limit, ssl=tls if tls is not None else True, socket_factory=_socket, keepalive_timeout=60
-    )
-
-
 def _socket(address: Any) -> socket.socket:
+    """A socket that notices a dead peer within a minute (N-03)."""
     family, kind, protocol, *_ = address
     result = socket.socket(family=family, type=kind, proto=protocol)
     result.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
