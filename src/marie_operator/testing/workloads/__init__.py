@@ -8,6 +8,7 @@ from typing import Any, Self
 
 from marie_operator.testing.api import Api
 from marie_operator.testing.workloads.cache import Cluster
+from marie_operator.testing.workloads.claims import ClaimProtection
 from marie_operator.testing.workloads.controller import Controller, Now, Periods, Worker
 from marie_operator.testing.workloads.deployment import Deployments
 from marie_operator.testing.workloads.endpoints import EndpointSlices
@@ -31,6 +32,7 @@ ALL: tuple[type[Controller], ...] = (
     Jobs,
     EndpointSlices,
     GarbageCollector,
+    ClaimProtection,
     NodeLifecycle,
     TaintEviction,
     PodGarbageCollector,
