@@ -43,6 +43,11 @@ def job(field: str, message: str, **spec: Any) -> Refused:
     return Refused("MarieJob", "j", {"clusterRef": "c", **spec}, field, message)
 
 
+def own(field: str, message: str, **cluster: Any) -> Refused:
+    spec = {"serverSpec": {"template": TEMPLATE}, **cluster}
+    return Refused("MarieJob", "j", {"clusterSpec": spec}, field, message)
+
+
 def submitter(**pod: Any) -> dict[str, Any]:
     return {
         "submissionMode": "K8sJobSubmission",
@@ -153,15 +158,55 @@ REFUSED = (
             "scheduler": {"minConcurrentDags": 5, "maxConcurrentDags": 4},
         }
     ),
-    job(
-        "spec.clusterSelector",
-        "clusterRef and clusterSelector are both given: remove one of them",
-        clusterSelector={"environment": "production"},
+    *(
+        job(
+            field,
+            "more than one cluster is named: keep one of clusterRef, clusterSelector and clusterSpec",
+            **given,
+        )
+        for field, given in (
+            ("spec.clusterSelector", {"clusterSelector": {"environment": "production"}}),
+            ("spec.clusterSpec", {"clusterSpec": {"serverSpec": {"template": TEMPLATE}}}),
+        )
     ),
     job(
         "spec.clusterRef",
-        "no cluster is named: give clusterRef the name of a MarieCluster, or clusterSelector its labels",
+        "no cluster is named: give clusterRef the name of a MarieCluster, clusterSelector its labels, or clusterSpec "
+        "the spec of one of the job's own",
         clusterRef="",
+    ),
+    own(
+        "spec.clusterSpec.executorGroupSpecs[0].groupName",
+        "each Service <cluster>-executor-<groupName>-svc must fit in 63 characters: shorten the groupName to "
+        "37 characters",
+        executorGroupSpecs=[group("g" * 38)],
+    ),
+    own(
+        "spec.clusterSpec.executorGroupSpecs[0].minReplicas",
+        "minReplicas is above maxReplicas: lower the one or raise the other",
+        executorGroupSpecs=[group(minReplicas=3, maxReplicas=2)],
+    ),
+    own(
+        "spec.clusterSpec.serverSpec.template", CONTAINER_MESSAGE, serverSpec={"template": {"spec": {"containers": []}}}
+    ),
+    *(
+        job(
+            "spec.deletionStrategy",
+            "deletionStrategy says all of what is deleted: remove shutdownAfterJobFinishes and "
+            "ttlSecondsAfterFinished, or deletionStrategy",
+            deletionStrategy={"deletionRules": [{"policy": "DeleteSelf"}]},
+            **given,
+        )
+        for given in ({"shutdownAfterJobFinishes": True}, {"ttlSecondsAfterFinished": 0})
+    ),
+    *(
+        job(
+            "spec.deletionStrategy.deletionRules[1].policy",
+            "a cluster that is not the job's own is not deleted with it: use the policies DeleteSelf and DeleteNone, "
+            "or clusterSpec",
+            deletionStrategy={"deletionRules": [{"policy": "DeleteSelf"}, {"policy": policy}]},
+        )
+        for policy in ("DeleteCluster", "DeleteWorkers")
     ),
     job(
         "spec.submitterPodTemplate",

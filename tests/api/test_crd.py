@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from marie_operator.api import crd
-from marie_operator.api.validation import CLUSTER_RULES, JOB_RULES, TRANSITIONS, Rule
+from marie_operator.api.validation import CLUSTER_RULES, JOB_RULES, JOB_TRANSITIONS, TRANSITIONS, Rule
 from tests.api.crd_schema import Schema, fields, is_pod_template
 from tests.builders.schemas import validate
 
@@ -15,6 +15,8 @@ UPSTREAM = json.loads((Path(__file__).parent / "upstream/fields.json").read_text
 DEFINITIONS = {definition["spec"]["names"]["plural"]: definition for definition in crd.definitions()}
 # What the API server adds to every object, or that has one shape in all kinds.
 NOT_OURS = {"", "metadata"}
+
+OPEN = "x-kubernetes-preserve-unknown-fields"
 
 RULES: tuple[Rule[Any], ...] = (*CLUSTER_RULES, *JOB_RULES)
 
@@ -26,10 +28,12 @@ def schema_of(plural: str) -> Schema:
     return schema
 
 
-def nodes(schema: Schema) -> list[Schema]:
-    """Every schema node, pod templates included."""
+def nodes(schema: Schema, outlines: bool = False) -> list[Schema]:
+    """Every schema node, pod templates included; of those within a job's own cluster only where asked for."""
+    if not outlines and OPEN in schema:
+        return []
     parts = [*schema.get("properties", {}).values(), schema.get("items"), schema.get("additionalProperties")]
-    return [schema, *(node for part in parts if part for node in nodes(part))]
+    return [schema, *(node for part in parts if part for node in nodes(part, outlines))]
 
 
 @plurals
@@ -98,11 +102,21 @@ def test_schemas_are_structural(plural: str) -> None:
     allowed_in_alternatives = {"type"}
     for node in nodes(schema_of(plural)):
         assert ("type" in node) != node.get("x-kubernetes-int-or-string", False)
-        assert not {"$ref", "title", "allOf", "oneOf", "nullable", "x-kubernetes-preserve-unknown-fields"} & set(node)
+        assert not {"$ref", "title", "allOf", "oneOf", "nullable"} & set(node)
         assert all(set(part) <= allowed_in_alternatives for part in node.get("anyOf", ()))
         if node.get("x-kubernetes-list-type") == "map":
             properties, required = node["items"]["properties"], node["items"].get("required", ())
             assert all(key in required or "default" in properties[key] for key in node["x-kubernetes-list-map-keys"])
+
+
+def test_only_the_templates_of_a_jobs_own_cluster_are_open() -> None:
+    """They are checked when the cluster is made; whole, they would take what kubectl apply has room for."""
+    opened = {plural: [path for path, node in fields(schema_of(plural)) if OPEN in node] for plural in DEFINITIONS}
+    own = "spec.clusterSpec"
+    templates = (f"{own}.serverSpec.template", f"{own}.executorGroupSpecs[].template")
+    assert opened["marieclusters"] == []
+    assert {path for path in opened["mariejobs"] if path.startswith(templates)} == set(opened["mariejobs"])
+    assert set(templates) <= set(opened["mariejobs"])
 
 
 @pytest.mark.parametrize("version", ["1.25", "1.36"])
@@ -128,7 +142,7 @@ def test_rules_use_only_what_kubernetes_1_25_has() -> None:
         for node in nodes(schema_of(plural))
         for rule in node.get("x-kubernetes-validations", ())
     ]
-    assert len(attached) == len(RULES) + 2 * len(TRANSITIONS)
+    assert len(attached) == len(RULES) + 2 * len(TRANSITIONS) + len(JOB_TRANSITIONS)
     assert all(set(rule) == {"rule", "message"} for rule in attached)
 
 

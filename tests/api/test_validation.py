@@ -58,6 +58,9 @@ inputs = st.fixed_dictionaries(
     {},
     optional={"uri": uris, "include": globs, "exclude": globs, "failedOf": st.sampled_from(["", "abc", "other"])},
 )
+rules = st.fixed_dictionaries(
+    {"policy": st.sampled_from(["DeleteCluster", "DeleteWorkers", "DeleteSelf", "DeleteNone"])}
+)
 jobs = st.fixed_dictionaries(
     {
         "metadata": st.fixed_dictionaries({"name": names}),
@@ -66,6 +69,13 @@ jobs = st.fixed_dictionaries(
             optional={
                 "clusterRef": st.sampled_from(["", "a"]),
                 "clusterSelector": st.sampled_from([{}, {"a": "b"}]),
+                "clusterSpec": st.fixed_dictionaries(
+                    {"serverSpec": st.fixed_dictionaries({"template": templates})},
+                    optional={"executorGroupSpecs": st.lists(groups, max_size=3), "ingress": st.just({"host": "h"})},
+                ),
+                "shutdownAfterJobFinishes": st.booleans(),
+                "ttlSecondsAfterFinished": small,
+                "deletionStrategy": st.fixed_dictionaries({"deletionRules": st.lists(rules, min_size=1, max_size=3)}),
                 "submissionMode": st.sampled_from(["HTTPSubmission", "K8sJobSubmission"]),
                 "submitterPodTemplate": templates,
                 "input": st.fixed_dictionaries(

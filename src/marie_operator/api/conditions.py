@@ -202,6 +202,15 @@ class JobReason(StrEnum):
     CLUSTER_NOT_READY = "ClusterNotReady"
     """The cluster's scheduler does not run yet. Wait, or see the cluster's Ready condition."""
 
+    CLUSTER_STARTING = "ClusterStarting"
+    """The cluster of ``clusterSpec`` is made. Wait."""
+
+    CLUSTER_REFUSED = "ClusterRefused"
+    """The API server or an admission policy refused the cluster of ``clusterSpec``.
+
+    Correct what the message quotes: a field of a pod template, a quota, a policy.
+    """
+
     API_KEY_MISSING = "APIKeyMissing"
     """The Secret or the key in it does not exist.
 
@@ -274,6 +283,9 @@ class JobReason(StrEnum):
     NAME_TAKEN = "NameTaken"
     """An object that the job writes exists and is not the job's. Delete or rename that object, or rename the job."""
 
+    FIELD_CONFLICT = "FieldConflict"
+    """Another manager owns a field of what the job owns that the spec also sets. Remove it from one of the two."""
+
     SUBMITTING = "Submitting"
     """Documents are on their way to the gateway. Wait."""
 
@@ -332,10 +344,11 @@ class JobReason(StrEnum):
     """The cluster went away while documents were in flight. Create a new job on another cluster."""
 
     SUSPENDING = "Suspending"
-    """``spec.suspend`` is set and documents that Marie already has run to their end. Wait."""
+    """``spec.suspend`` is set and documents that Marie already has run to their end, or the job's own cluster is being
+    removed. Wait."""
 
     SUSPENDED = "Suspended"
-    """Nothing is in flight. Set ``spec.suspend`` to false to go on."""
+    """Nothing is in flight, and a cluster of the job's own is gone. Set ``spec.suspend`` to false to go on."""
 
     NOT_SUSPENDED = "NotSuspended"
     """The job is not suspended. Nothing to do."""
@@ -410,9 +423,15 @@ class EventReason(StrEnum):
     Their results may still appear.
     """
 
+    NO_DELETION_RULE = "NoDeletionRule"
+    """No rule of ``deletionStrategy`` names the phase that the job ended in, so its own cluster is deleted.
+
+    Add a rule for that phase: with policy DeleteNone, to keep the cluster.
+    """
+
     BEYOND_HISTORY = "BeyondHistory"
     """The finished job is deleted, since the cluster keeps fewer: ``successfulJobsHistoryLimit`` or
     ``failedJobsHistoryLimit``. Nothing to do."""
 
     EXPIRED = "Expired"
-    """The finished job is deleted, ``ttlSecondsAfterFinished`` after its end. Nothing to do."""
+    """The finished job is deleted, as ``ttlSecondsAfterFinished`` or a deletion rule says. Nothing to do."""

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from marie_operator.api.mariecluster import MarieCluster
 from marie_operator.api.mariejob import MarieJob
 from marie_operator.api.meta import GROUP, POD_TEMPLATE_MARK, VERSION
-from marie_operator.api.validation import CLUSTER_RULES, JOB_RULES, TRANSITIONS, Rule
+from marie_operator.api.validation import CLUSTER_RULES, JOB_RULES, JOB_TRANSITIONS, TRANSITIONS, Rule, Transition
 
 Schema = dict[str, Any]
 
@@ -34,6 +34,29 @@ _KEPT = (
 
 class PodTemplateProperties(dict[str, Any]):
     """The fields of a pod template: a plain mapping of its own type, so that it can be written compactly."""
+
+
+_OUTLINE: dict[str, Any] = {
+    "type": "object",
+    "x-kubernetes-preserve-unknown-fields": True,
+    "properties": {
+        "spec": {
+            "type": "object",
+            "x-kubernetes-preserve-unknown-fields": True,
+            "properties": {
+                "containers": {
+                    "type": "array",
+                    "items": {"type": "object", "x-kubernetes-preserve-unknown-fields": True},
+                }
+            },
+        }
+    },
+}
+"""A pod template within a cluster within a job, as far as the job's rules read it.
+
+The whole schema, once for the server and once for the groups, would make the definition too large for
+``kubectl apply``; the API server checks the templates when the cluster is made.
+"""
 
 
 class Column(NamedTuple):
@@ -89,8 +112,10 @@ def definitions() -> tuple[Schema, ...]:
     """Both CustomResourceDefinitions, as plain objects ready for the API server."""
     template = json.loads(resources.files("marie_operator.api").joinpath("pod_template.json").read_text("utf-8"))
     return (
-        _definition(MarieCluster, "marieclusters", ["mc", "marie"], CLUSTER_COLUMNS, CLUSTER_RULES, template),
-        _definition(MarieJob, "mariejobs", ["mj"], JOB_COLUMNS, JOB_RULES, template),
+        _definition(
+            MarieCluster, "marieclusters", ["mc", "marie"], CLUSTER_COLUMNS, CLUSTER_RULES, TRANSITIONS, template
+        ),
+        _definition(MarieJob, "mariejobs", ["mj"], JOB_COLUMNS, JOB_RULES, (*TRANSITIONS, *JOB_TRANSITIONS), template),
     )
 
 
@@ -100,10 +125,11 @@ def _definition(
     short_names: list[str],
     columns: tuple[Column, ...],
     rules: tuple[Rule[MarieCluster], ...] | tuple[Rule[MarieJob], ...],
+    transitions: tuple[Transition, ...],
     template: Schema,
 ) -> Schema:
     schema = _root(model, template)
-    for rule in (*rules, *TRANSITIONS):
+    for rule in (*rules, *transitions):
         _attach(schema, rule.at, {"rule": rule.cel, "message": rule.message})
     kind = model.__name__
     return {
@@ -148,7 +174,21 @@ def _root(model: type[MarieCluster] | type[MarieJob], template: Schema) -> Schem
     properties["kind"] = {"type": "string", "description": f"The kind of the object: {model.__name__}."}
     properties["metadata"] = {"type": "object"}
     schema["required"] = ["spec"]
+    if (own := properties["spec"]["properties"].get("clusterSpec")) is not None:
+        _outline(own)
     return schema
+
+
+def _outline(schema: Schema) -> None:
+    """Reduce the pod templates below to their outline."""
+    for name, part in schema.get("properties", {}).items():
+        if isinstance(part.get("properties"), PodTemplateProperties):
+            described = {"description": part["description"]} if "description" in part else {}
+            schema["properties"][name] = described | _OUTLINE
+        else:
+            _outline(part)
+    if "items" in schema:
+        _outline(schema["items"])
 
 
 def _structural(source: Schema, refs: dict[str, Schema], template: Schema, *, defaults: bool) -> Schema:

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from marie_operator.api.duration import DEADLINE_MAX_LENGTH
+from marie_operator.api.mariecluster import MarieClusterSpec
 from marie_operator.api.meta import (
     API_VERSION,
     Bool,
@@ -24,6 +25,8 @@ from marie_operator.api.meta import (
 Glob = Annotated[str, Field(min_length=1, max_length=1024)]
 JobType = Literal["extract", "classify", "ocr", "ner", "transform", "pipeline"]
 JobPhase = Literal["Pending", "Initializing", "Running", "Succeeded", "Failed", "Cancelled"]
+EndPhase = Literal["Succeeded", "Failed", "Cancelled"]
+DeletionPolicy = Literal["DeleteCluster", "DeleteWorkers", "DeleteSelf", "DeleteNone"]
 
 
 class JobInput(Model):
@@ -123,17 +126,57 @@ class JobBatch(Model):
     )
 
 
+class DeletionCondition(Model):
+    """When a deletion rule applies."""
+
+    phase: EndPhase | None = Field(
+        default=None, description="The phase that the job ended in: Succeeded, Failed or Cancelled; without it, any."
+    )
+    ttl_seconds: Int32 = Field(default=0, ge=0, description="Seconds from the job's end after which the rule applies.")
+
+
+class DeletionRule(Model):
+    """What is deleted after a job's end."""
+
+    policy: DeletionPolicy = Field(
+        description="DeleteCluster: the job's own cluster. DeleteWorkers: the pods of its executor groups, which are "
+        "suspended; the server stays. DeleteSelf: the job, and with it its own cluster. DeleteNone: nothing."
+    )
+    condition: DeletionCondition = Field(
+        default_factory=DeletionCondition,
+        description="When that happens; without it, at the job's end, however it ended.",
+    )
+
+
+class DeletionStrategy(Model):
+    """What is deleted after a job's end, and when."""
+
+    deletion_rules: tuple[DeletionRule, ...] = Field(
+        min_length=1,
+        max_length=32,
+        description="Each applies once its condition holds; of several that do, the one that deletes most. Where none "
+        "names the phase that the job ended in, its own cluster is deleted at once.",
+    )
+
+
 class MarieJobSpec(Model):
     """What the user wants done."""
 
     cluster_ref: str = Field(
         default="",
         max_length=253,
-        description="Name of the MarieCluster in the same namespace that does the work. Give this or clusterSelector.",
+        description="Name of the MarieCluster in the same namespace that does the work. Give this, clusterSelector or "
+        "clusterSpec.",
     )
     cluster_selector: dict[str, str] = Field(
         default_factory=dict,
-        description="Labels of the MarieCluster in the same namespace that does the work. Give this or clusterRef.",
+        description="Labels of the MarieCluster in the same namespace that does the work. Give this, clusterRef or "
+        "clusterSpec.",
+    )
+    cluster_spec: MarieClusterSpec | None = Field(
+        default=None,
+        description="Spec of a MarieCluster of the job's own, which is made for it and goes with it. Give this, "
+        "clusterRef or clusterSelector. Its pod templates are checked when the cluster is made.",
     )
     job_type: JobType = Field(
         default="pipeline", description="Kind of processing; it selects the planner when planner is not given."
@@ -178,12 +221,18 @@ class MarieJobSpec(Model):
     ttl_seconds_after_finished: Int32 | None = Field(
         default=None,
         ge=0,
-        description="Seconds from its end after which the job is deleted; without it, the job is kept.",
+        description="Seconds from its end after which the job is deleted, and with it a cluster of its own; without "
+        "it, the job is kept.",
     )
     shutdown_after_job_finishes: Bool = Field(
         default=False,
-        description="Whether a cluster that is the job's own goes with it. No effect in this version, in which "
-        "clusters are shared: set suspend of the MarieCluster.",
+        description="Set to true to have a cluster of the job's own (clusterSpec) deleted when the job ends: at once, "
+        "or ttlSecondsAfterFinished after. Other clusters are shared, and stay.",
+    )
+    deletion_strategy: DeletionStrategy | None = Field(
+        default=None,
+        description="What is deleted after the job's end, and when, where shutdownAfterJobFinishes and "
+        "ttlSecondsAfterFinished are not enough; instead of these.",
     )
     managed_by: ManagedBy = ""
     suspend: Bool = Field(

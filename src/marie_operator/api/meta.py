@@ -133,6 +133,13 @@ class Model(BaseModel):
         return value
 
 
+class OwnerReference(Model):
+    """Names an object that another belongs to, in the same namespace."""
+
+    uid: str = ""
+    controller: Bool = False
+
+
 class ObjectMeta(Model):
     """The part of ``metadata`` that reconcilers read."""
 
@@ -146,6 +153,7 @@ class ObjectMeta(Model):
     labels: dict[str, str] = Field(default_factory=dict)
     annotations: dict[str, str] = Field(default_factory=dict)
     finalizers: tuple[str, ...] = ()
+    owner_references: tuple[OwnerReference, ...] = ()
 
 
 class Condition(Model):

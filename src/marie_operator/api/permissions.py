@@ -18,12 +18,17 @@ class Permission(NamedTuple):
 
 
 CLUSTER_PERMISSIONS = (
-    Permission(GROUP, ("marieclusters",), ("list", "watch"), "The clusters to run."),
+    Permission(
+        GROUP,
+        ("marieclusters",),
+        ("get", "list", "watch", "create", "patch", "delete"),
+        "The clusters to run; those of jobs with clusterSpec are made, changed and deleted by the operator.",
+    ),
     Permission(
         GROUP,
         ("mariejobs",),
         ("list", "watch", "delete"),
-        "The jobs to run; deleted ttlSecondsAfterFinished after their end.",
+        "The jobs to run; deleted after their end, when they say so.",
     ),
     Permission(
         GROUP, ("marieclusters/status", "mariejobs/status"), ("patch",), "What the operator saw, for users and tools."

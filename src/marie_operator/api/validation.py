@@ -19,6 +19,9 @@ Kind = TypeVar("Kind", MarieCluster, MarieJob)
 LONGEST_SERVER_SUFFIX = len("-server-headless")
 EXECUTOR_AFFIXES = len("-executor-") + len("-svc")
 LONGEST_NAME = 63
+SHORTEST_OWN_NAME = 12
+"""Characters that the name of a job's own cluster has at least; see builders.own_cluster."""
+LONGEST_OWN_GROUP = LONGEST_NAME - EXECUTOR_AFFIXES - SHORTEST_OWN_NAME
 
 _NAME = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"
 
@@ -74,6 +77,15 @@ TRANSITIONS = (
     ),
 )
 """The rules about changes of either kind."""
+
+JOB_TRANSITIONS = (
+    Transition(
+        at="spec",
+        cel="has(self.clusterSpec) == has(oldSelf.clusterSpec)",
+        message="a job keeps its own cluster, or has none, for as long as it is there: delete the job and make it anew",
+    ),
+)
+"""The rules about changes of jobs alone."""
 
 
 def problems(obj: MarieCluster | MarieJob) -> list[Problem]:
@@ -354,21 +366,92 @@ def _filters(job: MarieJob) -> Iterable[str]:
     return _if(wrong, "spec.input.include" if given.include else "spec.input.exclude")
 
 
+def _named_clusters(job: MarieJob) -> list[str]:
+    """The fields that say which cluster does the work."""
+    spec = job.spec
+    given = {
+        "clusterRef": bool(spec.cluster_ref),
+        "clusterSelector": bool(spec.cluster_selector),
+        "clusterSpec": spec.cluster_spec is not None,
+    }
+    return [f"spec.{field}" for field, is_given in given.items() if is_given]
+
+
+def _in_own_cluster(rule: Rule[MarieCluster]) -> Rule[MarieJob]:
+    """A rule about clusters, for the one within a job."""
+
+    def broken(job: MarieJob) -> Iterable[str]:
+        if job.spec.cluster_spec is None:
+            return ()
+        cluster = MarieCluster(metadata=job.metadata, spec=job.spec.cluster_spec)
+        return [field.replace("spec.", "spec.clusterSpec.", 1) for field in rule.broken(cluster)]
+
+    return Rule(rule.at.replace("spec", "spec.clusterSpec", 1), rule.cel, rule.message, broken)
+
+
+def _long_groups(job: MarieJob) -> Iterable[str]:
+    groups = job.spec.cluster_spec.executor_group_specs if job.spec.cluster_spec else ()
+    for index, group in enumerate(groups):
+        if len(group.group_name) > LONGEST_OWN_GROUP:
+            yield f"spec.clusterSpec.executorGroupSpecs[{index}].groupName"
+
+
+def _rules_of_own(job: MarieJob) -> Iterable[str]:
+    strategy = job.spec.deletion_strategy
+    if strategy is None or job.spec.cluster_spec is not None:
+        return
+    for index, rule in enumerate(strategy.deletion_rules):
+        if rule.policy in {"DeleteCluster", "DeleteWorkers"}:
+            yield f"spec.deletionStrategy.deletionRules[{index}].policy"
+
+
 _CLUSTER_REF = "(has(self.clusterRef) && self.clusterRef != '')"
 _CLUSTER_SELECTOR = "(has(self.clusterSelector) && size(self.clusterSelector) > 0)"
+_CLUSTER_SPEC = "has(self.clusterSpec)"
+_GIVEN = " + ".join(f"({each} ? 1 : 0)" for each in (_CLUSTER_REF, _CLUSTER_SELECTOR, _CLUSTER_SPEC))
 
 JOB_RULES: tuple[Rule[MarieJob], ...] = (
     Rule(
         at="spec",
-        cel=f"!({_CLUSTER_REF} && {_CLUSTER_SELECTOR})",
-        message="clusterRef and clusterSelector are both given: remove one of them",
-        broken=lambda job: _if(bool(job.spec.cluster_ref and job.spec.cluster_selector), "spec.clusterSelector"),
+        cel=f"{_GIVEN} <= 1",
+        message="more than one cluster is named: keep one of clusterRef, clusterSelector and clusterSpec",
+        broken=lambda job: _named_clusters(job)[1:2],
     ),
     Rule(
         at="spec",
-        cel=f"{_CLUSTER_REF} || {_CLUSTER_SELECTOR}",
-        message="no cluster is named: give clusterRef the name of a MarieCluster, or clusterSelector its labels",
-        broken=lambda job: _if(not (job.spec.cluster_ref or job.spec.cluster_selector), "spec.clusterRef"),
+        cel=f"{_GIVEN} > 0",
+        message="no cluster is named: give clusterRef the name of a MarieCluster, clusterSelector its labels, or "
+        "clusterSpec the spec of one of the job's own",
+        broken=lambda job: _if(not _named_clusters(job), "spec.clusterRef"),
+    ),
+    *(_in_own_cluster(rule) for rule in CLUSTER_RULES if rule.at),
+    Rule(
+        at="spec.clusterSpec",
+        cel=f"!has(self.executorGroupSpecs) || self.executorGroupSpecs.all(group, size(group.groupName) <= "
+        f"{LONGEST_OWN_GROUP})",
+        message=f"each Service <cluster>-executor-<groupName>-svc must fit in {LONGEST_NAME} characters: shorten the "
+        f"groupName to {LONGEST_OWN_GROUP} characters",
+        broken=_long_groups,
+    ),
+    Rule(
+        at="spec",
+        cel="!has(self.deletionStrategy) || !((has(self.shutdownAfterJobFinishes) && self.shutdownAfterJobFinishes) || "
+        "has(self.ttlSecondsAfterFinished))",
+        message="deletionStrategy says all of what is deleted: remove shutdownAfterJobFinishes and "
+        "ttlSecondsAfterFinished, or deletionStrategy",
+        broken=lambda job: _if(
+            job.spec.deletion_strategy is not None
+            and (job.spec.shutdown_after_job_finishes or job.spec.ttl_seconds_after_finished is not None),
+            "spec.deletionStrategy",
+        ),
+    ),
+    Rule(
+        at="spec",
+        cel=f"{_CLUSTER_SPEC} || !has(self.deletionStrategy) || self.deletionStrategy.deletionRules.all(rule, "
+        "!(rule.policy in ['DeleteCluster', 'DeleteWorkers']))",
+        message="a cluster that is not the job's own is not deleted with it: use the policies DeleteSelf and "
+        "DeleteNone, or clusterSpec",
+        broken=_rules_of_own,
     ),
     Rule(
         at="spec",

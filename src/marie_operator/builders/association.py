@@ -1,14 +1,20 @@
 """How children belong to their cluster: every name, label, selector, owner reference, port and annotation.
 
+So it is with what belongs to a job.
+
 Nothing else in the operator spells them out.
 """
 
+import base64
 import functools
+import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from marie_operator.api.mariecluster import ExecutorGroupSpec, MarieCluster
+from marie_operator.api.mariejob import MarieJob
 from marie_operator.api.meta import API_VERSION, GROUP
+from marie_operator.api.validation import EXECUTOR_AFFIXES, LONGEST_NAME, LONGEST_SERVER_SUFFIX
 from marie_operator.runtime.children import stamped
 from marie_operator.runtime.resource import Object
 
@@ -22,6 +28,8 @@ EXECUTOR_LABEL = f"{GROUP}/executor"
 VERSION_LABEL = "app.kubernetes.io/version"
 """On objects but not on pods: the images decide what runs."""
 MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
+JOB_LABEL = f"{GROUP}/job"
+"""On what a job owns: the job's name, or as much of it as a label can hold."""
 MANAGED_SELECTOR = f"{MANAGED_BY_LABEL}={FIELD_MANAGER},{CLUSTER_LABEL}"
 
 SERVER = "server"
@@ -130,6 +138,24 @@ def api_key_secret_name(cluster: str) -> str:
     return f"{cluster}-api-key"
 
 
+def own_cluster_name(job: str, uid: str, groups: Iterable[str]) -> str:
+    """The cluster of a job's own: after the job, and different for each job that ever had its name.
+
+    A Service is named after the cluster and each of its groups, and must fit into 63 characters.
+
+    Args:
+        job: The job's name.
+        uid: Its uid.
+        groups: The names of the executor groups.
+    """
+    longest = max((len(group) for group in groups), default=0)
+    room = LONGEST_NAME - max(LONGEST_SERVER_SUFFIX, EXECUTOR_AFFIXES + longest if longest else 0)
+    digest = base64.b32hexencode(hashlib.sha256(uid.encode()).digest()).decode().lower()[:6]
+    plain = re.sub(r"[^a-z0-9]+", "-", job.lower()).strip("-")
+    named = plain if plain[:1].isalpha() else f"job-{plain}"
+    return f"{named[: max(1, room - len(digest) - 1)].strip('-')}-{digest}"
+
+
 def executor_name(group: ExecutorGroupSpec) -> str:
     """The name under which a group's workers register with the gateway, which counts slots and routes by it.
 
@@ -184,6 +210,29 @@ def owner_reference(cluster: MarieCluster) -> Object:
         "uid": cluster.metadata.uid,
         "controller": True,
         "blockOwnerDeletion": True,
+    }
+
+
+def of_job(job: MarieJob, name: str, *, labels: Mapping[str, str] | None = None) -> Object:
+    """Metadata of what a job owns."""
+    return {
+        "name": name,
+        "namespace": job.metadata.namespace,
+        "labels": {
+            MANAGED_BY_LABEL: FIELD_MANAGER,
+            JOB_LABEL: _label_value(job.metadata.name),
+            **(labels or {}),
+        },
+        "ownerReferences": [
+            {
+                "apiVersion": API_VERSION,
+                "kind": job.kind,
+                "name": job.metadata.name,
+                "uid": job.metadata.uid,
+                "controller": True,
+                "blockOwnerDeletion": True,
+            }
+        ],
     }
 
 

@@ -128,6 +128,7 @@ class Operator:
                     gateways=self._gateways,
                     listings=self._listings,
                     turns=turns,
+                    owned=mariejob.Owned(writer, clock=clock),
                     clock=clock,
                 ),
                 client=writer,

@@ -63,7 +63,9 @@ class Plane:
                     await asyncio.sleep(0.5)
         except TimeoutError:
             clusters = (await self.api.get(self.path("marieclusters")))["items"]
-            raise AssertionError(json.dumps([each.get("status") for each in clusters], indent=1)) from None
+            jobs = (await self.api.get(self.path("mariejobs")))["items"]
+            found = {each["metadata"]["name"]: each.get("status") for each in (*clusters, *jobs)}
+            raise AssertionError(json.dumps(found, indent=1)) from None
         return found
 
     async def condition(

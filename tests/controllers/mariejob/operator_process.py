@@ -7,16 +7,25 @@ import asyncio
 import base64
 import contextlib
 from collections.abc import Mapping, Sequence
-from typing import Literal, Self
+from typing import Literal, Self, cast
 
 from marie_operator.api.mariecluster import MarieCluster
 from marie_operator.api.mariejob import MarieJob
 from marie_operator.controllers import kinds
-from marie_operator.controllers.mariejob import INDEXES, Listings, MarieJobReconciler, Origins, Secrets, Sources, Turns
+from marie_operator.controllers.mariejob import (
+    INDEXES,
+    Listings,
+    MarieJobReconciler,
+    Origins,
+    Owned,
+    Secrets,
+    Sources,
+    Turns,
+)
 from marie_operator.controllers.mariejob.store import ListRequest, Page
 from marie_operator.controllers.named import NamedObjects
 from marie_operator.marie.gateways import DocumentState, DocumentView, GatewayView, Ticket
-from marie_operator.runtime import ObjectReference, Result, Typed
+from marie_operator.runtime import ObjectReference, Result, Typed, Writer
 from marie_operator.runtime.resource import SECRETS, Object, ObjectKey
 from tests.controllers.mariejob.apiserver import ApiServer
 from tests.controllers.mariejob.clock import TurnedClock
@@ -119,6 +128,7 @@ class Process:
             gateways=self.monitors,
             listings=self.listings,
             turns=turns,
+            owned=Owned(cast("Writer", api), clock=clock),
             clock=clock,
         )
         self.reconciler = MarieJobReconciler(

@@ -6,10 +6,14 @@ from typing import Any
 
 from marie_operator.api.mariecluster import MarieCluster
 from marie_operator.api.mariejob import MarieJob, MarieJobStatus
+from marie_operator.builders import own_cluster as building
+from marie_operator.controllers.mariejob import own_cluster as seeing
+from marie_operator.controllers.mariejob.choice import choose
 from marie_operator.controllers.mariejob.observation import Observation
 from marie_operator.controllers.mariejob.source import Prefix
 from marie_operator.controllers.mariejob.store import ListRequest, Page
 from marie_operator.marie.gateways import GatewayView
+from tests.controllers.mariejob.clusters import Clusters
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 SINGLE = "s3://bucket/invoices/one.pdf"
@@ -36,11 +40,31 @@ def job(uri: str = PREFIX, *, status: MarieJobStatus | None = None, **spec: Any)
     return parsed if status is None else parsed.model_copy(update={"status": status})
 
 
+TEMPLATE: dict[str, Any] = {"spec": {"containers": [{"name": "marie", "image": "marie"}]}}
+OWN: dict[str, Any] = {
+    "clusterRef": None,
+    "clusterSpec": {
+        "serverSpec": {"template": TEMPLATE},
+        "executorGroupSpecs": [{"groupName": "ocr", "template": TEMPLATE}],
+    },
+}
+"""In the spec of a job with a cluster of its own."""
+OWN_NAME = "scan-7b6vmh"
+
+
+def own_cluster(subject: MarieJob, *, deleting: bool = False) -> MarieCluster:
+    """The cluster that a job has made."""
+    made = building.manifest(subject)
+    when = "2026-03-01T11:00:00Z" if deleting else None
+    return MarieCluster.model_validate(
+        {**made, "metadata": {**made["metadata"], "uid": "uid-own", "deletionTimestamp": when}}
+    )
+
+
 def cluster(
     name: str = "c", *, labels: Mapping[str, str] | None = None, deleting: bool = False, **spec: Any
 ) -> MarieCluster:
     """A cluster that asks for nothing but a server."""
-    template = {"spec": {"containers": [{"name": "marie", "image": "marie"}]}}
     return MarieCluster.model_validate(
         {
             "metadata": {
@@ -50,7 +74,7 @@ def cluster(
                 "labels": dict(labels or {}),
                 "deletionTimestamp": "2026-03-01T11:00:00Z" if deleting else None,
             },
-            "spec": {"serverSpec": {"template": template}, **spec},
+            "spec": {"serverSpec": {"template": TEMPLATE}, **spec},
         }
     )
 
@@ -64,6 +88,12 @@ def page(*keys: str, after: str = "", last: bool = True) -> Page:
 def seen(**what: Any) -> Observation:
     """What is seen when all is well."""
     return Observation(**{"now": NOW, "cluster": cluster(), "gateway": UP, "api_key": "mas_key", **what})
+
+
+def seen_own(subject: MarieJob, found: MarieCluster | None, **what: Any) -> Observation:
+    """What is seen of a job with a cluster of its own."""
+    chosen = choose(subject, Clusters(*filter(None, [found])))
+    return seen(**{"cluster": chosen, "own": seeing.of(subject, found), **what})
 
 
 def later(**time: float) -> datetime:

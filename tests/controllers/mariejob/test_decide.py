@@ -205,7 +205,7 @@ def test_a_finished_job_rests_and_is_deleted_in_time() -> None:
     end = decide(job(SINGLE, status=first.status), seen(documents=done)).status
     assert decide(job(SINGLE, status=end), seen()).requeue_after is None
     resting = decide(job(SINGLE, ttlSecondsAfterFinished=10, status=end), seen(now=later(seconds=4)))
-    assert (resting.status, resting.requeue_after, resting.expired) == (end, 6, False)
+    assert (resting.status, resting.requeue_after, resting.expired) == (end, 6, "")
     assert decide(job(SINGLE, ttlSecondsAfterFinished=10, status=end), seen(now=later(seconds=10))).expired
 
 

@@ -15,6 +15,7 @@ from marie_operator.api.conditions import JobReason
 from marie_operator.api.mariecluster import MarieCluster
 from marie_operator.api.mariejob import DocumentInFlight, MarieJob
 from marie_operator.api.meta import Condition, ObjectMeta
+from marie_operator.builders import own_cluster as building
 from marie_operator.controllers.mariejob.choice import choose
 from marie_operator.controllers.mariejob.decide import decide
 from marie_operator.controllers.mariejob.decision import Decision
@@ -29,7 +30,19 @@ from marie_operator.runtime import Unparsable
 from marie_operator.runtime.resource import ObjectKey
 from tests.controllers.mariejob.clusters import Clusters
 from tests.controllers.mariejob.jobs import Jobs
-from tests.controllers.mariejob.samples import NOW, SINGLE, cluster, job, later, page, seen
+from tests.controllers.mariejob.samples import (
+    NOW,
+    OWN,
+    OWN_NAME,
+    SINGLE,
+    cluster,
+    job,
+    later,
+    own_cluster,
+    page,
+    seen,
+    seen_own,
+)
 
 GOLDEN = Path(__file__).with_name("sentences.txt")
 REQUEST = ListRequest(Prefix("bucket", "invoices/"))
@@ -137,6 +150,41 @@ STOPPED = GatewayView(
 )
 OTHER = GatewayView(reachable=True, running=True, problem="", planners=frozenset({"extract", "mock"}), executors={})
 S, F, R, C = DocumentState.SUCCEEDED, DocumentState.FAILED, DocumentState.RUNNING, DocumentState.CANCELLED
+
+CLUSTER_REFUSED = Obstacle(
+    JobReason.CLUSTER_REFUSED,
+    f'MarieCluster {OWN_NAME} cannot be written: marieclusters "{OWN_NAME}" is forbidden: exceeded quota: gpus. '
+    "Correct the job; it then goes on by itself.",
+)
+
+
+def owning(*, suspended: bool = False) -> MarieJob:
+    """A job whose own cluster is made."""
+    spec = {**OWN, "clusterSpec": {**OWN["clusterSpec"], "suspend": suspended}}
+    return after(job(SINGLE, **spec), seen_own(job(SINGLE, **spec), None))
+
+
+def running_on_own() -> MarieJob:
+    subject = after(owning(), seen_own(owning(), own_cluster(owning())))
+    return after(subject, running_on_own_seen(subject))
+
+
+def running_on_own_seen(subject: MarieJob) -> Observation:
+    views = {entry.ref_id: DocumentView(R, "dag-1") for entry in entries(subject)}
+    return seen_own(subject, own_cluster(owning()), documents=views)
+
+
+def suspending() -> MarieJob:
+    return with_suspend(running_on_own(), True)
+
+
+def resuming() -> MarieJob:
+    return with_suspend(after(suspending(), seen_own(suspending(), own_cluster(owning()))), False)
+
+
+def with_suspend(subject: MarieJob, suspend: bool) -> MarieJob:
+    return subject.model_copy(update={"spec": subject.spec.model_copy(update={"suspend": suspend})})
+
 
 AGAIN = job("", input={"failedOf": "scan"}).model_copy(update={"metadata": ObjectMeta(name="again", namespace="docs")})
 
@@ -269,6 +317,28 @@ SITUATIONS: dict[str, Callable[[], Decision]] = {
     "active deadline exceeded before anything was submitted": lambda: decide(
         after(job(activeDeadlineSeconds=60), seen(gateway=DOWN)), seen(gateway=DOWN, now=later(seconds=60))
     ),
+    "own cluster: being made": lambda: decide(job(SINGLE, **OWN), seen_own(job(SINGLE, **OWN), None)),
+    "own cluster: refused": lambda: decide(
+        job(SINGLE, **OWN), seen_own(job(SINGLE, **OWN), None, cluster=CLUSTER_REFUSED)
+    ),
+    "own cluster: name taken": lambda: decide(
+        job(SINGLE, **OWN), seen_own(job(SINGLE, **OWN), cluster(building.name(job(SINGLE, **OWN))))
+    ),
+    "own cluster: starting": lambda: decide(owning(), seen_own(owning(), own_cluster(owning()), gateway=None)),
+    "own cluster: suspended by the spec": lambda: decide(
+        owning(suspended=True), seen_own(owning(suspended=True), own_cluster(owning(suspended=True)))
+    ),
+    "own cluster: at work": lambda: decide(running_on_own(), running_on_own_seen(running_on_own())),
+    "own cluster: being deleted by somebody": lambda: decide(
+        running_on_own(), seen_own(running_on_own(), own_cluster(owning(), deleting=True))
+    ),
+    "own cluster: suspending": lambda: decide(suspending(), seen_own(suspending(), own_cluster(owning()))),
+    "own cluster: suspending, and no longer to be suspended": lambda: decide(
+        resuming(), seen_own(resuming(), own_cluster(owning(), deleting=True))
+    ),
+    "own cluster: suspended": lambda: decide(
+        after(suspending(), seen_own(suspending(), own_cluster(owning()))), seen_own(suspending(), None)
+    ),
     "what has no effect": lambda: decide(
         job(
             SINGLE,
@@ -317,4 +387,8 @@ def test_every_reason_of_a_waiting_job_is_shown() -> None:
         JobReason.PERMISSION_DENIED,
         JobReason.UNREADABLE,
     }
-    assert set(JobReason) - from_secrets - shown == {JobReason.NAME_TAKEN, JobReason.PAUSED, JobReason.NOT_PAUSED}
+    assert set(JobReason) - from_secrets - shown == {
+        JobReason.FIELD_CONFLICT,
+        JobReason.PAUSED,
+        JobReason.NOT_PAUSED,
+    }

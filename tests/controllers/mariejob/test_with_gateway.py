@@ -8,6 +8,7 @@ import contextlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from typing import cast
 
 import aiohttp
 from prometheus_client import CollectorRegistry
@@ -15,12 +16,12 @@ from prometheus_client import CollectorRegistry
 from marie_operator.api.mariecluster import MarieCluster
 from marie_operator.api.mariejob import MarieJob
 from marie_operator.controllers import kinds
-from marie_operator.controllers.mariejob import INDEXES, Listings, MarieJobReconciler, Secrets, Sources, Turns
+from marie_operator.controllers.mariejob import INDEXES, Listings, MarieJobReconciler, Owned, Secrets, Sources, Turns
 from marie_operator.controllers.named import NamedObjects
 from marie_operator.marie.gateways import Gateways
 from marie_operator.marie.metrics import GatewayMetrics
 from marie_operator.marie.transport import HttpTransport
-from marie_operator.runtime import Controller, Metrics, Typed, asked_for
+from marie_operator.runtime import Controller, Metrics, Typed, Writer, asked_for
 from marie_operator.runtime.resource import SECRETS, Object, ObjectKey
 from marie_operator.testing.gateway import Fault, Outcome, SimulatedGateways, SimulatedMarie
 from tests.controllers.mariejob.apiserver import ApiServer
@@ -108,6 +109,7 @@ async def operator(stage: Stage) -> AsyncIterator[Gateways]:
             gateways=gateways,
             listings=listings,
             turns=turns,
+            owned=Owned(cast("Writer", api), clock=clock),
             clock=clock,
         )
         reconciler = MarieJobReconciler(

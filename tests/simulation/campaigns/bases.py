@@ -276,6 +276,8 @@ _JOB: Object = {
     },
 }
 
+_SHUT_DOWN = {"shutdownAfterJobFinishes", "ttlSecondsAfterFinished"}
+_OWNING = {key: value for key, value in _JOB["spec"].items() if key not in {"clusterRef", *_SHUT_DOWN}}
 _SELECTING = {key: value for key, value in _JOB["spec"].items() if key != "clusterRef"}
 
 BASES: Mapping[str, Object] = {
@@ -286,6 +288,17 @@ BASES: Mapping[str, Object] = {
     "templates": _TEMPLATES,
     "job": _JOB,
     "selecting": {**_JOB, "spec": {**_SELECTING, "clusterSelector": {"pool": "blue"}}},
+    "owning": {
+        **_JOB,
+        "spec": {
+            **_OWNING,
+            "clusterSpec": {key: _MANAGED["spec"][key] for key in ("serverSpec", "backingServices")}
+            | {"executorGroupSpecs": [{"groupName": "extract", "executorType": "extract", "template": _template()}]},
+            "deletionStrategy": {
+                "deletionRules": [{"policy": "DeleteWorkers", "condition": {"phase": "Succeeded", "ttlSeconds": 20}}]
+            },
+        },
+    },
     "batch": {
         **_JOB,
         "spec": {

@@ -143,16 +143,22 @@ async def _put(stage: Stage, name: str, wanted: Object) -> None:
 
 async def _outcomes(stage: Stage, refused: Mapping[str, str], count: int) -> Mapping[str, Outcome]:
     live = {each["metadata"]["name"]: each for each in await stage.list("mariejobs")}
-    dags = stage.gateways.cluster("default", "c").dags
     names = ["created-base", *(f"{kind}-{n}" for n in range(count) for kind in ("walked", "created", "returned"))]
     return {
         name: Outcome(
             refused.get(name, ""),
             _named_alike(state.without_ids(state.status(live[name]))) if name in live else {},
-            sorted((dag.uri, dag.state) for dag in dags if dag.ref_id.startswith(f"{name}-")),
+            _documents(stage, name, live.get(name, {})),
         )
         for name in names
     }
+
+
+def _documents(stage: Stage, name: str, job: Object) -> Sequence[tuple[str, str]]:
+    """What Marie has of a job, on the cluster that it ran on."""
+    cluster = job.get("status", {}).get("clusterName", "c")
+    dags = stage.gateways.cluster("default", cluster).dags
+    return sorted((dag.uri, dag.state) for dag in dags if dag.ref_id.startswith(f"{name}-"))
 
 
 def _named_alike(status: Any) -> Any:
@@ -163,7 +169,7 @@ def _named_alike(status: Any) -> Any:
 
 def _renamed(value: Any) -> Any:
     if isinstance(value, str):
-        return re.sub(r"\b(walked|created|returned)-(\d+|base)\b", "JOB", value)
+        return re.sub(r"\b(walked|created|returned)-(\d+|base)(-[0-9a-v]{6})?\b", "JOB", value)
     if isinstance(value, Mapping):
         return {key: _renamed(each) for key, each in value.items()}
     if isinstance(value, list | tuple):

@@ -19,6 +19,15 @@ RANDOM = 25
 """Fields of a pod template that are drawn beside the chosen ones."""
 
 
+OTHERWISE = {
+    "batch": "batch",
+    "clusterSelector": "selecting",
+    "clusterSpec": "owning",
+    "deletionStrategy": "owning",
+}
+"""The bases of jobs by what they have that not all do."""
+
+
 def of_clusters() -> Iterator[clusters.Campaign]:
     for field in fields("MarieCluster"):
         name = next(
@@ -40,7 +49,7 @@ def of_templates() -> Iterator[clusters.Campaign]:
 def of_jobs() -> Iterator[jobs.Campaign]:
     for field in fields("MarieJob"):
         filtered = field.path[-1] == ITEM and field.path[1] == "input"
-        name = "batch" if filtered else {"batch": "batch", "clusterSelector": "selecting"}.get(field.path[1], "job")
+        name = "batch" if filtered else OTHERWISE.get(field.path[1], "job")
         if has_place(BASES[name], field.path):
             yield jobs.Campaign(name, field, values(field, chosen.JOB_WORKS))
 

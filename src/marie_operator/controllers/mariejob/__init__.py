@@ -7,6 +7,7 @@ at a crash between any two steps follows from that entry alone.
 
 from marie_operator.controllers.mariejob.gather import Sources
 from marie_operator.controllers.mariejob.listing import Listings
+from marie_operator.controllers.mariejob.owned import Owned
 from marie_operator.controllers.mariejob.reconciler import MarieJobReconciler
 from marie_operator.controllers.mariejob.rerun import Origins
 from marie_operator.controllers.mariejob.secrets import Secrets
@@ -20,6 +21,7 @@ __all__ = [
     "Listings",
     "MarieJobReconciler",
     "Origins",
+    "Owned",
     "S3Lister",
     "Secrets",
     "Sources",

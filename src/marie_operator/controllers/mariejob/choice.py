@@ -6,6 +6,8 @@ from typing import Protocol
 from marie_operator.api.conditions import ClusterCondition, JobReason
 from marie_operator.api.mariecluster import MarieCluster
 from marie_operator.api.mariejob import MarieJob
+from marie_operator.builders import own_cluster as building
+from marie_operator.controllers.mariejob import own_cluster
 from marie_operator.controllers.mariejob.observation import Obstacle
 from marie_operator.runtime.resource import ObjectKey
 from marie_operator.runtime.typed import Unparsable
@@ -28,8 +30,10 @@ def choose(job: MarieJob, clusters: Clusters) -> MarieCluster | Obstacle:
 
     Among several that match, the one already chosen stays for as long as it exists. Once documents were taken it stays
     whatever became of labels and selector: they may be in its queue. A first choice prefers what runs, then the
-    alphabet.
+    alphabet. A cluster of the job's own is chosen whether or not it can be used yet.
     """
+    if job.spec.cluster_spec is not None:
+        return _own(job, clusters)
     if job.spec.cluster_ref:
         return _named(job, clusters, job.spec.cluster_ref)
     if job.status.cluster_name:
@@ -41,7 +45,7 @@ def choose(job: MarieJob, clusters: Clusters) -> MarieCluster | Obstacle:
 
 def rivals(job: MarieJob, clusters: Clusters, chosen: MarieCluster) -> Sequence[str]:
     """The names of the other clusters that a job selects, as long as it has not settled on one."""
-    if job.spec.cluster_ref or job.status.cluster_name:
+    if job.spec.cluster_spec is not None or job.spec.cluster_ref or job.status.cluster_name:
         return ()
     return [each.metadata.name for each in _matching(job, clusters) if each.metadata.name != chosen.metadata.name]
 
@@ -53,6 +57,31 @@ def _has_taken(job: MarieJob) -> bool:
 
 def _matches(job: MarieJob, cluster: MarieCluster) -> bool:
     return job.spec.cluster_selector.items() <= cluster.metadata.labels.items()
+
+
+def _own(job: MarieJob, clusters: Clusters) -> MarieCluster | Obstacle:
+    name = building.name(job)
+    found = clusters.get(ObjectKey(job.metadata.namespace, name))
+    if found is None:
+        return Obstacle(JobReason.CLUSTER_STARTING, f"MarieCluster {name} is made for the job.")
+    if not own_cluster.is_owned(found, job):
+        return Obstacle(
+            JobReason.NAME_TAKEN,
+            f"MarieCluster {name}, as the job's own cluster is to be called, exists and is not the job's. "
+            "Delete it, or make the job under another name.",
+        )
+    if isinstance(found, Unparsable):
+        return Obstacle(
+            JobReason.CLUSTER_NOT_READY,
+            f"MarieCluster {name} cannot be read: {found.error}. Correct it; the job then goes on by itself.",
+        )
+    if found.metadata.deletion_timestamp is not None:
+        return Obstacle(
+            JobReason.CLUSTER_NOT_READY,
+            f"MarieCluster {name} is being deleted. It is made again once it is gone, and documents that had not ended "
+            "begin anew.",
+        )
+    return found
 
 
 def _named(job: MarieJob, clusters: Clusters, name: str) -> MarieCluster | Obstacle:

@@ -49,8 +49,13 @@ class Course:
 
     @property
     def suspended(self) -> bool:
-        """Whether the user asked for a pause."""
+        """Whether the user asked for a pause, or one that has begun is still to be carried through."""
         return self.job.spec.suspend
+
+    @property
+    def suspending(self) -> bool:
+        """Whether a suspended job still has something at Marie, or its own cluster."""
+        return bool(self.at_marie) if self.seen.own is None else bool(self.seen.own.uid)
 
     @property
     def exceeded(self) -> bool:
@@ -69,8 +74,10 @@ class Course:
 
     @property
     def cluster_name(self) -> str:
-        """The cluster it runs on, or last ran on."""
+        """The cluster it runs on, last ran on, or is to run on."""
         cluster = self.seen.cluster
+        if self.seen.own is not None:
+            return self.seen.own.name
         return cluster.metadata.name if isinstance(cluster, MarieCluster) else self.job.status.cluster_name
 
     @property
@@ -80,8 +87,13 @@ class Course:
 
     @property
     def at_marie(self) -> Sequence[DocumentInFlight]:
-        """Documents that Marie has or may have: all that are followed, but for those known not to be submitted."""
+        """Documents that Marie has or may have: all that are followed, but for those known not to be submitted.
+
+        What a cluster that goes has is lost with it.
+        """
         known = self.seen.documents
+        if self.seen.own is not None and (self.suspended or not self.seen.own.stays):
+            return []
         return [
             document
             for document in self.followed

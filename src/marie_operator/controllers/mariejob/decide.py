@@ -6,11 +6,12 @@ from datetime import datetime, timedelta
 from marie_operator.api.conditions import JobCondition
 from marie_operator.api.mariecluster import MarieCluster
 from marie_operator.api.mariejob import JobDocuments, MarieJob
-from marie_operator.controllers.mariejob import batch, obstacles, submission, summary
+from marie_operator.controllers.mariejob import batch, obstacles, own_cluster, submission, summary
 from marie_operator.controllers.mariejob.conditions import condition, is_finished, is_true
 from marie_operator.controllers.mariejob.course import Course
 from marie_operator.controllers.mariejob.deadlines import Deadlines, Overrun
 from marie_operator.controllers.mariejob.decision import Decision
+from marie_operator.controllers.mariejob.ending import retire
 from marie_operator.controllers.mariejob.observation import Observation, Obstacle
 from marie_operator.controllers.mariejob.plan import FlawError, Plan
 from marie_operator.controllers.mariejob.source import FailedOf, SingleDocument
@@ -28,11 +29,16 @@ def decide(job: MarieJob, seen: Observation) -> Decision:
     Pure, and idempotent: once its status is written, deciding again on the same observation changes nothing.
     """
     if is_finished(job.status):
-        return retire(job, seen.now)
-    decision = _decide(job, seen)
+        return retire(job, seen.now, seen.own)
+    if own_cluster.is_halted(job, seen.own):
+        halted = job.model_copy(update={"spec": job.spec.model_copy(update={"suspend": True})})
+        decision = _decide(halted, replace(seen, resuming=not job.spec.suspend))
+    else:
+        decision = _decide(job, seen)
     if is_finished(decision.status):
         # Nothing else will call for the job once its end is written.
-        return replace(decision, requeue_after=job.spec.ttl_seconds_after_finished)
+        rest = retire(job.model_copy(update={"status": decision.status}), seen.now, seen.own)
+        return replace(decision, requeue_after=0.0 if rest.own or rest.expired else rest.requeue_after)
     return decision
 
 
@@ -62,16 +68,8 @@ def _decide(job: MarieJob, seen: Observation) -> Decision:
         failures=course.failures,
         events=summary.events(course, status),
         requeue_after=_requeue_after(course),
+        own=own_cluster.step(job, seen.own),
     )
-
-
-def retire(job: MarieJob, now: datetime) -> Decision:
-    """What to do about a finished job: let it rest until its time to live is over. Changes of its spec do nothing."""
-    ttl, end = job.spec.ttl_seconds_after_finished, job.status.completion_time
-    if ttl is None or end is None:
-        return Decision(job.status)
-    left = (end + timedelta(seconds=ttl) - now).total_seconds()
-    return Decision(job.status, expired=True) if left <= 0 else Decision(job.status, requeue_after=left)
 
 
 def _start(job: MarieJob, now: datetime) -> datetime | None:
@@ -95,6 +93,8 @@ def _course(
     """Take in what Marie says of the documents in flight and, unless the job is halted, put more in flight."""
     settled = batch.settle(_rehomed(job, seen), seen.documents, now)
     documents = settled.documents
+    if seen.own is not None and (job.spec.suspend or not seen.own.stays):
+        documents = own_cluster.begun_anew(documents)
     halted = job.spec.suspend or overrun is not None or batch.is_exceeded(job, plan, documents)
     unreachable = obstacles.of_cluster(seen)
     blocked = unreachable or obstacles.of_submission(job, seen)
@@ -119,7 +119,7 @@ def _course(
 def _rehomed(job: MarieJob, seen: Observation) -> MarieJob:
     """A job whose cluster was replaced by another that it selects: the new one knows none of its DAGs."""
     old = job.status.cluster_name
-    if not old or isinstance(seen.cluster, Obstacle) or seen.cluster.metadata.name == old:
+    if not old or seen.own is not None or isinstance(seen.cluster, Obstacle) or seen.cluster.metadata.name == old:
         return job
     documents = job.status.documents or JobDocuments()
     in_flight = tuple(document.model_copy(update={"dag_id": ""}) for document in documents.in_flight)
@@ -129,7 +129,7 @@ def _rehomed(job: MarieJob, seen: Observation) -> MarieJob:
 
 def _tickets(course: Course) -> tuple[Ticket, ...]:
     """The documents to follow: fresh where this decision puts them in flight."""
-    if not isinstance(course.seen.cluster, MarieCluster):
+    if not isinstance(course.seen.cluster, MarieCluster) or (course.suspended and course.seen.own is not None):
         return ()
     before = course.job.status.documents or JobDocuments()
     sent = {document.ref_id for document in before.in_flight if document.not_before is None}

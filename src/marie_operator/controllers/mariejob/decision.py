@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 from marie_operator.api.mariejob import DocumentFailure, MarieJobStatus
+from marie_operator.controllers.mariejob.own_cluster import Step
 from marie_operator.controllers.mariejob.store import ListRequest
 from marie_operator.marie.gateways import Ticket
 
@@ -29,7 +30,8 @@ class Decision:
         events: what to tell the user once the status is written.
         requeue_after: seconds after which time alone changes the decision, or a look at what does not announce
             itself is due; ``None`` when neither.
-        expired: whether the job itself is to be deleted.
+        own: what is to become of the job's own cluster, once the status is written; ``None`` for nothing new.
+        expired: what says that the job itself is to be deleted; empty for nothing.
     """
 
     status: MarieJobStatus
@@ -38,4 +40,5 @@ class Decision:
     failures: tuple[DocumentFailure, ...] = ()
     events: tuple[Occurrence, ...] = field(default=())
     requeue_after: float | None = None
-    expired: bool = False
+    own: Step | None = None
+    expired: str = ""

@@ -7,11 +7,14 @@ from typing import Protocol
 from marie_operator.api.conditions import JobReason
 from marie_operator.api.mariecluster import MarieCluster
 from marie_operator.api.mariejob import JobDocuments, MarieJob
-from marie_operator.controllers.mariejob import batch, choice, obstacles, rerun
+from marie_operator.builders import own_cluster as building
+from marie_operator.controllers.mariejob import batch, choice, obstacles, own_cluster, rerun
 from marie_operator.controllers.mariejob.choice import Clusters
 from marie_operator.controllers.mariejob.credentials import Credentials, CredentialsError
 from marie_operator.controllers.mariejob.listing import Listings
 from marie_operator.controllers.mariejob.observation import Observation, Obstacle
+from marie_operator.controllers.mariejob.own_cluster import OwnCluster
+from marie_operator.controllers.mariejob.owned import Owned
 from marie_operator.controllers.mariejob.secrets import Secrets
 from marie_operator.controllers.mariejob.source import FailedOf
 from marie_operator.controllers.mariejob.turns import Turns
@@ -47,6 +50,7 @@ class Sources:
         gateways: what Marie knows.
         listings: pages of keys.
         turns: whose turn it is.
+        owned: what could not be written of what jobs own.
         clock: for deadlines.
     """
 
@@ -56,6 +60,7 @@ class Sources:
     gateways: Monitors
     listings: Listings
     turns: Turns
+    owned: Owned
     clock: Clock
 
     async def observe(self, job: MarieJob) -> Observation:
@@ -67,8 +72,12 @@ class Sources:
         """
         cluster = choice.choose(job, self.clusters)
         key = ObjectKey(job.metadata.namespace, job.metadata.name)
+        if isinstance(cluster, Obstacle) and job.spec.cluster_spec is not None:
+            cluster = self.owned.refusal(key) or cluster
         if isinstance(cluster, Obstacle):
-            return Observation(now=self.clock.now(), cluster=cluster, listing=self.listings.outcome(key))
+            return Observation(
+                now=self.clock.now(), cluster=cluster, own=self.own_cluster(job), listing=self.listings.outcome(key)
+            )
         api_key = await self._api_key(cluster)
         credentials = await self._credentials(job)
         cluster_key = ObjectKey(cluster.metadata.namespace, cluster.metadata.name)
@@ -77,6 +86,7 @@ class Sources:
         return Observation(
             now=self.clock.now(),
             cluster=cluster,
+            own=self.own_cluster(job),
             rivals=choice.rivals(job, self.clusters, cluster),
             gateway=gateway,
             api_key=api_key,
@@ -86,6 +96,12 @@ class Sources:
             failed=self._failed(job),
             line=self.turns.line(cluster, workers),
         )
+
+    def own_cluster(self, job: MarieJob) -> OwnCluster | None:
+        """The cluster of a job's own; None for a job that has none."""
+        if job.spec.cluster_spec is None:
+            return None
+        return own_cluster.of(job, self.clusters.get(ObjectKey(job.metadata.namespace, building.name(job))))
 
     def _failed(self, job: MarieJob) -> FailedOf | Obstacle | None:
         """Where the job's documents are recorded as another's failures; not looked up any more once all are taken."""

@@ -9,6 +9,7 @@ from marie_operator.api.conditions import JobReason
 from marie_operator.api.mariecluster import MarieCluster
 from marie_operator.controllers.mariejob.credentials import Credentials
 from marie_operator.controllers.mariejob.listing import ListingFailure
+from marie_operator.controllers.mariejob.own_cluster import OwnCluster
 from marie_operator.controllers.mariejob.source import FailedOf
 from marie_operator.controllers.mariejob.store import Page
 from marie_operator.controllers.mariejob.turns import Line
@@ -29,6 +30,8 @@ class Observation:
     Attributes:
         now: the wall clock.
         cluster: the cluster the job runs on, or why there is none.
+        own: the cluster of the job's own; ``None`` for a job that has none.
+        resuming: whether a suspension is only carried through, and is not asked for any more.
         rivals: names of other clusters that it selects, while it has not settled on one.
         gateway: what the monitor knows of that cluster's gateway; ``None`` before it looked.
         api_key: the key for submissions, or why there is none.
@@ -42,6 +45,8 @@ class Observation:
 
     now: datetime
     cluster: MarieCluster | Obstacle
+    own: OwnCluster | None = None
+    resuming: bool = False
     rivals: Sequence[str] = ()
     gateway: GatewayView | None = None
     api_key: str | Obstacle = ""

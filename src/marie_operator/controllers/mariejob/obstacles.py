@@ -19,9 +19,10 @@ def of_cluster(seen: Observation) -> Obstacle | None:
         return cluster
     name = cluster.metadata.name
     if cluster.spec.suspend:
+        field = "its spec.suspend" if seen.own is None else "spec.clusterSpec.suspend of the job"
         return Obstacle(
             JobReason.CLUSTER_SUSPENDED,
-            f"MarieCluster {name} is suspended. Set its spec.suspend to false; the job then goes on by itself.",
+            f"MarieCluster {name} is suspended. Set {field} to false; the job then goes on by itself.",
         )
     if seen.gateway is not None and seen.gateway.running:
         return None

@@ -11,11 +11,14 @@ from marie_operator.api.mariejob import MarieJob, MarieJobStatus
 from marie_operator.controllers import custody, kinds
 from marie_operator.controllers.mariejob import failures, history, summary
 from marie_operator.controllers.mariejob.conditions import is_finished
-from marie_operator.controllers.mariejob.decide import decide, retire
+from marie_operator.controllers.mariejob.decide import decide
 from marie_operator.controllers.mariejob.decision import Decision, Occurrence
+from marie_operator.controllers.mariejob.ending import retire
 from marie_operator.controllers.mariejob.failures import ApiClient, RecordTakenError
 from marie_operator.controllers.mariejob.gather import Sources
 from marie_operator.controllers.mariejob.observation import Observation
+from marie_operator.controllers.mariejob.own_cluster import Keep, OwnCluster
+from marie_operator.controllers.mariejob.owned import AGAIN
 from marie_operator.controllers.mariejob.pacing import Pace
 from marie_operator.runtime import (
     Conflict,
@@ -31,6 +34,9 @@ from marie_operator.runtime import (
 )
 from marie_operator.runtime.resource import Object, ObjectKey, Resource
 from marie_operator.runtime.status import StatusWriter, write_status
+
+HELD = 1.0
+"""Seconds after which a job is looked at again whose own cluster was just refused: it is to say so."""
 
 FINISHED_INDEX = "finished"
 """Finished jobs by the cluster they ran on."""
@@ -128,12 +134,27 @@ class MarieJobReconciler:
         elif written:
             self._pace.wrote(job)
         self._follow(job, seen, decision)
+        requeue_after, held = decision.requeue_after, await self._see_to_cluster(job, decision, seen.own)
+        if held:
+            requeue_after = min(HELD, requeue_after or HELD)
         self._sources.listings.want(key, decision.listing)
         if written:
             self._announce(job, decision.events)
         if is_finished(decision.status):
             await self._prune(job.metadata.namespace, decision.status.cluster_name)
-        return Result(requeue_after=decision.requeue_after, changes=_changes(job.status, decision.status))
+        return Result(requeue_after=requeue_after, changes=_changes(job.status, decision.status))
+
+    async def _see_to_cluster(self, job: MarieJob, decision: Decision, own: OwnCluster | None) -> bool:
+        """Bring a job's own cluster to where it is to be; whether the API server did not let it."""
+        if own is None or decision.own is None:
+            return False
+        owned = self._sources.owned
+        if isinstance(decision.own, Keep):
+            told = await owned.keep(job, decision.own, own)
+        else:
+            told = await owned.remove(job, decision.own, own)
+        self._announce(job, told)
+        return owned.refusal(_key(job)) is not None
 
     def _follow(self, job: MarieJob, seen: Observation, decision: Decision) -> None:
         """Tell the monitor which documents to bring to Marie and to their end."""
@@ -197,20 +218,27 @@ class MarieJobReconciler:
     async def _rest(self, job: MarieJob) -> Result:
         """A finished job needs no Secret and no gateway; its cluster may keep fewer of them by now."""
         await self._prune(job.metadata.namespace, job.status.cluster_name)
-        decision = retire(job, self._sources.clock.now())
-        return await self._expire(job) if decision.expired else Result(requeue_after=decision.requeue_after)
+        own = self._sources.own_cluster(job)
+        decision = retire(job, self._sources.clock.now(), own)
+        if decision.expired:
+            return await self._expire(job, decision.expired)
+        if await self._see_to_cluster(job, decision, own):
+            return Result(requeue_after=AGAIN)
+        return Result(requeue_after=decision.requeue_after)
 
-    async def _expire(self, job: MarieJob) -> Result:
+    async def _expire(self, job: MarieJob, why: str) -> Result:
         """Delete a finished job whose time to live is over, but not one of the same name made since."""
         with contextlib.suppress(NotFound, Conflict):
             await self._client.delete(kinds.MARIE_JOBS, _key(job), uid=job.metadata.uid)
-        note = f"Deleted {job.spec.ttl_seconds_after_finished} s after its end, as spec.ttlSecondsAfterFinished says."
+        age = self._sources.clock.now() - (job.status.completion_time or self._sources.clock.now())
+        note = f"Deleted {int(age.total_seconds())} s after its end, as {why} says."
         self._announce(job, [Occurrence("Normal", EventReason.EXPIRED, note)])
         return Result(changes=(f"deleted MarieJob {job.metadata.name}",))
 
     def _abandon(self, key: ObjectKey) -> None:
         """Forget a job that is gone. Documents that Marie has run on: it cannot stop them over HTTP."""
         self._pace.forget(key)
+        self._sources.owned.forget(key)
         self._sources.listings.want(key, None)
         for cluster in self._sources.clusters.list(key.namespace):
             self._sources.gateways.follow(ObjectKey(key.namespace, cluster.metadata.name), key, (), api_key="")

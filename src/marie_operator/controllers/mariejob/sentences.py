@@ -13,10 +13,10 @@ from marie_operator.marie.gateways import DocumentState
 
 def without_effect(spec: MarieJobSpec) -> Iterator[str]:
     """What a spec asks for that this version does not do, though the job can go on without it; a sentence for each."""
-    if spec.shutdown_after_job_finishes:
+    if spec.shutdown_after_job_finishes and spec.cluster_spec is None:
         yield (
-            "spec.shutdownAfterJobFinishes has no effect in this version, in which clusters are shared: "
-            "the cluster keeps running. Set spec.suspend of the MarieCluster when it should stop."
+            "spec.shutdownAfterJobFinishes has no effect on a cluster that is not the job's own: it keeps running. "
+            "Give spec.clusterSpec for a cluster that is made for the job and goes with it."
         )
     if spec.output.format != "json":
         yield (
@@ -64,11 +64,25 @@ def progress(course: Course) -> str:
 def paused(course: Course) -> str:
     """What suspension means for the job right now."""
     resume = "Set spec.suspend to false to go on."
+    if course.seen.own is not None:
+        return _cluster_removed(course, resume)
     if at_marie := len(course.at_marie):
         return (
             f"The job is suspended: nothing more is submitted; {count(at_marie)} at Marie go on to their end. {resume}"
         )
     return f"The job is suspended: nothing is submitted. {resume}"
+
+
+def _cluster_removed(course: Course, resume: str) -> str:
+    begin = "begins" if len(course.documents.in_flight) == 1 else "begin"
+    lost = (
+        f" {count(number)} that had not ended {begin} anew then." if (number := len(course.documents.in_flight)) else ""
+    )
+    if not course.suspending:
+        return f"The job is suspended, and has no cluster. {resume}{lost}"
+    if course.seen.resuming:
+        return f"The job goes on with a new cluster once MarieCluster {course.cluster_name} is gone.{lost}"
+    return f"The job is suspended: MarieCluster {course.cluster_name} is being removed. {resume}{lost}"
 
 
 def _stuck(course: Course) -> str:

@@ -30,6 +30,7 @@ class Verdict(NamedTuple):
 # Conditions whose reasons tell of nothing going wrong, and need no event of type Warning.
 _CALM = frozenset(
     {
+        JobReason.CLUSTER_STARTING,
         JobReason.SUBMITTING,
         JobReason.QUEUED,
         JobReason.SUBMITTED,
@@ -43,7 +44,7 @@ _CALM = frozenset(
     }
 )
 # Of these, the ones a user need not be told.
-_SILENT = frozenset({JobReason.SUBMITTING, JobReason.WITHIN_DEADLINE})
+_SILENT = frozenset({JobReason.CLUSTER_STARTING, JobReason.SUBMITTING, JobReason.WITHIN_DEADLINE})
 # Where an event has a word of its own for the turn that a condition took.
 _EVENTS: Mapping[str, str] = {JobReason.NOT_SUSPENDED: EventReason.RESUMED}
 
@@ -214,14 +215,16 @@ def _status(course: Course, phase: JobPhase, message: str, verdicts: Mapping[Job
     documents, old = course.documents, course.job.status
     single = isinstance(course.plan.source, SingleDocument)
     dag_id = documents.in_flight[0].dag_id if single and documents.in_flight else ""
+    # With its own cluster, a job loses the work that it was told of.
+    known = ("", "") if course.seen.own is not None and documents.in_flight else (old.job_id, old.dag_id)
     return old.model_copy(
         update={
             "phase": phase,
             "message": message,
             "observed_generation": course.job.metadata.generation,
             "cluster_name": course.cluster_name,
-            "job_id": dag_id or old.job_id,
-            "dag_id": dag_id or old.dag_id,
+            "job_id": dag_id or known[0],
+            "dag_id": dag_id or known[1],
             "progress": _percent(documents),
             "documents": documents,
             "queue_position": course.queue_position,
@@ -250,7 +253,7 @@ def _phase(course: Course) -> JobPhase:
 def _verdicts(course: Course) -> dict[JobCondition, Verdict]:
     verdicts = {JobCondition.SUBMITTED: _submitted(course)}
     if course.suspended:
-        reason = JobReason.SUSPENDING if course.at_marie else JobReason.SUSPENDED
+        reason = JobReason.SUSPENDING if course.suspending else JobReason.SUSPENDED
         verdicts[JobCondition.SUSPENDED] = Verdict(True, reason, sentences.paused(course))
     elif condition(course.job.status, JobCondition.SUSPENDED) is not None:
         verdicts[JobCondition.SUSPENDED] = Verdict(
@@ -269,7 +272,8 @@ def _submitted(course: Course) -> Verdict:
     if course.confirmed:
         return Verdict(True, JobReason.SUBMITTED, f"MarieCluster {course.cluster_name} takes the job's documents.")
     if course.suspended:
-        return Verdict(False, JobReason.SUSPENDED, sentences.paused(course))
+        reason = JobReason.SUSPENDING if course.suspending else JobReason.SUSPENDED
+        return Verdict(False, reason, sentences.paused(course))
     return Verdict(False, JobReason.SUBMITTING, f"Documents are on their way to MarieCluster {course.cluster_name}.")
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 
 from marie_operator.api.conditions import ClusterCondition, JobCondition
+from marie_operator.builders import association
 from marie_operator.controllers import kinds
 from marie_operator.controllers.mariejob.reconciler import FINISHED_INDEX, MarieJobReconciler
 from marie_operator.runtime import Cache, Clock, Controller, Event, Informer, Metrics, Tracer, asked_for, is_true
@@ -10,7 +11,8 @@ from marie_operator.runtime.informer import IndexFunction
 from marie_operator.runtime.resource import Object, ObjectKey
 
 CLUSTER_INDEX = "cluster"
-"""Unfinished jobs by the cluster they wait for or run on; by the namespace and ``*`` when they select one by labels."""
+"""Unfinished jobs by the cluster they wait for or run on; by the namespace and ``*`` when they select one by labels.
+A job's own cluster counts before it exists."""
 
 _ANY = "*"
 
@@ -20,7 +22,19 @@ def by_cluster(job: Object) -> Iterable[str]:
     if _has_ended(job):
         return ()
     namespace, spec = job["metadata"]["namespace"], job.get("spec") or {}
-    return (str(ObjectKey(namespace, spec.get("clusterRef") or _ANY)),)
+    own = _own_cluster(job) if spec.get("clusterSpec") else ""
+    return (str(ObjectKey(namespace, own or spec.get("clusterRef") or _ANY)),)
+
+
+def _own_cluster(job: Object) -> str:
+    """The name of a job's own cluster, of which nothing but names need be readable."""
+    if known := (job.get("status") or {}).get("clusterName"):
+        return str(known)
+    groups = job["spec"]["clusterSpec"].get("executorGroupSpecs") or ()
+    metadata = job["metadata"]
+    return association.own_cluster_name(
+        metadata["name"], metadata["uid"], [str(group.get("groupName", "")) for group in groups]
+    )
 
 
 def by_finished(job: Object) -> Iterable[str]:
