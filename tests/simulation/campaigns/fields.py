@@ -12,7 +12,7 @@ from tests.simulation.world import CONFIG
 Schema = Mapping[str, Any]
 
 TEMPLATES = frozenset({"template", "submitterPodTemplate", "clusterSpec"})
-"""Fields that hold a pod template, whose own fields are chosen, not enumerated, or a cluster, as MarieCluster has it."""
+"""Fields that hold a pod template, whose own fields are chosen, not enumerated, or a cluster as MarieCluster has it."""
 
 ITEM: Final = "[]"
 VALUE: Final = "{}"
