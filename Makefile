@@ -80,7 +80,7 @@ test: lint unit models embedded ## Prove the project: lint, unit tests, models, 
 SERVERLESS := --ignore tests/conformance --ignore tests/controlplane
 
 unit: $(READY) ## The tests that need no server but their own.
-	$(BIN)/pytest -m "not controlplane and not embedded and not campaign and not model" $(SERVERLESS) -n auto -q
+	$(BIN)/pytest -m "not controlplane and not embedded and not campaign and not model and not typing" $(SERVERLESS) -n auto -q
 
 models: $(READY) ## Many schedules and objects, at random, against what must hold: queue, cache, 50,000 leader elections, batches, children.
 	$(BIN)/pytest -m model $(SERVERLESS) -n auto -q
@@ -109,6 +109,7 @@ lint: $(READY) ## Format, lint, types, architecture.
 	$(BIN)/ruff check --quiet .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache --no-logo
+	$(BIN)/pytest -m typing tests/docs -q
 
 format: $(READY) ## Format the source and fix what can be fixed.
 	$(BIN)/ruff format --quiet .

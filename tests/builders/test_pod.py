@@ -33,6 +33,7 @@ def variables(spec: Object) -> dict[str, str | None]:
     return {item["name"]: item.get("value") for item in marie(spec)["env"]}
 
 
+@pytest.mark.model
 @given(clusters())
 def test_no_word_of_the_user_is_lost(given: MarieCluster) -> None:
     """Whatever a template says is in the pod as it was, but for labels that select and the form of quantities."""

@@ -79,6 +79,7 @@ def test_which_resources_are_gpus(name: str, is_gpu: bool) -> None:
     assert resources.is_gpu(name) is is_gpu
 
 
+@pytest.mark.model
 @given(clusters())
 def test_totals_are_canonical_and_grow_with_replicas(given: MarieCluster) -> None:
     sums = totals.of(given)
@@ -88,6 +89,7 @@ def test_totals_are_canonical_and_grow_with_replicas(given: MarieCluster) -> Non
     assert all(quantity.parse(a) <= quantity.parse(b) for a, b in zip(sums, totals.of(more), strict=True))
 
 
+@pytest.mark.model
 @given(clusters())
 def test_endpoints_are_the_servers_service_on_its_own_ports(given: MarieCluster) -> None:
     ports = {port["name"]: port["port"] for port in service.server(given)["spec"]["ports"]}

@@ -1,5 +1,6 @@
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -74,6 +75,7 @@ def applied(target: Any, patch: Any) -> Any:
     return result
 
 
+@pytest.mark.model
 @given(OBJECTS, OBJECTS)
 def test_a_merge_patch_turns_one_status_into_the_other(old: dict[str, Any], new: dict[str, Any]) -> None:
     patch = merge_patch(old, new)

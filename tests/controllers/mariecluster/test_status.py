@@ -108,6 +108,7 @@ READINESS = st.fixed_dictionaries({"c-server": st.integers(0, 1), "c-executor-oc
 GATEWAYS = st.sampled_from([None, GatewayView(problem="x"), GatewayView(reachable=True), RUNNING])
 
 
+@pytest.mark.model
 @given(READINESS, GATEWAYS, st.booleans())
 def test_status_is_a_fixed_point(ready: dict[str, int], gateway: GatewayView | None, suspend: bool) -> None:
     """Looking again at the same things says the same: a reconcile of an object at rest writes nothing."""
@@ -119,6 +120,7 @@ def test_status_is_a_fixed_point(ready: dict[str, int], gateway: GatewayView | N
     assert look(once).model_dump(mode="json", by_alias=True) == once
 
 
+@pytest.mark.model
 @given(READINESS, READINESS, GATEWAYS, GATEWAYS, st.integers(0, 60))
 def test_only_details_wait(
     before: dict[str, int], after: dict[str, int], was: GatewayView | None, now: GatewayView | None, seconds: int
