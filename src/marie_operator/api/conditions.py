@@ -28,6 +28,9 @@ class ClusterCondition(StrEnum):
     PAUSED = "Paused"
     """The operator changes nothing of the cluster because the annotation ``marie.ai/reconcile: paused`` asks for it."""
 
+    UPGRADE_PENDING = "UpgradePending"
+    """A change that replaces pods waits until Marie has no document in hand, as ``spec.upgradeStrategy`` asks for."""
+
     ETCD_READY = "EtcdReady"
     """The etcd of ``backingServices`` is the cluster's own and answers."""
 
@@ -134,6 +137,21 @@ class ClusterReason(StrEnum):
     NOT_PAUSED = "NotPaused"
     """The operator looks after the cluster again. Nothing to do."""
 
+    WORK_IN_HAND = "WorkInHand"
+    """Marie has documents in hand, which a change that waits would interrupt. The cluster's jobs submit no more.
+
+    Wait, or set ``spec.upgradeStrategy.type`` to ``Immediate``.
+    """
+
+    WORK_UNKNOWN = "WorkUnknown"
+    """The gateway does not tell whether Marie has documents in hand, which a change that waits would interrupt.
+
+    Wait, do what ``ServerPodReady`` says, or set ``spec.upgradeStrategy.type`` to ``Immediate``.
+    """
+
+    NO_UPGRADE_PENDING = "NoUpgradePending"
+    """No change waits. Nothing to do."""
+
     INVALID_SPEC = "InvalidSpec"
     """The spec contradicts itself.
 
@@ -209,6 +227,12 @@ class JobReason(StrEnum):
     """The API server or an admission policy refused the cluster of ``clusterSpec``.
 
     Correct what the message quotes: a field of a pod template, a quota, a policy.
+    """
+
+    CLUSTER_CHANGING = "ClusterChanging"
+    """A change of the cluster waits until Marie has no document in hand, and no more are submitted until it is made.
+
+    Wait, or set ``upgradeStrategy.type`` of the cluster to ``Immediate``.
     """
 
     API_KEY_MISSING = "APIKeyMissing"
@@ -397,6 +421,18 @@ class EventReason(StrEnum):
     """A group is to have fewer pods, and waits for those that work; each goes once it is idle.
 
     Wait; or, to lose its work, delete a pod that the note names.
+    """
+
+    UPGRADE_WAITS = "UpgradeWaits"
+    """A change that replaces pods waits until Marie has no document in hand.
+
+    Wait, or set ``spec.upgradeStrategy.type`` to ``Immediate``.
+    """
+
+    UPGRADE_FORCED = "UpgradeForced"
+    """A change was made at ``spec.upgradeStrategy.deadlineSeconds`` although Marie had documents in hand.
+
+    Look for documents that do not end; raise the deadline when they take longer.
     """
 
     WORKERS_DELETED = "WorkersDeleted"

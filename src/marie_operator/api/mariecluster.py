@@ -182,6 +182,22 @@ class AuthSpec(Model):
     )
 
 
+class UpgradeStrategy(Model):
+    """When a change that replaces pods is made."""
+
+    type: Literal["WhenIdle", "Immediate"] = Field(
+        default="WhenIdle",
+        description="WhenIdle makes changes that replace pods of the server, of managed services or of executors when "
+        "Marie has no document in hand; until then the cluster's MarieJobs submit no more. Immediate makes them at "
+        "once: documents in hand are then lost with the server, or have the executors' grace period to end.",
+    )
+    deadline_seconds: Int32 = Field(
+        default=3600,
+        ge=0,
+        description="How long a change waits at most; then it is made although documents are in hand.",
+    )
+
+
 class MarieClusterSpec(Model):
     """What the user wants."""
 
@@ -209,6 +225,9 @@ class MarieClusterSpec(Model):
     suspend: Bool = Field(
         default=False,
         description="Set to true to remove all pods of the cluster and keep everything else; false brings them back.",
+    )
+    upgrade_strategy: UpgradeStrategy | None = Field(
+        default=None, description="When changes that replace pods are made; without it, when Marie is idle."
     )
     managed_by: ManagedBy = ""
     successful_jobs_history_limit: Int32 | None = Field(

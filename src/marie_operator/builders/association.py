@@ -15,7 +15,7 @@ from marie_operator.api.mariecluster import ExecutorGroupSpec, MarieCluster
 from marie_operator.api.mariejob import MarieJob
 from marie_operator.api.meta import API_VERSION, GROUP
 from marie_operator.api.validation import EXECUTOR_AFFIXES, LONGEST_NAME, LONGEST_SERVER_SUFFIX
-from marie_operator.runtime.children import stamped
+from marie_operator.runtime import children
 from marie_operator.runtime.resource import Object
 
 FIELD_MANAGER = "marie-operator"
@@ -43,6 +43,8 @@ BUSY = {BUSY_LABEL: "true"}
 
 SPEC_HASH = f"{GROUP}/spec-hash"
 """Annotation: what the child was built as, so that a field given up is noticed."""
+TEMPLATE_HASH = f"{GROUP}/template-hash"
+"""Annotation on what makes pods: what its template was built as, so that a change that replaces them is told apart."""
 REPLICAS = f"{GROUP}/replicas"
 """Annotation on a group's Deployment: how many pods the operator asked for; other numbers are somebody else's."""
 EXECUTOR_NAME = f"{GROUP}/executor-name"
@@ -259,8 +261,12 @@ def metadata(
 
 
 def hashed(manifest: Object) -> Object:
-    """The manifest with its own hash in an annotation."""
-    return stamped(manifest, SPEC_HASH)
+    """The manifest with its own hash in an annotation, and that of its template, where it makes pods."""
+    if manifest["kind"] in {"Deployment", "StatefulSet"}:
+        metadata = manifest["metadata"]
+        annotations = {**metadata.get("annotations", {}), TEMPLATE_HASH: children.digest(manifest["spec"]["template"])}
+        manifest = {**manifest, "metadata": {**metadata, "annotations": annotations}}
+    return children.stamped(manifest, SPEC_HASH)
 
 
 def spec_hash(live: Object) -> str:

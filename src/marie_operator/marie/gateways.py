@@ -14,7 +14,7 @@ from marie_operator.marie.client import Gateway, Submission
 from marie_operator.marie.document import Document, DocumentState, DocumentView, Ticket
 from marie_operator.marie.etcd import Etcd
 from marie_operator.marie.metrics import CountedTransport, GatewayMetrics
-from marie_operator.marie.monitor import MAX_BACKOFF, GatewayView, Monitor
+from marie_operator.marie.monitor import MAX_BACKOFF, GatewayView, Hold, Monitor
 from marie_operator.marie.occupancy import Occupancy, OccupancyWatch, Question
 from marie_operator.marie.transport import Transport
 from marie_operator.runtime.clock import Clock
@@ -26,6 +26,7 @@ __all__ = [
     "DocumentView",
     "GatewayView",
     "Gateways",
+    "Hold",
     "Occupancy",
     "Question",
     "Submission",
@@ -174,6 +175,16 @@ class Gateways:
         """Say what is needed to be known of a cluster's workers, and done about them, from now on."""
         if (watched := self._watched.get(cluster)) is not None:
             watched.occupancy.ask(question)
+
+    def withhold(self, cluster: ObjectKey, *, on: bool) -> None:
+        """Submit nothing to a cluster from now on, or go on."""
+        if (watched := self._watched.get(cluster)) is not None:
+            watched.monitor.withhold(on=on)
+
+    def hold(self, cluster: ObjectKey) -> Hold | None:
+        """Since when nothing is submitted to a cluster; None while it is, or nobody looks."""
+        watched = self._watched.get(cluster)
+        return None if watched is None else watched.monitor.hold
 
     def follow(self, cluster: ObjectKey, job: ObjectKey, tickets: Sequence[Ticket], *, api_key: str) -> None:
         """Have exactly these documents of a job brought to Marie, once each, and followed to their end.

@@ -57,6 +57,19 @@ class GatewayView:
     executors: Mapping[str, int] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Nothing is submitted for a while. Times are seconds of the clock.
+
+    Attributes:
+        since: From when.
+        quiet: From when nothing was on its way to Marie's database either; None while something may be.
+    """
+
+    since: float
+    quiet: float | None = None
+
+
 class Monitor:
     """One gateway's monitor.
 
@@ -99,6 +112,7 @@ class Monitor:
         self._started: datetime | None = None
         self._view = GatewayView()
         self._asked = False
+        self._hold: Hold | None = None
 
     @property
     def view(self) -> GatewayView | None:
@@ -113,6 +127,17 @@ class Monitor:
     def follow(self, job: ObjectKey, tickets: Sequence[Ticket], api_key: str) -> None:
         """Have exactly these documents of a job brought to Marie and to their end; others of it are forgotten."""
         if self._roster.follow(job, tickets, api_key) and self._view.running:
+            self._wake.set()
+
+    @property
+    def hold(self) -> "Hold | None":
+        """Since when nothing is submitted; None while it is."""
+        return self._hold
+
+    def withhold(self, *, on: bool) -> None:
+        """Submit nothing from now on, or go on; what Marie has, or may have, is followed all the same."""
+        if on != (self._hold is not None):
+            self._hold = Hold(self._clock.monotonic()) if on else None
             self._wake.set()
 
     def documents(self, job: ObjectKey) -> dict[str, DocumentView]:
@@ -146,13 +171,14 @@ class Monitor:
     async def _look(self) -> None:
         now = self._clock.monotonic()
         interval = RESTING if self._view.running else 0.0
-        if now - self._looked_at >= interval or self._dispatch.due:
+        if now - self._looked_at >= interval or self._dispatch.due or self._unquiet():
             self._looked_at = now
             await self._look_at_gateway()
         if not self._view.running:
             return
         await self._dispatch.search(backlog=self._backlog)
-        await self._dispatch.submit()
+        if self._hold is None:
+            await self._dispatch.submit()
         self._roster.tell()
         await self._dispatch.confirm(backlog=self._backlog)
         if now - self._followed_at >= WORKING:
@@ -169,7 +195,11 @@ class Monitor:
             return STARTING
         if DocumentState.SUBMITTING in self.states():
             return FAST
-        return WORKING if self._works() else RESTING
+        return WORKING if self._works() or self._unquiet() else RESTING
+
+    def _unquiet(self) -> bool:
+        """Whether nothing is submitted any more, and something may be on its way yet."""
+        return self._hold is not None and self._hold.quiet is None
 
     def _works(self) -> bool:
         """Whether a document is on its way."""
@@ -196,6 +226,8 @@ class Monitor:
         if begun or not debug.running:
             self._dispatch.interrupted()
         self._backlog = debug.pending > 0
+        if self._hold is not None and not self._backlog and DocumentState.SUBMITTING not in self.states():
+            self._hold = Hold(self._hold.since, self._hold.quiet or self._clock.monotonic())
         return begun
 
     def _see(self, view: GatewayView, *, begun: bool = False) -> None:

@@ -2,8 +2,9 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import structlog
 
@@ -46,6 +47,8 @@ class Occupancy:
         lost: Tasks that were given to a worker in the moment between its withdrawal and the gateway's hearing of it,
             by address.
         problem: Why etcd cannot be asked; empty where it can, or is not known.
+        documents: Number of DAGs with unfinished tasks that some worker does or can be given; None where unfinished
+            tasks were not asked for, or cannot be told.
     """
 
     workers: Mapping[str, Worker] | None = None
@@ -58,6 +61,14 @@ class Occupancy:
     served: frozenset[str] = frozenset()
     lost: Mapping[str, str] = field(default_factory=dict)
     problem: str = ""
+    documents: int | None = None
+
+
+class _Tasks(NamedTuple):
+    """Tasks, and the addresses of workers by executor."""
+
+    nodes: Sequence[Node]
+    places: Mapping[str, frozenset[str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +111,7 @@ class OccupancyWatch:
         self._retry_at = 0.0
         self._backoff = 0.0
         self._problem = ""
+        self._active: frozenset[str] = frozenset()
 
     @property
     def view(self) -> Occupancy | None:
@@ -142,7 +154,9 @@ class OccupancyWatch:
         told = None
         if workers is None or question.tasks:
             told = await self._tasks(_UNFINISHED if question.hurried else _IN_HAND)
-        tasks, places = told or (None, {})
+        nodes, places = told or _Tasks((), {})
+        tasks = None if told is None else Counter(node.executor for node in nodes)
+        documents = self._documents(told, workers) if told is not None and question.hurried else None
         self._note(workers, tasks, now)
         return Occupancy(
             workers=workers,
@@ -155,6 +169,7 @@ class OccupancyWatch:
             served=frozenset(self._served_at),
             lost=self._lost(workers or {}),
             problem=self._problem,
+            documents=documents,
         )
 
     async def _workers(self, withdraw: frozenset[str]) -> Mapping[str, Worker] | None:
@@ -179,10 +194,17 @@ class OccupancyWatch:
         self._backoff, self._problem = 0.0, ""
         return found
 
-    async def _tasks(
-        self, states: tuple[NodeState, ...]
-    ) -> tuple[Mapping[str, int], Mapping[str, frozenset[str]]] | None:
-        """Tasks by executor, without those of DAGs that have failed, which are never given (3-05); and its places."""
+    def _documents(self, told: _Tasks, workers: Mapping[str, Worker] | None) -> int:
+        """DAGs whose work goes on: not of tasks that have no worker, nor of those that a gateway left active (5-03)."""
+        active = frozenset(node.id for node in told.nodes if node.state is NodeState.ACTIVE)
+        at_rest = workers is not None and not any(worker.busy for worker in workers.values())
+        # Who does a task that was active when it was last looked at has said since that it works, or is done with it.
+        left = active & self._active if at_rest else frozenset()
+        self._active = active
+        return len({node.dag_id for node in told.nodes if told.places.get(node.executor) and node.id not in left})
+
+    async def _tasks(self, states: tuple[NodeState, ...]) -> _Tasks | None:
+        """Tasks, without those of DAGs that have failed, which are never given (3-05); and their executors' places."""
         found: dict[str, Node] = {}
         try:
             for state in states:
@@ -202,7 +224,7 @@ class OccupancyWatch:
             log.debug("tasks are not told", url=self._gateway.url, problem=str(error))
             return None
         plain = {name: frozenset(each.rpartition("://")[2] for each in at) for name, at in places.items()}
-        return Counter(node.executor for node in found.values()), plain
+        return _Tasks(list(found.values()), plain)
 
     def _note(self, workers: Mapping[str, Worker] | None, tasks: Mapping[str, int] | None, now: float) -> None:
         """Remember who was busy, and who was not registered, and since when."""

@@ -154,10 +154,14 @@ def _owners(obj: Object) -> Iterable[str]:
 _canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
 
 
+def digest(content: Object) -> str:
+    """The hash of what an object, or a part of it, was built as."""
+    return hashlib.sha256(_canonical(content).encode()).hexdigest()[:16]
+
+
 def stamped(manifest: Object, annotation: str) -> Object:
     """The manifest with its own hash in an annotation, so that it differs also where a field is given up."""
-    digest = hashlib.sha256(_canonical(manifest).encode()).hexdigest()[:16]
-    annotations = {**manifest["metadata"].get("annotations", {}), annotation: digest}
+    annotations = {**manifest["metadata"].get("annotations", {}), annotation: digest(manifest)}
     return {**manifest, "metadata": {**manifest["metadata"], "annotations": annotations}}
 
 

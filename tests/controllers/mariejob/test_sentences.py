@@ -77,6 +77,13 @@ def starting(reason: str, message: str, gateway: GatewayView | None) -> Observat
     )
 
 
+def changing() -> Observation:
+    """A cluster whose change waits for documents in hand."""
+    base, pending = cluster(), server("WorkInHand", "The change waits.")
+    told = pending.model_copy(update={"type": "UpgradePending", "status": "True"})
+    return seen(cluster=base.model_copy(update={"status": base.status.model_copy(update={"conditions": (told,)})}))
+
+
 def missing(subject: MarieJob, *clusters: MarieCluster | Unparsable) -> Observation:
     found = choose(subject, Clusters(*clusters))
     assert isinstance(found, Obstacle)
@@ -204,6 +211,7 @@ SITUATIONS: dict[str, Callable[[], Decision]] = {
     ),
     "cluster deleted under the job": lambda: decide(begun(job(), "a", "b"), missing(begun(job(), "a", "b"))),
     "cluster suspended": lambda: decide(job(), seen(cluster=cluster(suspend=True))),
+    "cluster about to be changed": lambda: decide(job(), changing()),
     "cluster starting": lambda: decide(job(), seen(gateway=None)),
     "server failing": lambda: decide(
         job(), starting("ServerFailing", "pod c-server-0 cannot be scheduled: 0/3 nodes fit.", None)

@@ -65,6 +65,7 @@ _REFERRED = _cluster(
     serviceType="ClusterIP",
     enableIngress=False,
     suspend=False,
+    upgradeStrategy={"type": "WhenIdle", "deadlineSeconds": 3600},
     marieVersion="4.0.0",
     auth={
         "apiKeySecretRef": {"name": "key", "key": "apiKey"},

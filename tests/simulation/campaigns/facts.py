@@ -22,6 +22,7 @@ _NOT_IN_PODS = frozenset(
         "spec.ingress",
         "spec.networkPolicy",
         "spec.managedBy",
+        "spec.upgradeStrategy",
         "spec.maxDocumentsInFlight",
         "spec.successfulJobsHistoryLimit",
         "spec.failedJobsHistoryLimit",

@@ -9,12 +9,13 @@ from marie_operator.api.mariecluster import MarieCluster, MarieClusterStatus
 from marie_operator.api.meta import Condition
 from marie_operator.builders import association, backing, chain, deployment, endpoints, mounted
 from marie_operator.controllers import custody, kinds
-from marie_operator.controllers.mariecluster import executors, sharing, status, tending
+from marie_operator.controllers.mariecluster import executors, sharing, status, tending, upgrade
 from marie_operator.controllers.mariecluster.executors import Outlook
 from marie_operator.controllers.mariecluster.news import News, Told
 from marie_operator.controllers.mariecluster.settled import Settled
 from marie_operator.controllers.mariecluster.status import Observation, Refusal
 from marie_operator.controllers.mariecluster.supplies import Problem, Supplies
+from marie_operator.controllers.mariecluster.upgrade import Upgrade
 from marie_operator.controllers.named import NamedObjects
 from marie_operator.marie.gateways import Gateways
 from marie_operator.runtime import (
@@ -120,22 +121,39 @@ class MarieClusterReconciler:
     async def _run(self, cluster: MarieCluster, news: News) -> Result:
         """Bring a cluster that is to stay closer to its spec."""
         if broken := validation.problems(cluster):
+            self._gateways.withhold(_key(cluster), on=False)
             refusal = Refusal(ClusterReason.INVALID_SPEC, " ".join(rule.message for rule in broken))
             return await self._report(self._observe(cluster, (refusal,)), news)
         if custody.is_paused(cluster):
+            self._gateways.withhold(_key(cluster), on=False)
             outlook = self._look_at_executors(cluster, news)
             return await self._report(self._observe(cluster, (), outlook=outlook), news)
         problems = await self._supply(cluster, news)
         self._watch_gateway(cluster)
         outlook = self._look_at_executors(cluster, news)
         refusals = await tending.tend(outlook, self._client, news)
-        # Marked first: whoever finds a worker withdrawn knows that its pod is to go.
-        self._gateways.ask(_key(cluster), outlook.question)
         withhold = bool(problems) and not cluster.spec.suspend
-        refusals += await self._converge(cluster, outlook, news, withhold=withhold)
+        todo = await self._todo(cluster, outlook, withhold=withhold)
+        pending = upgrade.decide(cluster, todo or (), self._children(cluster), self._known(cluster))
+        # Marked first: whoever finds a worker withdrawn knows that its pod is to go.
+        self._gateways.ask(_key(cluster), pending.asks(outlook.question))
+        self._gateways.withhold(_key(cluster), on=pending.withholds)
+        if todo is not None:
+            refusals += await self._converge(cluster, todo, outlook, pending, news, withhold=withhold)
         if not refusals and (backing.of(cluster) is not None or status.tells_of_services(cluster.status)):
             await self._supplies.retire(cluster, news.done)
-        return await self._report(self._observe(cluster, refusals, problems, outlook), news)
+        return await self._report(self._observe(cluster, refusals, problems, outlook, pending), news)
+
+    def _known(self, cluster: MarieCluster) -> upgrade.Known:
+        """What is known of a cluster's work."""
+        key = _key(cluster)
+        return upgrade.Known(
+            gateway=self._gateways.view(key),
+            occupancy=self._gateways.occupancy(key),
+            hold=self._gateways.hold(key),
+            now=self._clock.now(),
+            monotonic=self._clock.monotonic(),
+        )
 
     def _look_at_executors(self, cluster: MarieCluster, news: News) -> Outlook:
         """What is to become of the executors' pods; with the cluster suspended all go at once, and the server too."""
@@ -199,31 +217,53 @@ class MarieClusterReconciler:
                     found[reference.label] = mounted.digest(reference, obj)
         return found
 
-    async def _converge(self, cluster: MarieCluster, outlook: Outlook, news: News, *, withhold: bool) -> list[Refusal]:
-        """Write what differs; a child that is refused does not keep the others from being written.
+    async def _todo(self, cluster: MarieCluster, outlook: Outlook, *, withhold: bool) -> Sequence[Step] | None:
+        """What is to be written; None where it is known, without a look, that nothing is.
 
         Args:
             cluster: The cluster.
             outlook: Which Deployments cannot be as small yet as they are wanted, or cannot go yet.
-            news: Takes what was written.
             withhold: Whether Marie's pods are to be left as they are, because they could not work as wanted.
         """
         children = self._children(cluster)
         by_itself = not _reads_by_name(cluster)
         if by_itself and self._settled.holds(cluster, children, outlook.replicas) and not outlook.kept:
-            return []
-        refusals: list[Refusal] = []
-        # As compared, and as answered: what others have changed since is not among it.
-        known, waits = dict(children), False
+            return None
         desired = _sized(chain.desired(cluster), outlook)
         if not by_itself:
             desired = await self._stamped(cluster, desired, children)
-        for step in steps(desired, children, kept=chain.KEPT):
-            if isinstance(step, Remove) and step.resource == DEPLOYMENTS and _name(step) in outlook.kept:
-                waits = True
-                continue
-            if withhold and step.resource == DEPLOYMENTS and not isinstance(step, Remove):
-                waits = True
+        return [
+            step
+            for step in steps(desired, children, kept=chain.KEPT)
+            if step.resource != DEPLOYMENTS
+            or (_name(step) not in outlook.kept if isinstance(step, Remove) else not withhold)
+        ]
+
+    async def _converge(
+        self,
+        cluster: MarieCluster,
+        todo: Sequence[Step],
+        outlook: Outlook,
+        pending: Upgrade,
+        news: News,
+        *,
+        withhold: bool,
+    ) -> list[Refusal]:
+        """Write what differs; a child that is refused does not keep the others from being written.
+
+        Args:
+            cluster: The cluster.
+            todo: What is to be written.
+            outlook: Which Deployments cannot go yet.
+            pending: Which changes wait.
+            news: Takes what was written.
+            withhold: Whether more is to be written later.
+        """
+        refusals: list[Refusal] = []
+        # As compared, and as answered: what others have changed since is not among it.
+        known = dict(self._children(cluster))
+        for step in todo:
+            if (step.resource, _name(step)) in pending.held:
                 continue
             try:
                 done = await carry_out(
@@ -237,7 +277,12 @@ class MarieClusterReconciler:
                 del known[step.resource, _name(step)]
             else:
                 known[step.resource, _name(step)] = done.answer
-        if by_itself and not refusals and not waits:
+        if pending.forced and not refusals:
+            news.more.append(Told("Warning", EventReason.UPGRADE_FORCED, pending.forced))
+        if refusals:
+            # What is refused interrupts nothing.
+            self._gateways.withhold(_key(cluster), on=False)
+        elif not (withhold or outlook.kept or pending.held or _reads_by_name(cluster)):
             self._settled.note(cluster, known, outlook.replicas)
         return refusals
 
@@ -264,6 +309,7 @@ class MarieClusterReconciler:
         refusals: Sequence[Refusal],
         problems: Sequence[Problem] = (),
         outlook: Outlook | None = None,
+        pending: Upgrade | None = None,
     ) -> Observation:
         return Observation(
             cluster=cluster,
@@ -274,6 +320,7 @@ class MarieClusterReconciler:
             refusals=refusals,
             problems=problems,
             groups={} if outlook is None else outlook.views,
+            upgrade=pending or Upgrade(),
         )
 
     def _watch_gateway(self, cluster: MarieCluster) -> None:
@@ -300,7 +347,7 @@ class MarieClusterReconciler:
             content = write.model_dump(mode="json", by_alias=True, exclude_none=True)
             await write_status(self._client, kinds.MARIE_CLUSTERS, live, content)
             news.turn = _turn(old, write)
-            news.more += _waits(old, seen)
+            news.more += _waits(old, write, seen)
             if old.observed_generation != write.observed_generation:
                 news.advice = chain.warnings(seen.cluster)
         waits = [] if wait is None else [wait.total_seconds()]
@@ -310,7 +357,7 @@ class MarieClusterReconciler:
             waits.append(again.total_seconds())
         if _reads_by_name(seen.cluster):
             waits.append(REREAD)
-        if any(view.waits or view.leaves for view in seen.groups.values()):
+        if any(view.waits or view.leaves for view in seen.groups.values()) or seen.upgrade.held:
             waits.append(LOOK)
         # What the children became was seen before the status was told, and nothing here depends on what is told.
         return Result(requeue_after=min(waits, default=None), changes=tuple(map(str, news.done)), conclusive=True)
@@ -372,8 +419,10 @@ def _sized(desired: Sequence[tuple[Resource, Object]], outlook: Outlook) -> list
     ]
 
 
-def _waits(old: MarieClusterStatus, seen: Observation) -> Iterator[Told]:
-    """Groups that have begun to wait for pods at work."""
+def _waits(old: MarieClusterStatus, new: MarieClusterStatus, seen: Observation) -> Iterator[Told]:
+    """Groups that have begun to wait for pods at work, and changes that have begun to wait for documents."""
+    if seen.upgrade.message and status.is_pending(new) and not status.is_pending(old):
+        yield Told("Normal", EventReason.UPGRADE_WAITS, seen.upgrade.message)
     for name, view in seen.groups.items():
         before = old.executor_group_statuses.get(name)
         if view.waits and (before is None or not before.message):

@@ -19,6 +19,7 @@ from marie_operator.controllers import custody
 from marie_operator.controllers.mariecluster import services, trouble
 from marie_operator.controllers.mariecluster.executors import GroupView
 from marie_operator.controllers.mariecluster.supplies import Problem
+from marie_operator.controllers.mariecluster.upgrade import Upgrade
 from marie_operator.marie.gateways import GatewayView
 from marie_operator.runtime.children import LiveChildren
 from marie_operator.runtime.conditions import with_condition
@@ -54,6 +55,7 @@ class Observation:
     refusals: Sequence[Refusal] = field(default=())
     problems: Sequence[Problem] = field(default=())
     groups: Mapping[str, GroupView] = field(default_factory=dict)
+    upgrade: Upgrade = field(default_factory=Upgrade)
 
 
 class Verdict(NamedTuple):
@@ -109,6 +111,7 @@ def of(seen: Observation) -> MarieClusterStatus:
                 ClusterCondition.ALL_EXECUTORS_READY: executors,
                 ClusterCondition.SUSPENDED: suspended,
                 **_paused(cluster),
+                **_upgrade(seen),
                 **{kind: Verdict(*verdict) for kind, verdict in backing},
             },
         ),
@@ -292,6 +295,21 @@ def _paused(cluster: MarieCluster) -> Mapping[ClusterCondition, Verdict]:
     if any(condition.type == kind for condition in cluster.status.conditions):
         return {kind: Verdict(False, ClusterReason.NOT_PAUSED, "The operator looks after the cluster.")}
     return {}
+
+
+def _upgrade(seen: Observation) -> Mapping[ClusterCondition, Verdict]:
+    """Told of once a change waits, and from then on."""
+    kind = ClusterCondition.UPGRADE_PENDING
+    if seen.upgrade.reason is not None:
+        return {kind: Verdict(True, seen.upgrade.reason, seen.upgrade.message)}
+    if any(condition.type == kind for condition in seen.cluster.status.conditions):
+        return {kind: Verdict(False, ClusterReason.NO_UPGRADE_PENDING, "No change of the cluster's pods waits.")}
+    return {}
+
+
+def is_pending(status: MarieClusterStatus) -> bool:
+    """Whether a status tells of changes that wait."""
+    return _is_true(status, ClusterCondition.UPGRADE_PENDING)
 
 
 def _ready(

@@ -46,6 +46,8 @@ def of_submission(job: MarieJob, seen: Observation) -> Obstacle | None:
     """Why nothing can be submitted, although Marie can be asked."""
     if isinstance(seen.api_key, Obstacle):
         return seen.api_key
+    if (pending := _pending(seen)) is not None:
+        return pending
     planners = seen.gateway.planners if seen.gateway is not None else None
     planner = submission.planner(job.spec)
     if planners is not None and planner not in planners:
@@ -56,6 +58,17 @@ def of_submission(job: MarieJob, seen: Observation) -> Obstacle | None:
             "Set spec.planner to one of these, or register the planner; the job then goes on by itself.",
         )
     return _of_key(job, seen)
+
+
+def _pending(seen: Observation) -> Obstacle | None:
+    """A change of the cluster that waits until Marie has nothing in hand."""
+    if not isinstance(seen.cluster, MarieCluster) or not _is_true(seen.cluster, ClusterCondition.UPGRADE_PENDING):
+        return None
+    return Obstacle(
+        JobReason.CLUSTER_CHANGING,
+        f"MarieCluster {seen.cluster.metadata.name} is about to be changed, once Marie is done with the documents it "
+        "has; no more are submitted until then. The job then goes on by itself.",
+    )
 
 
 def _of_key(job: MarieJob, seen: Observation) -> Obstacle | None:
@@ -106,7 +119,13 @@ def of_listing(seen: Observation) -> Obstacle | None:
 
 
 def _server(cluster: MarieCluster) -> Condition | None:
-    return next(
-        (condition for condition in cluster.status.conditions if condition.type == ClusterCondition.SERVER_POD_READY),
-        None,
-    )
+    return _condition(cluster, ClusterCondition.SERVER_POD_READY)
+
+
+def _is_true(cluster: MarieCluster, kind: ClusterCondition) -> bool:
+    found = _condition(cluster, kind)
+    return found is not None and found.status == "True"
+
+
+def _condition(cluster: MarieCluster, kind: ClusterCondition) -> Condition | None:
+    return next((condition for condition in cluster.status.conditions if condition.type == kind), None)

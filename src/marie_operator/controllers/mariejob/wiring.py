@@ -109,10 +109,12 @@ def _news_of_cluster(cluster: Object) -> object:
         for condition in conditions
         if condition["type"] == ClusterCondition.SERVER_POD_READY
     ]
+    pending = [condition["status"] for condition in conditions if condition["type"] == ClusterCondition.UPGRADE_PENDING]
     return (
         metadata["uid"],
         metadata.get("generation"),
         metadata.get("deletionTimestamp"),
         metadata.get("labels"),
         server,
+        pending,
     )

@@ -1,0 +1,190 @@
+"""Changes that replace pods, end to end: when they are made, and what becomes of the documents in hand."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from marie_operator.testing.kubelet import Behaviour
+from tests.controllers.mariecluster.plane import Plane, run
+from tests.controllers.mariecluster.test_backing import MANAGED, cluster
+from tests.controllers.mariecluster.test_executors import at_work, batch, dags, done, notes, scale, size, take
+
+pytestmark = pytest.mark.embedded
+
+NEW = "marieai/marie:4.0.1"
+BROKEN = "marieai/marie:broken"
+MISTAKES = {
+    "pull": Behaviour(image=BROKEN, waiting="ImagePullBackOff", message="no such image"),
+    "crash": Behaviour(image=BROKEN, runs=1.0, exit_code=3),
+}
+
+
+def template(image: str = NEW) -> dict[str, Any]:
+    return {"spec": {"containers": [{"name": "marie", "image": image}]}}
+
+
+async def change_server(plane: Plane, image: str = NEW, **spec: Any) -> None:
+    await plane.patch("marieclusters", "c", {"spec": {"serverSpec": {"template": template(image)}, **spec}})
+
+
+async def change_group(plane: Plane, image: str = NEW) -> None:
+    (group,) = (await plane.get("marieclusters", "c"))["spec"]["executorGroupSpecs"]
+    await plane.patch("marieclusters", "c", {"spec": {"executorGroupSpecs": [{**group, "template": template(image)}]}})
+
+
+async def begun(plane: Plane) -> bool:
+    return any(node.attempts for dag in dags(plane) for node in dag.nodes if not node.is_noop)
+
+
+async def image(plane: Plane, name: str = "c-server") -> str:
+    live = await plane.get("deployments", name)
+    return str(live["spec"]["template"]["spec"]["containers"][0]["image"])
+
+
+async def is_new(plane: Plane, name: str = "c-server") -> bool:
+    return await image(plane, name) == NEW
+
+
+def attempts(plane: Plane) -> list[int]:
+    return [node.attempts for dag in dags(plane) for node in dag.nodes if not node.is_noop]
+
+
+async def submitted(plane: Plane, name: str) -> tuple[str, str] | None:
+    found = (await plane.get("mariejobs", name)).get("status", {}).get("conditions", ())
+    return next(((each["status"], each["reason"]) for each in found if each["type"] == "Submitted"), None)
+
+
+def test_a_change_waits_for_documents_in_hand_and_new_ones_wait_for_it() -> None:
+    async def story(plane: Plane) -> None:
+        watch = await at_work(plane, 2, busy=2, seconds=60.0)
+        await change_server(plane)
+        await change_group(plane)
+        told = await plane.condition("c", "UpgradePending", reason="WorkInHand", seconds=15)
+        assert told["message"].startswith(
+            "The change of c-server, c-executor-extract waits until Marie is done with 2 documents, at most until 20"
+        )
+        assert await notes(plane, "UpgradeWaits") == [told["message"]]
+        (late,) = batch(1)
+        late["metadata"]["name"] = "late"
+        await plane.apply(late)
+
+        async def waits() -> bool:
+            return await submitted(plane, "late") == ("False", "ClusterChanging")
+
+        await plane.until(waits, seconds=10)
+        assert (await image(plane), len(dags(plane))) == ("marieai/marie:4.0.0", 2)
+        await plane.condition("c", "Ready")
+
+        await plane.until(lambda: is_new(plane), seconds=90)
+        assert await is_new(plane, "c-executor-extract")
+        # What only marks the end of a DAG resumes after a restart (marie-wire 5-03).
+        assert {node.state for dag in dags(plane) for node in dag.nodes if not node.is_noop} == {"completed"}
+        await plane.condition("c", "UpgradePending", "False", reason="NoUpgradePending")
+        await plane.until(lambda: done(plane), seconds=180)
+        assert attempts(plane) == [1, 1, 1]
+        assert watch.busy == []
+        assert await notes(plane, "UpgradeForced") == []
+
+    run(story)
+
+
+def test_a_cluster_at_rest_is_changed_within_seconds_and_nothing_is_told_of_waiting() -> None:
+    async def story(plane: Plane) -> None:
+        await plane.apply(cluster(backingServices=MANAGED))
+        await plane.condition("c", "Ready")
+        await change_server(plane)
+        await plane.until(lambda: is_new(plane), seconds=8)
+        await asyncio.sleep(60)
+        await plane.condition("c", "Ready")
+        conditions = (await plane.get("marieclusters", "c"))["status"]["conditions"]
+        assert "UpgradePending" not in {each["type"] for each in conditions}
+
+    run(story)
+
+
+def test_a_deadline_ends_the_wait_and_the_event_says_what_was_in_hand() -> None:
+    async def story(plane: Plane) -> None:
+        await at_work(plane, 1, busy=1, seconds=600.0)
+        await change_server(plane, upgradeStrategy={"deadlineSeconds": 60})
+        await plane.condition("c", "UpgradePending", seconds=15)
+        await asyncio.sleep(50)
+        assert not await is_new(plane)
+        await plane.until(lambda: is_new(plane), seconds=20)
+        assert await notes(plane, "UpgradeForced") == ["c-server changed at the deadline, with 1 documents in hand."]
+        await plane.condition("c", "UpgradePending", "False")
+
+    run(story)
+
+
+def test_an_immediate_change_waits_for_nothing() -> None:
+    async def story(plane: Plane) -> None:
+        await at_work(plane, 1, busy=1, seconds=600.0)
+        await change_server(plane)
+        await plane.condition("c", "UpgradePending", seconds=15)
+        await plane.patch("marieclusters", "c", {"spec": {"upgradeStrategy": {"type": "Immediate"}}})
+        await plane.until(lambda: is_new(plane), seconds=3)
+        assert await notes(plane, "UpgradeForced") == []
+
+    run(story)
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_server_that_does_not_start_makes_its_correction_wait_for_nothing(mistake: str) -> None:
+    async def story(plane: Plane) -> None:
+        take(plane, seconds=600.0)
+        await plane.apply(cluster(backingServices=MANAGED))
+        await plane.condition("c", "Ready")
+        with plane.kubelet.behaving(MISTAKES[mistake]):
+            await change_server(plane, BROKEN)
+            await plane.condition("c", "ServerPodReady", "False", reason="ServerFailing", seconds=300)
+            await plane.apply(*batch(1))
+            await change_server(plane)
+            await plane.until(lambda: is_new(plane), seconds=3)
+        await plane.condition("c", "Ready", seconds=600)
+
+    run(story)
+
+
+def test_a_group_s_change_goes_on_where_its_rollout_has_begun_or_nothing_of_it_works() -> None:
+    async def story(plane: Plane) -> None:
+        take(plane, seconds=600.0)
+        await plane.apply(cluster(backingServices=MANAGED))
+        await plane.condition("c", "Ready")
+        with plane.kubelet.behaving(MISTAKES["pull"]):
+            await change_group(plane, BROKEN)
+            await plane.condition("c", "AllExecutorsReady", "False", reason="ExecutorsFailing", seconds=120)
+            await plane.apply(*batch(1))
+            await plane.until(lambda: begun(plane))
+            await change_group(plane)
+            await plane.until(lambda: is_new(plane, "c-executor-extract"), seconds=3)
+
+    run(story)
+
+
+def test_a_change_of_what_pods_are_not_made_of_waits_for_nothing() -> None:
+    async def story(plane: Plane) -> None:
+        await at_work(plane, 1, busy=1, seconds=600.0)
+        await scale(plane, 2)
+        await plane.until(lambda: size(plane, 2), seconds=10)
+
+    run(story)
+
+
+def test_an_environment_variable_that_is_taken_away_is_a_change_that_waits() -> None:
+    async def story(plane: Plane) -> None:
+        take(plane, seconds=60.0)
+        made = cluster(backingServices=MANAGED)
+        with_variable = template("marieai/marie:4.0.0")
+        with_variable["spec"]["containers"][0]["env"] = [{"name": "A", "value": "1"}]
+        made["spec"]["serverSpec"]["template"] = with_variable
+        await plane.apply(made)
+        await plane.condition("c", "Ready")
+        await plane.apply(*batch(1))
+        await plane.until(lambda: begun(plane))
+        await change_server(plane, "marieai/marie:4.0.0")
+        await plane.condition("c", "UpgradePending", seconds=15)
+        await plane.until(lambda: done(plane), seconds=120)
+        assert attempts(plane) == [1]
+
+    run(story)
