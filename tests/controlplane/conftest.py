@@ -13,6 +13,7 @@ import asyncio
 import contextlib
 import itertools
 from collections.abc import AsyncIterator, Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -157,7 +158,7 @@ async def embedded_stage(binaries: Path, tmp_path_factory: pytest.TempPathFactor
 @contextlib.asynccontextmanager
 async def furnished(plane: Plane, s3: S3Server | SimulatedS3) -> AsyncIterator[ServedStage]:
     """A control plane with nodes whose pods run, and with gateways for them."""
-    gateways = SimulatedGateways(speed=5.0, outcome=lambda _: Outcome(seconds=1.0))
+    gateways = SimulatedGateways(speed=5.0, outcome=lambda _: Outcome(seconds=1.0), store=partial(s3.put, "marie"))
     nodes = [NodeSpec(f"node-{n}", {"nvidia.com/gpu": "64"}, {"accelerator": "nvidia-gpu"}) for n in (1, 2)]
     async with plane.api() as api, gateways.serve() as url:
         pods = MariePods(

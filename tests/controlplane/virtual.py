@@ -6,7 +6,7 @@ What becomes of it is what becomes of a process, without what makes one: the com
 import contextlib
 import json
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextvars import ContextVar, copy_context
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,12 +86,17 @@ class VirtualOperator:
 class VirtualBuckets:
     """An object store whose buckets all hold the same."""
 
-    def __init__(self, keys: list[str]) -> None:
+    def __init__(self, keys: list[str], objects: dict[tuple[str, str], bytes]) -> None:
         self._keys = keys
+        self._objects = objects
 
     def put(self, bucket: str, key: str, content: bytes) -> None:
         """Make an object."""
         self._keys.append(key)
+
+    def objects(self, bucket: str) -> Mapping[str, bytes]:
+        """What Marie and the operator stored in a bucket."""
+        return {key: content for (name, key), content in self._objects.items() if name == bucket}
 
 
 @dataclass(frozen=True)
@@ -138,7 +143,7 @@ class VirtualStage:
     @property
     def s3(self) -> VirtualBuckets:
         """Where documents are."""
-        return VirtualBuckets(self.simulation.keys)
+        return VirtualBuckets(self.simulation.keys, self.simulation.objects)
 
     def operator(self, name: str, namespace: str, folder: Path, *, lease: str) -> VirtualOperator:
         """An operator that can be started."""

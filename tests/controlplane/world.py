@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import itertools
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -48,6 +48,10 @@ class Buckets(Protocol):
 
     def put(self, bucket: str, key: str, content: bytes) -> None:
         """Make an object, and its bucket if need be."""
+        ...
+
+    def objects(self, bucket: str) -> Mapping[str, bytes]:
+        """What is in a bucket."""
         ...
 
 

@@ -136,11 +136,11 @@ class Invariants:
         return found
 
     def _dags(self, job: dict[str, Any]) -> Iterable[Any]:
-        meta = job["metadata"]
+        stem = refs.stem(job["metadata"]["name"], job["metadata"]["uid"])
         for cluster in self._clusters():
             for dag in self._world.gateways.cluster("default", cluster).dags:
                 try:
-                    refs.ordinal(dag.ref_id, job=meta["name"], uid=meta["uid"])
+                    refs.ordinal(dag.ref_id, stem)
                 except ValueError:
                     continue
                 yield dag

@@ -14,7 +14,7 @@ from marie_operator.testing.gateway import SimulatedGateways
 from marie_operator.testing.virtual import Process
 from tests.simulation.network import Network
 from tests.simulation.trace import Trace
-from tests.simulation.wires import ApiWire, BucketWire, GatewayWire, Port
+from tests.simulation.wires import ApiWire, BucketWire, GatewayWire, ObjectsWire, Port
 
 NAMESPACE, LEASE = "marie-system", "marie-operator"
 
@@ -29,6 +29,7 @@ class Surroundings(Protocol):
     clock: Clock
     source: random.Random
     keys: list[str]
+    objects: dict[tuple[str, str], bytes]
     page_size: int
 
     def on_send(self, who: str, what: str) -> None:
@@ -147,6 +148,7 @@ class Replica:
             elector=elector,
             transport=GatewayWire(around.gateways, port),
             lister=BucketWire(around.keys, around.page_size, port),
+            objects=ObjectsWire(around.objects, port),
             gateway_url=lambda key, _: f"{key.namespace}/{key.name}",
             namespaces=(),
             concurrency=4,

@@ -4,10 +4,14 @@ import asyncio
 import contextlib
 import json
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar, cast
 from urllib.parse import urlencode
 
+from marie_operator.controllers.mariejob.buckets import Bucket
+from marie_operator.controllers.mariejob.objects import LISTED, ObjectsError
+from marie_operator.controllers.mariejob.refusal import Refusal
 from marie_operator.controllers.mariejob.store import ListingError, ListRequest, Page
 from marie_operator.marie import transport as marie
 from marie_operator.runtime import NotLeader, Unreachable
@@ -22,6 +26,8 @@ from marie_operator.testing.gateway import Request as Asked
 from marie_operator.testing.virtual import Process
 from tests.simulation.network import SILENCE, Fate, Network, Stream
 from tests.simulation.trace import Trace
+
+T = TypeVar("T")
 
 _ETCD = re.compile(r"http://(?P<name>.+)-etcd\.(?P<namespace>[^.]+)\.svc:2379")
 """Where the etcd is that the operator runs for a cluster."""
@@ -311,6 +317,101 @@ class BucketWire:
         ahead = sorted(key for key in self._keys if key > request.after and key.startswith(request.prefix.prefix))
         keys = tuple(ahead[: self._page_size])
         return Page(request, keys, keys[-1] if keys else request.after, last=len(ahead) <= self._page_size)
+
+
+class ObjectsWire:
+    """Works in buckets for a process; every bucket is there.
+
+    Args:
+        objects: What is in buckets, by bucket and key; may change.
+        port: Where requests leave.
+    """
+
+    has_own = True
+
+    def __init__(self, objects: dict[tuple[str, str], bytes], port: Port) -> None:
+        self._objects = objects
+        self._port = port
+        self._network = port.network
+
+    async def keys(self, bucket: Bucket, folder: str, after: str = "") -> Sequence[str]:
+        """The keys under a folder."""
+        return await self._carried(bucket, f"LIST {folder} after {after!r}", lambda: self._under(bucket, folder, after))
+
+    def _under(self, bucket: Bucket, folder: str, after: str) -> Sequence[str]:
+        there = (key for name, key in self._objects if name == bucket.name)
+        return sorted(key for key in there if key.startswith(f"{folder}/") and key > after)[:LISTED]
+
+    async def copy(self, source: Bucket, key: str, target: Bucket, new: str) -> None:
+        """Copy an object."""
+
+        def copied() -> None:
+            self._objects[target.name, new] = self._found(source, key)
+
+        await self._carried(target, f"COPY {source.name}/{key} to {new}", copied, writes=True)
+
+    async def read(self, bucket: Bucket, key: str) -> AsyncIterator[bytes]:
+        """An object's content."""
+        content = await self._carried(bucket, f"GET {key}", lambda: self._found(bucket, key))
+        for start in range(0, len(content), 100):
+            yield content[start : start + 100]
+
+    async def write(self, bucket: Bucket, key: str, content: AsyncIterator[bytes]) -> None:
+        """Make an object."""
+        whole = b"".join([piece async for piece in content])
+
+        def written() -> None:
+            self._objects[bucket.name, key] = whole
+
+        await self._carried(bucket, f"PUT {key}", written, writes=True)
+
+    async def delete(self, bucket: Bucket, keys: Sequence[str]) -> None:
+        """Delete objects."""
+
+        def deleted() -> None:
+            for key in keys:
+                self._objects.pop((bucket.name, key), None)
+
+        await self._carried(bucket, f"DELETE {', '.join(keys)}", deleted, writes=True)
+
+    def _found(self, bucket: Bucket, key: str) -> bytes:
+        if (bucket.name, key) not in self._objects:
+            raise ObjectsError(f"{bucket.uri} has no {key}", bucket, Refusal.OTHER)
+        return self._objects[bucket.name, key]
+
+    async def _carried(self, bucket: Bucket, what: str, act: Callable[[], T], *, writes: bool = False) -> T:
+        """Have a request carried out, if it gets there."""
+        what = f"{bucket.uri} {what}"
+        if not self._port.passes(what, writes=writes):
+            raise ObjectsError("the process is dead", bucket, Refusal.UNREACHABLE)
+        if self._network.instant:
+            return act()
+        answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._network.send(self._deliver(bucket, what, act, answer))
+        return await answer
+
+    async def _deliver(self, bucket: Bucket, what: str, act: Callable[[], T], answer: "asyncio.Future[T]") -> None:
+        fate = self._network.fate("bucket")
+        await asyncio.sleep(self._network.delay())
+        carried = fate in {Fate.ANSWERED, Fate.UNANSWERED} or (
+            fate is Fate.SILENT and self._network.source.random() < 0.5
+        )
+        self._port.note(f"{what} {fate.name}")
+        error: ObjectsError | None = None
+        try:
+            found = act() if carried else None
+        except ObjectsError as refused:
+            found, error = None, refused
+        await asyncio.sleep(SILENCE if fate is Fate.SILENT else self._network.delay())
+        if answer.done():
+            return
+        if fate is not Fate.ANSWERED:
+            refusal = Refusal.OTHER_STATUS if fate is Fate.FAILED else Refusal.UNREACHABLE
+            error = ObjectsError(f"{bucket.uri} {fate.name}.", bucket, refusal)
+        if error is not None:
+            answer.set_exception(error)
+        else:
+            answer.set_result(cast("T", found))
 
 
 def _asked(request: marie.Request) -> Asked:

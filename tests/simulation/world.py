@@ -63,6 +63,7 @@ class World:
         trace: What happened.
 
     Attributes:
+        objects: What Marie and the operator stored, by bucket and key.
         server: The API server.
         api: A client of it that may everything.
         gateways: Marie.
@@ -100,7 +101,8 @@ class World:
             seed=source.getrandbits(64), now=self.clock.now, users={"operator": OPERATOR}, like=origin
         )
         self.api = self.server.direct()
-        self.gateways = SimulatedGateways(outcome=outcome)
+        self.objects: dict[tuple[str, str], bytes] = {}
+        self.gateways = SimulatedGateways(outcome=outcome, store=self._store)
         pods = MariePods(
             self.gateways,
             cluster_label=association.CLUSTER_LABEL,
@@ -121,6 +123,10 @@ class World:
         self._periods = Periods(node_monitor=lease_period / 2, node_grace=4 * lease_period)
         self.replicas = [Replica(self, f"operator-{each + 1}", terms) for each in range(replicas)]
         self._stack = AsyncExitStack()
+
+    def _store(self, key: str, content: bytes) -> None:
+        """Marie stores a result."""
+        self.objects["marie", key] = content
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:

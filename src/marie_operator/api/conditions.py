@@ -204,6 +204,9 @@ class JobCondition(StrEnum):
     SLA_MISSED = "SLAMissed"
     """The soft or the hard deadline has passed before the job ended."""
 
+    RESULTS_COPIED = "ResultsCopied"
+    """The job has ended, and what Marie stored for its documents is under ``spec.output.uri``."""
+
 
 class JobReason(StrEnum):
     """Why a condition of a MarieJob has its status."""
@@ -266,7 +269,10 @@ class JobReason(StrEnum):
     """The spec asks for something this version does not do yet. Use what the message offers instead."""
 
     CREDENTIALS_MISSING = "CredentialsMissing"
-    """The Secret of ``input.credentialsSecretRef`` or a key in it does not exist. Create it as the message says."""
+    """A Secret that says how to reach an object store, or a key in it, does not exist.
+
+    Create it as the message says.
+    """
 
     STORAGE_REFUSED = "StorageRefused"
     """The object store refuses the credentials, or the bucket does not exist.
@@ -376,6 +382,24 @@ class JobReason(StrEnum):
 
     NOT_SUSPENDED = "NotSuspended"
     """The job is not suspended. Nothing to do."""
+
+    COPYING = "Copying"
+    """Results are copied as documents end. Wait."""
+
+    COPIED = "Copied"
+    """Results are where the job wants them. Nothing to do."""
+
+    RESULT_STORE_UNKNOWN = "ResultStoreUnknown"
+    """The operator does not know how to reach the object store in which Marie keeps results, so they stay there.
+
+    Set ``backingServices.s3`` of the cluster, and make the job again or copy them yourself.
+    """
+
+    RESULTS_NOT_COPIED = "ResultsNotCopied"
+    """For an hour no result could be copied, so the job was given up.
+
+    Correct what the message says; the results of documents that ended are where Marie stored them.
+    """
 
     PAUSED = "Paused"
     """The operator leaves the job as it is. Remove the annotation ``marie.ai/reconcile`` to go on."""

@@ -75,7 +75,14 @@ class JobOutput(Model):
     """Where the results should go."""
 
     uri: str = Field(
-        default="", description="Prefix that results should be written under, such as s3://bucket/results/."
+        default="",
+        description="Prefix that results are copied to, such as s3://bucket/results/; each document gets a folder of "
+        "its name there. Without it, results stay where Marie stores them.",
+    )
+    credentials_secret_ref: SecretReference | None = Field(
+        default=None,
+        description="Secret by which the operator writes results; its keys are those of input.credentialsSecretRef, "
+        "which is used without it, or else the operator's own environment, or else the cluster's backingServices.s3.",
     )
     format: Literal["json", "xml", "csv", "yaml"] = Field(
         default="json",
@@ -249,6 +256,7 @@ class DocumentInFlight(Model):
     attempt: Int32 = Field(default=0, description="How often the document failed before this attempt.")
     dag_id: str = Field(default="", description="Marie's id of the document's work, once Marie confirmed it.")
     not_before: Time | None = Field(default=None, description="When a document that failed is submitted again.")
+    since: Time | None = Field(default=None, description="When the document was taken up, for the manifest of results.")
 
 
 class DocumentFailure(Model):
@@ -277,6 +285,9 @@ class JobDocuments(Model):
         default=0,
         description="How many ConfigMaps hold all failures: <job>-failures, <job>-failures-2 and so on.",
     )
+    manifest_parts: Int32 = Field(
+        default=0, description="The last part of the manifest of results whose documents are counted here."
+    )
 
 
 class JobError(Model):
@@ -291,6 +302,11 @@ class JobResult(Model):
     """What came out."""
 
     output_uri: str = Field(default="", description="Where the results are.")
+    manifest_uri: str = Field(
+        default="",
+        description="The list of all documents with their states, times, errors and results, one in JSON a line; of a "
+        "job that was given up, a folder with parts of it.",
+    )
     document_count: Int32 | None = Field(default=None, description="Documents that ended with a result.")
     page_count: Int32 | None = Field(default=None, description="Pages of these documents, where Marie tells.")
     summary: dict[str, str] = Field(default_factory=dict, description="Further figures of the job, by name.")
@@ -323,7 +339,7 @@ class MarieJobStatus(Model):
     error: JobError | None = Field(default=None, description="Why the job failed, once it has.")
     conditions: tuple[Condition, ...] = Field(
         default=(),
-        description="What is true of the job: Submitted, Complete, Failed, Suspended, SLAMissed.",
+        description="What is true of the job: Submitted, Complete, Failed, Suspended, SLAMissed, ResultsCopied.",
         json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
     )
 

@@ -1,5 +1,6 @@
 """The operator, put together from what it is given: a process gives it sockets, a simulation gives it itself."""
 
+import hashlib
 import random
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
@@ -40,6 +41,7 @@ class Operator:
         elector: Says who may write; None for whoever runs.
         transport: Carries requests to gateways.
         lister: Reads pages of keys from object stores.
+        objects: Copies, reads and writes what is in them.
         gateway_url: Where a cluster's gateway is reached, from its key and its Service's URL.
         namespaces: Which to watch; empty for all.
         concurrency: Reconciles of each kind at the same time.
@@ -61,6 +63,7 @@ class Operator:
         elector: Elector | None,
         transport: Transport,
         lister: mariejob.Lister,
+        objects: mariejob.Objects,
         gateway_url: Callable[[ObjectKey, str], str],
         namespaces: Sequence[str],
         concurrency: int,
@@ -94,6 +97,9 @@ class Operator:
             jitter=jitter,
         )
         self._listings = mariejob.Listings(mariejob.Origins(lister, client), on_change=self._on_job)
+        self._deliveries = mariejob.Deliveries(
+            objects, on_change=self._on_job, clock=clock, writer=hashlib.sha256(instance.encode()).hexdigest()[:12]
+        )
         jobs = Typed(cache[kinds.MARIE_JOBS], MarieJob.model_validate)
         turns = mariejob.Turns(jobs, clock=clock, on_turn=self._on_turn)
         cache[kinds.MARIE_JOBS].add_handler(turns.handle)
@@ -127,6 +133,7 @@ class Operator:
                     secrets=mariejob.Secrets(named),
                     gateways=self._gateways,
                     listings=self._listings,
+                    deliveries=self._deliveries,
                     turns=turns,
                     owned=mariejob.Owned(writer, clock=clock),
                     clock=clock,
@@ -162,7 +169,7 @@ class Operator:
             cache=self.cache,
             controllers=self.controllers,
             standing=standing,
-            leading=[self._gateways.run, self._listings.run, self._events.run],
+            leading=[self._gateways.run, self._listings.run, self._deliveries.run, self._events.run],
             measures=[self._gateways.measure, self._measure_states],
             sections={"gateways": self._gateways.report},
             servers=servers,

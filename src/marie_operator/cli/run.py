@@ -48,6 +48,7 @@ async def serve(settings: Settings) -> None:
             elector=process.elector,
             transport=HttpTransport(session),
             lister=mariejob.S3Lister(os.environ),
+            objects=mariejob.S3Objects(os.environ),
             gateway_url=gateway_url.of,
             namespaces=settings.namespaces,
             concurrency=settings.concurrency,

@@ -4,6 +4,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from typing import Protocol
@@ -76,7 +77,6 @@ async def stage(folder: Path, *, real: bool, documents: int) -> AsyncIterator[St
         ProcessError: a server did not start, or could not be built.
     """
     config = config_folder()
-    gateways = SimulatedGateways(speed=SPEED, outcome=Outcomes(default=Outcome(seconds=1.5)))
     behaviours = [
         Behaviour({association.NODE_TYPE_LABEL: association.SERVER}, start=1.0),
         Behaviour({association.NODE_TYPE_LABEL: association.EXECUTOR}, start=2.5),
@@ -84,6 +84,9 @@ async def stage(folder: Path, *, real: bool, documents: int) -> AsyncIterator[St
     async with AsyncExitStack() as stack:
         plane = await stack.enter_async_context(_plane(folder, real=real))
         store = await stack.enter_async_context(SimulatedS3())
+        gateways = SimulatedGateways(
+            speed=SPEED, outcome=Outcomes(default=Outcome(seconds=1.5)), store=partial(store.put, "marie")
+        )
         api = await stack.enter_async_context(plane.api())
         pods = MariePods(
             gateways,

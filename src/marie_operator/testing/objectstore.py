@@ -1,19 +1,23 @@
-"""A simulated S3: buckets in memory, listed and read as the protocol says; signatures are believed, not checked."""
+"""A simulated S3: buckets in memory, used as the protocol says; signatures are believed, not checked."""
 
 import itertools
 import re
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from hashlib import md5
 from types import TracebackType
 from typing import Self
-from xml.sax.saxutils import escape
+from urllib.parse import unquote
+from xml.sax.saxutils import escape, unescape
 
 from aiohttp import web
 
 PAGE_SIZE = 1000
 _CREDENTIAL = re.compile(r"Credential=([^/]+)/")
+_KEYS = re.compile(r"<Key>(.*?)</Key>", re.DOTALL)
+_LONG_AGO = "Thu, 01 Jan 2026 00:00:00 GMT"
 
 
 class _RefusalError(Exception):
@@ -28,12 +32,16 @@ class SimulatedS3:
     Attributes:
         endpoint: Where it is, once entered.
         access_key: The one that is let in; the secret is not looked at.
+        requests: How often what was asked: a method, and for a copy ``COPY``, for a listing ``LIST``.
     """
 
     def __init__(self) -> None:
         self.endpoint = ""
         self.access_key = "simulated"
+        self.requests: Counter[str] = Counter()
         self._buckets: dict[str, dict[str, bytes]] = {}
+        self._uploads: dict[str, dict[int, bytes]] = {}
+        self._ids = itertools.count(1)
         self._runner: web.ServerRunner | None = None
 
     @property
@@ -50,8 +58,13 @@ class SimulatedS3:
         """Make an object, and its bucket if need be."""
         self._buckets.setdefault(bucket, {})[key] = content
 
+    def objects(self, bucket: str) -> Mapping[str, bytes]:
+        """What is in a bucket; nothing when it is not there."""
+        return self._buckets.get(bucket, {})
+
     async def __aenter__(self) -> Self:
-        self._runner = web.ServerRunner(web.Server(self._serve, access_log=None), shutdown_timeout=0.5)
+        server = web.Server(self._serve, access_log=None)
+        self._runner = web.ServerRunner(server, shutdown_timeout=0.5)
         await self._runner.setup()
         await web.TCPSite(self._runner, "127.0.0.1", 0).start()
         host, port = self._runner.addresses[0][:2]
@@ -66,12 +79,17 @@ class SimulatedS3:
 
     async def _serve(self, request: web.BaseRequest) -> web.Response:
         try:
-            return self._answer(request)
+            body = await request.content.read()
+        except ConnectionResetError:
+            # Whoever sent it gave up in the middle.
+            return web.Response(status=400)
+        try:
+            return self._answer(request, body)
         except _RefusalError as refusal:
             body = f"<Error><Code>{refusal.code}</Code><Message>{escape(refusal.message)}</Message></Error>"
             return _xml(body, refusal.status)
 
-    def _answer(self, request: web.BaseRequest) -> web.Response:
+    def _answer(self, request: web.BaseRequest, body: bytes) -> web.Response:
         found = _CREDENTIAL.search(request.headers.get("Authorization", ""))
         if found is None:
             raise _RefusalError(403, "AccessDenied", "Access Denied")
@@ -79,16 +97,80 @@ class SimulatedS3:
             message = "The AWS Access Key Id you provided does not exist in our records."
             raise _RefusalError(403, "InvalidAccessKeyId", message)
         bucket, _, key = request.path.lstrip("/").partition("/")
-        objects = self._buckets.get(bucket)
-        if objects is None:
+        objects = self._found(bucket)
+        match request.method:
+            case "GET" if not key:
+                self.requests["LIST"] += 1
+                return _xml(_listing(bucket, objects, request.query))
+            case "GET" | "HEAD":
+                self.requests[request.method] += 1
+                return _read(objects, key)
+            case "PUT" if source := request.headers.get("x-amz-copy-source"):
+                self.requests["COPY"] += 1
+                return self._copy(unquote(source), objects, key)
+            case "PUT":
+                self.requests["PUT"] += 1
+                return self._write(objects, key, request.query, body)
+            case "POST":
+                self.requests["POST"] += 1
+                return self._post(objects, key, request.query, body)
+            case "DELETE":
+                self.requests["DELETE"] += 1
+                objects.pop(key, None)
+                self._uploads.pop(request.query.get("uploadId", ""), None)
+                return web.Response(status=204)
+            case _:
+                pass
+        raise _RefusalError(405, "MethodNotAllowed", "The specified method is not allowed against this resource.")
+
+    def _found(self, bucket: str) -> dict[str, bytes]:
+        if bucket not in self._buckets:
             raise _RefusalError(404, "NoSuchBucket", "The specified bucket does not exist")
-        if request.method not in {"GET", "HEAD"}:
-            raise _RefusalError(405, "MethodNotAllowed", "The specified method is not allowed against this resource.")
-        if not key:
-            return _xml(_listing(bucket, objects, request.query))
-        if key not in objects:
-            raise _RefusalError(404, "NoSuchKey", "The specified key does not exist.")
-        return web.Response(body=objects[key], headers={"ETag": _etag(objects[key])})
+        return self._buckets[bucket]
+
+    def _copy(self, source: str, objects: dict[str, bytes], key: str) -> web.Response:
+        bucket, _, old = source.lstrip("/").partition("/")
+        content = _of(self._found(bucket), old)
+        objects[key] = content
+        return _xml(f"<CopyObjectResult><ETag>{escape(_etag(content))}</ETag></CopyObjectResult>")
+
+    def _write(self, objects: dict[str, bytes], key: str, query: Mapping[str, str], body: bytes) -> web.Response:
+        """``PutObject`` and ``UploadPart``."""
+        if upload := query.get("uploadId"):
+            if upload not in self._uploads:
+                raise _RefusalError(404, "NoSuchUpload", "The specified upload does not exist.")
+            self._uploads[upload][int(query["partNumber"])] = body
+        else:
+            objects[key] = body
+        return web.Response(headers={"ETag": _etag(body)})
+
+    def _post(self, objects: dict[str, bytes], key: str, query: Mapping[str, str], body: bytes) -> web.Response:
+        """``DeleteObjects``, ``CreateMultipartUpload`` and ``CompleteMultipartUpload``."""
+        if "delete" in query:
+            names = _KEYS.findall(body.decode())
+            for name in names:
+                objects.pop(unescape(name, {"&quot;": '"', "&apos;": "'"}), None)
+            deleted = "".join(f"<Deleted><Key>{name}</Key></Deleted>" for name in names)
+            return _xml(f"<DeleteResult>{deleted}</DeleteResult>")
+        if upload := query.get("uploadId"):
+            parts = self._uploads.pop(upload)
+            objects[key] = b"".join(parts[number] for number in sorted(parts))
+            etag = escape(_etag(objects[key]))
+            return _xml(f"<CompleteMultipartUploadResult><ETag>{etag}</ETag></CompleteMultipartUploadResult>")
+        upload = str(next(self._ids))
+        self._uploads[upload] = {}
+        return _xml(f"<InitiateMultipartUploadResult><UploadId>{upload}</UploadId></InitiateMultipartUploadResult>")
+
+
+def _of(objects: Mapping[str, bytes], key: str) -> bytes:
+    if key not in objects:
+        raise _RefusalError(404, "NoSuchKey", "The specified key does not exist.")
+    return objects[key]
+
+
+def _read(objects: Mapping[str, bytes], key: str) -> web.Response:
+    content = _of(objects, key)
+    return web.Response(body=content, headers={"ETag": _etag(content), "Last-Modified": _LONG_AGO})
 
 
 def _listing(bucket: str, objects: dict[str, bytes], query: Mapping[str, str]) -> str:

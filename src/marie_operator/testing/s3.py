@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -67,6 +68,11 @@ class S3Server:
         path = self._buckets / bucket / key
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
+
+    def objects(self, bucket: str) -> Mapping[str, bytes]:
+        """What is in a bucket; nothing when it is not there."""
+        folder = self._buckets / bucket
+        return {str(each.relative_to(folder)): each.read_bytes() for each in folder.rglob("*") if each.is_file()}
 
     async def _answers(self) -> bool:
         try:

@@ -14,6 +14,7 @@ from marie_operator.api.mariejob import MarieJob
 from marie_operator.controllers import kinds
 from marie_operator.controllers.mariejob import (
     INDEXES,
+    Deliveries,
     Listings,
     MarieJobReconciler,
     Origins,
@@ -29,6 +30,7 @@ from marie_operator.runtime import ObjectReference, Result, Typed, Writer
 from marie_operator.runtime.resource import SECRETS, Object, ObjectKey
 from tests.controllers.mariejob.apiserver import ApiServer
 from tests.controllers.mariejob.clock import TurnedClock
+from tests.controllers.mariejob.memory import MemoryObjects
 from tests.controllers.mariejob.samples import UP, cluster, job
 
 KEY = ObjectKey("docs", "scan")
@@ -118,6 +120,7 @@ class Process:
         self.api, self.bucket = api, bucket
         self.events, self.monitors = Events(), Monitors(marie)
         self.listings = Listings(Origins(bucket, api), on_change=lambda _job: None)
+        self.deliveries = Deliveries(MemoryObjects(), on_change=lambda _job: None, clock=clock, writer="test")
         typed = Typed(jobs, MarieJob.model_validate)
         turns = Turns(typed, clock=clock, on_turn=lambda _job: None)
         jobs.add_handler(turns.handle)
@@ -127,6 +130,7 @@ class Process:
             secrets=Secrets(NamedObjects(api, clock=clock)),
             gateways=self.monitors,
             listings=self.listings,
+            deliveries=self.deliveries,
             turns=turns,
             owned=Owned(cast("Writer", api), clock=clock),
             clock=clock,

@@ -193,9 +193,8 @@ class Batch(RuleBasedStateMachine):
         assert documents.listed == documents.total == len(self.expected)
         assert documents.succeeded + documents.failed == len(self.expected)
         assert documents.in_flight == ()
-        ordinals = {
-            refs.ordinal(ref_id, job="scan", uid=self.world.job.metadata.uid) for ref_id in self.world.marie.dags
-        }
+        stem = refs.stem("scan", self.world.job.metadata.uid)
+        ordinals = {refs.ordinal(ref_id, stem) for ref_id in self.world.marie.dags}
         assert ordinals == set(range(1, len(self.expected) + 1))
         assert documents.failed >= before
 

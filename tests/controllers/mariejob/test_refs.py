@@ -55,7 +55,7 @@ def test_attempts_of_one_document_differ_wherever_its_name_is_cut(document: tupl
 @given(DOCUMENTS, KEYS)
 def test_an_id_tells_its_ordinal(document: tuple[str, int, int], key: str) -> None:
     uid, ordinal, _ = document
-    assert refs.ordinal(ref_of(*document, key), job="scan", uid=uid) == ordinal
+    assert refs.ordinal(ref_of(*document, key), refs.stem("scan", uid)) == ordinal
 
 
 @given(DOCUMENTS, KEYS)

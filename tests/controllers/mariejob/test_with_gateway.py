@@ -16,7 +16,16 @@ from prometheus_client import CollectorRegistry
 from marie_operator.api.mariecluster import MarieCluster
 from marie_operator.api.mariejob import MarieJob
 from marie_operator.controllers import kinds
-from marie_operator.controllers.mariejob import INDEXES, Listings, MarieJobReconciler, Owned, Secrets, Sources, Turns
+from marie_operator.controllers.mariejob import (
+    INDEXES,
+    Deliveries,
+    Listings,
+    MarieJobReconciler,
+    Owned,
+    Secrets,
+    Sources,
+    Turns,
+)
 from marie_operator.controllers.named import NamedObjects
 from marie_operator.marie.gateways import Gateways
 from marie_operator.marie.metrics import GatewayMetrics
@@ -25,6 +34,7 @@ from marie_operator.runtime import Controller, Metrics, Typed, Writer, asked_for
 from marie_operator.runtime.resource import SECRETS, Object, ObjectKey
 from marie_operator.testing.gateway import Fault, Outcome, SimulatedGateways, SimulatedMarie
 from tests.controllers.mariejob.apiserver import ApiServer
+from tests.controllers.mariejob.memory import MemoryObjects
 from tests.controllers.mariejob.operator_process import KEY, Bucket, Events, served
 from tests.controllers.mariejob.samples import SINGLE, job
 
@@ -99,6 +109,7 @@ async def operator(stage: Stage) -> AsyncIterator[Gateways]:
             on_job=enqueue,
         )
         listings = Listings(Bucket(KEYS), on_change=enqueue)
+        deliveries = Deliveries(MemoryObjects(), on_change=enqueue, clock=clock, writer="test")
         typed = Typed(jobs, MarieJob.model_validate)
         turns = Turns(typed, clock=clock, on_turn=enqueue)
         jobs.add_handler(turns.handle)
@@ -108,6 +119,7 @@ async def operator(stage: Stage) -> AsyncIterator[Gateways]:
             secrets=Secrets(NamedObjects(api, clock=clock)),
             gateways=gateways,
             listings=listings,
+            deliveries=deliveries,
             turns=turns,
             owned=Owned(cast("Writer", api), clock=clock),
             clock=clock,

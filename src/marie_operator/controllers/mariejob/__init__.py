@@ -5,8 +5,10 @@ A job is a set of documents, each of which has exactly one live intent: an entry
 at a crash between any two steps follows from that entry alone.
 """
 
+from marie_operator.controllers.mariejob.deliveries import Deliveries
 from marie_operator.controllers.mariejob.gather import Sources
 from marie_operator.controllers.mariejob.listing import Listings
+from marie_operator.controllers.mariejob.objects import Objects, S3Objects
 from marie_operator.controllers.mariejob.owned import Owned
 from marie_operator.controllers.mariejob.reconciler import MarieJobReconciler
 from marie_operator.controllers.mariejob.rerun import Origins
@@ -17,12 +19,15 @@ from marie_operator.controllers.mariejob.wiring import INDEXES, controller, of_c
 
 __all__ = [
     "INDEXES",
+    "Deliveries",
     "Lister",
     "Listings",
     "MarieJobReconciler",
+    "Objects",
     "Origins",
     "Owned",
     "S3Lister",
+    "S3Objects",
     "Secrets",
     "Sources",
     "Turns",

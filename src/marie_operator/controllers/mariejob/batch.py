@@ -13,6 +13,7 @@ from sys import maxsize
 
 from marie_operator.api.mariejob import DocumentFailure, DocumentInFlight, JobDocuments, MarieJob
 from marie_operator.controllers.mariejob import refs
+from marie_operator.controllers.mariejob.delivery import DeliveryOutcome, DocumentEnd, Receipt
 from marie_operator.controllers.mariejob.plan import Plan
 from marie_operator.controllers.mariejob.source import SingleDocument
 from marie_operator.controllers.mariejob.store import Page
@@ -27,8 +28,8 @@ LARGEST_IN_FLIGHT = 700_000
 LONGEST_MESSAGE = 512
 """Characters kept of a document's failure."""
 
-_ENTRY = 300
-"""Bytes of an entry in flight besides the document's URI: its reference id, DAG and names."""
+_ENTRY = 340
+"""Bytes of an entry in flight besides the document's URI: its reference id, DAG, times and names."""
 
 _FIRST_DELAY = timedelta(seconds=10)
 _LAST_DELAY = timedelta(minutes=6)
@@ -44,6 +45,7 @@ class Settled:
         failed: documents that failed for good.
         cancelled: how many of those were cancelled in Marie.
         refused: how many of those Marie would not take.
+        ended: documents whose end is to be told where results go, with how they ended, whether or not they leave now.
     """
 
     documents: JobDocuments
@@ -51,48 +53,85 @@ class Settled:
     failed: Sequence[DocumentFailure] = field(default=())
     cancelled: int = 0
     refused: int = 0
+    ended: Sequence[tuple[DocumentInFlight, Receipt]] = field(default=())
 
 
-def settle(job: MarieJob, views: Mapping[str, DocumentView], now: datetime) -> Settled:
+def settle(
+    job: MarieJob, views: Mapping[str, DocumentView], now: datetime, delivery: DeliveryOutcome | None = None
+) -> Settled:
     """Move each document to where Marie says it is.
 
     A document that failed or was refused gets a new entry with the next attempt, to be submitted after
     10 s * 2^attempt (at most 6 minutes), as long as ``spec.backoffLimit`` allows one.
+
+    Args:
+        job: the job.
+        views: what Marie says of its documents, by reference id.
+        now: the wall clock.
+        delivery: how far its results are on their way; a document stays in flight until it is delivered. ``None``
+            where results stay where they are.
     """
     documents = job.status.documents or JobDocuments()
     in_flight: list[DocumentInFlight] = []
     retried: list[tuple[DocumentInFlight, str]] = []
-    failed: list[DocumentFailure] = []
-    succeeded = cancelled = refused = 0
-    for document in documents.in_flight:
-        view = views.get(document.ref_id) if document.not_before is None else None
-        match view.state if view is not None else None:
-            case DocumentState.SUCCEEDED:
-                succeeded += 1
-            case DocumentState.CANCELLED:
-                cancelled += 1
-                failed.append(_failure(document, view.message if view is not None else ""))
-            case DocumentState.FAILED | DocumentState.REFUSED:
-                message = _bounded(view.message) if view is not None else ""
-                if document.attempt < job.spec.backoff_limit:
-                    retried.append((_next_attempt(job, document, now), message))
-                    in_flight.append(retried[-1][0])
-                else:
-                    refused += view is not None and view.state is DocumentState.REFUSED
-                    failed.append(_failure(document, message))
-            case _:
-                dag_id = view.dag_id if view is not None else ""
-                known = not dag_id or dag_id == document.dag_id
-                in_flight.append(document if known else document.model_copy(update={"dag_id": dag_id}))
-    settled = documents.model_copy(
-        update={
-            "in_flight": tuple(in_flight),
-            "succeeded": documents.succeeded + succeeded,
-            "failed": documents.failed + len(failed),
-            "failures": (*documents.failures, *failed)[:SHOWN_FAILURES],
-        }
+    ended: list[tuple[DocumentInFlight, Receipt]] = []
+    ends: list[tuple[DocumentInFlight, Receipt]] = []
+    for entry in documents.in_flight:
+        view = views.get(entry.ref_id) if entry.not_before is None else None
+        document = _known(entry, view)
+        receipt = delivery.delivered.get(entry.ref_id) if delivery is not None else None
+        end = receipt or _end(view)
+        if end is None:
+            in_flight.append(document)
+        elif receipt is None and end.state in {"Failed", "Refused"} and document.attempt < job.spec.backoff_limit:
+            retried.append((_next_attempt(job, document, now), end.message))
+            in_flight.append(retried[-1][0])
+        else:
+            ended.append((document, end))
+            if delivery is not None and receipt is None:
+                in_flight.append(document)
+            else:
+                ends.append((document, end))
+    failed = [_failure(document, end.message) for document, end in ends if end.state != "Succeeded"]
+    changes = {
+        "in_flight": tuple(in_flight),
+        "succeeded": documents.succeeded + len(ends) - len(failed),
+        "failed": documents.failed + len(failed),
+        "failures": (*documents.failures, *failed)[:SHOWN_FAILURES],
+    }
+    if delivery is not None and ends:
+        changes["manifest_parts"] = delivery.parts
+    return Settled(
+        documents.model_copy(update=changes),
+        retried,
+        failed,
+        cancelled=sum(end.state == "Cancelled" for _, end in ends),
+        refused=sum(end.state == "Refused" for _, end in ends),
+        ended=ended if delivery is not None else (),
     )
-    return Settled(settled, retried, failed, cancelled, refused)
+
+
+def _end(view: DocumentView | None) -> Receipt | None:
+    """How a document ended, if it has."""
+    match view.state if view is not None else None:
+        case DocumentState.SUCCEEDED:
+            return Receipt("Succeeded")
+        case DocumentState.CANCELLED:
+            state: DocumentEnd = "Cancelled"
+        case DocumentState.FAILED:
+            state = "Failed"
+        case DocumentState.REFUSED:
+            state = "Refused"
+        case _:
+            return None
+    return Receipt(state, _bounded(view.message) if view is not None else "")
+
+
+def _known(document: DocumentInFlight, view: DocumentView | None) -> DocumentInFlight:
+    """A document in flight, with its DAG once that is known."""
+    dag_id = view.dag_id if view is not None else ""
+    known = not dag_id or dag_id == document.dag_id
+    return document if known else document.model_copy(update={"dag_id": dag_id})
 
 
 def release(documents: JobDocuments, now: datetime) -> JobDocuments:
@@ -109,7 +148,9 @@ def release(documents: JobDocuments, now: datetime) -> JobDocuments:
     )
 
 
-def admit(job: MarieJob, plan: Plan, documents: JobDocuments, page: Page | None, *, room: int) -> JobDocuments:
+def admit(
+    job: MarieJob, plan: Plan, documents: JobDocuments, page: Page | None, *, room: int, now: datetime
+) -> JobDocuments:
     """Put as many new documents in flight as ``spec.batch.maxInFlight`` and the other jobs leave room for.
 
     The cursor moves over them, and over what the job's filters leave out.
@@ -120,12 +161,13 @@ def admit(job: MarieJob, plan: Plan, documents: JobDocuments, page: Page | None,
         documents: what there is.
         page: keys to take documents from, which may be outdated: what lies before the cursor is passed over.
         room: how many the cluster has room for.
+        now: the wall clock.
     """
-    source = plan.source
+    source, since = plan.source, now if plan.output is not None else None
     if isinstance(source, SingleDocument):
         if documents.listed or room < 1:
             return documents
-        return _admitted(job, documents, [(source.key, source.uri)], total=1)
+        return _admitted(job, documents, [(source.key, source.uri)], total=1, since=since)
     if page is None or is_listed(documents):
         return documents
     most = _most(job, documents)
@@ -146,9 +188,8 @@ def admit(job: MarieJob, plan: Plan, documents: JobDocuments, page: Page | None,
     else:
         rest, cursor = (), max(cursor, page.end)
     passed = documents.model_copy(update={"cursor": cursor, "filtered": filtered})
-    return _admitted(
-        job, passed, taken, total=_total(plan, documents.listed + len(taken), rest, page, most - len(taken))
-    )
+    total = _total(plan, documents.listed + len(taken), rest, page, most - len(taken))
+    return _admitted(job, passed, taken, total=total, since=since)
 
 
 def _most(job: MarieJob, documents: JobDocuments) -> int:
@@ -204,10 +245,15 @@ def is_done(documents: JobDocuments) -> bool:
 
 
 def _admitted(
-    job: MarieJob, documents: JobDocuments, new: Sequence[tuple[str, str]], *, total: int | None
+    job: MarieJob,
+    documents: JobDocuments,
+    new: Sequence[tuple[str, str]],
+    *,
+    total: int | None,
+    since: datetime | None,
 ) -> JobDocuments:
     entries = tuple(
-        DocumentInFlight(uri=uri, ref_id=_ref_id(job, key, ordinal=documents.listed + index, attempt=0))
+        DocumentInFlight(uri=uri, ref_id=_ref_id(job, key, ordinal=documents.listed + index, attempt=0), since=since)
         for index, (key, uri) in enumerate(new, start=1)
     )
     return documents.model_copy(
@@ -225,7 +271,7 @@ def _size(uri: str) -> int:
 
 
 def _next_attempt(job: MarieJob, document: DocumentInFlight, now: datetime) -> DocumentInFlight:
-    ordinal = refs.ordinal(document.ref_id, job=job.metadata.name, uid=job.metadata.uid)
+    ordinal = refs.ordinal(document.ref_id, refs.stem(job.metadata.name, job.metadata.uid))
     attempt = document.attempt + 1
     delay = min(_LAST_DELAY, _FIRST_DELAY * 2 ** min(document.attempt, 10))
     key = document.uri.split("/", 3)[-1]
@@ -234,6 +280,7 @@ def _next_attempt(job: MarieJob, document: DocumentInFlight, now: datetime) -> D
         ref_id=_ref_id(job, key, ordinal=ordinal, attempt=attempt),
         attempt=attempt,
         not_before=now + delay,
+        since=document.since,
     )
 
 

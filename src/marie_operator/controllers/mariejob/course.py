@@ -10,6 +10,7 @@ from marie_operator.api.mariejob import DocumentFailure, DocumentInFlight, JobDo
 from marie_operator.controllers.mariejob import batch
 from marie_operator.controllers.mariejob.batch import Settled
 from marie_operator.controllers.mariejob.deadlines import Deadlines
+from marie_operator.controllers.mariejob.handover import Handover
 from marie_operator.controllers.mariejob.observation import Observation, Obstacle
 from marie_operator.controllers.mariejob.plan import Plan
 from marie_operator.controllers.mariejob.source import SingleDocument
@@ -31,6 +32,7 @@ class Course:
         start: when its deadlines began to count; ``None`` for a job created suspended.
         deadlines: when it is late; none while it is suspended.
         settled: what became of its documents.
+        handover: how it stands with its results.
         documents: its documents, with those that now go into flight.
         obstacle: what keeps it from going on.
         turn: what the cluster's other jobs left to it; None when something else kept it from asking.
@@ -43,6 +45,7 @@ class Course:
     start: datetime | None
     deadlines: Deadlines
     settled: Settled
+    handover: Handover
     documents: JobDocuments
     obstacle: Obstacle | None
     turn: Turn | None = None
@@ -94,10 +97,12 @@ class Course:
         known = self.seen.documents
         if self.seen.own is not None and (self.suspended or not self.seen.own.stays):
             return []
+        ended = {document.ref_id for document, _ in self.settled.ended}
         return [
             document
             for document in self.followed
-            if document.dag_id or document.ref_id not in known or known[document.ref_id].state not in _NOT_SUBMITTED
+            if document.ref_id not in ended
+            and (document.dag_id or document.ref_id not in known or known[document.ref_id].state not in _NOT_SUBMITTED)
         ]
 
     @property

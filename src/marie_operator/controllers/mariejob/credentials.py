@@ -32,8 +32,15 @@ class Credentials:
     region: str = ""
 
     @classmethod
-    def from_secret(cls, name: str, data: Mapping[str, str]) -> "Credentials":
-        """Read the keys of Secret ``name``, which are named like the usual environment variables.
+    def from_secret(
+        cls, name: str, data: Mapping[str, str], field: str = "spec.input.credentialsSecretRef"
+    ) -> "Credentials":
+        """Read the keys of a Secret, which are named like the usual environment variables.
+
+        Args:
+            name: Of the Secret.
+            data: What it holds.
+            field: What names it.
 
         Raises:
             CredentialsError: a key is missing, or the endpoint is no URL.
@@ -42,7 +49,7 @@ class Credentials:
         if missing:
             raise CredentialsError(
                 f"Secret {name} has no {' and no '.join(missing)}: add what is missing, "
-                f"or remove spec.input.credentialsSecretRef to use the operator's own credentials"
+                f"or remove {field} to use the operator's own credentials"
             )
         endpoint = data.get(ENDPOINT_URL, "")
         if endpoint and not is_http_url(endpoint):

@@ -11,7 +11,9 @@ from marie_operator.controllers.mariejob.conditions import condition, is_finishe
 from marie_operator.controllers.mariejob.course import Course
 from marie_operator.controllers.mariejob.deadlines import Deadlines, Overrun
 from marie_operator.controllers.mariejob.decision import Decision
+from marie_operator.controllers.mariejob.delivery import DeliveryRequest
 from marie_operator.controllers.mariejob.ending import retire
+from marie_operator.controllers.mariejob.handover import Handover
 from marie_operator.controllers.mariejob.observation import Observation, Obstacle
 from marie_operator.controllers.mariejob.plan import FlawError, Plan
 from marie_operator.controllers.mariejob.source import FailedOf, SingleDocument
@@ -52,24 +54,36 @@ def _decide(job: MarieJob, seen: Observation) -> Decision:
     deadlines = Deadlines.of(plan, None if job.spec.suspend else start)
     overrun = deadlines.overrun(now, job.spec)
     course = _course(job, seen, plan, start=start, deadlines=deadlines, now=now, overrun=overrun)
-    if course.documents.total == 0:
-        return summary.empty(course)
-    if course.exceeded:
-        return summary.exceeded(course)
-    if batch.is_done(course.documents):
-        return summary.done(course)
-    if overrun is not None:
-        return summary.overdue(course, overrun)
+    if (end := _end(course, overrun)) is not None:
+        return end
     status = summary.going(course)
     return Decision(
         status=status,
         tickets=_tickets(course),
         listing=_listing(course),
+        delivery=_delivery(course),
         failures=course.failures,
         events=summary.events(course, status),
         requeue_after=_requeue_after(course),
         own=own_cluster.step(job, seen.own),
     )
+
+
+def _end(course: Course, overrun: Overrun | None) -> Decision | None:
+    """The last decision about a job, if it has come to that."""
+    end: Decision | None = None
+    if course.documents.total == 0:
+        end = summary.empty(course)
+    elif course.exceeded:
+        end = summary.exceeded(course)
+    elif batch.is_done(course.documents):
+        # With its results there, a job is not late for the sake of a manifest.
+        end = summary.done(course) if course.handover.is_closed or overrun is not None else None
+    elif course.handover.given_up:
+        end = summary.undelivered(course)
+    elif overrun is not None:
+        end = summary.overdue(course, overrun)
+    return end
 
 
 def _start(job: MarieJob, now: datetime) -> datetime | None:
@@ -91,22 +105,23 @@ def _course(
     overrun: Overrun | None,
 ) -> Course:
     """Take in what Marie says of the documents in flight and, unless the job is halted, put more in flight."""
-    settled = batch.settle(_rehomed(job, seen), seen.documents, now)
+    handover = Handover.of(job, plan, seen, now)
+    settled = batch.settle(_rehomed(job, seen), seen.documents, now, handover.outcome)
     documents = settled.documents
     if seen.own is not None and (job.spec.suspend or not seen.own.stays):
         documents = own_cluster.begun_anew(documents)
     halted = job.spec.suspend or overrun is not None or batch.is_exceeded(job, plan, documents)
     unreachable = obstacles.of_cluster(seen)
-    blocked = unreachable or obstacles.of_submission(job, seen)
+    blocked = unreachable or obstacles.of_submission(job, seen) or obstacles.of_results(seen)
     turn = None
     if not halted and blocked is None:
         turn = seen.line.turn(Claim.of(job, documents, stuck=False), seen.now)
         page = seen.listing if isinstance(seen.listing, Page) else None
-        admitted = batch.admit(job, plan, batch.release(documents, now), page, room=turn.room)
+        admitted = batch.admit(job, plan, batch.release(documents, now), page, room=turn.room, now=now)
         # What may fail may be known only now, and be exceeded already: then nothing more goes into flight.
         exceeded = batch.is_exceeded(job, plan, admitted)
         documents = documents.model_copy(update={"total": admitted.total}) if exceeded else admitted
-    course = Course(job, seen, plan, now, start, deadlines, settled, documents, unreachable, turn)
+    course = Course(job, seen, plan, now, start, deadlines, settled, handover, documents, unreachable, turn)
     if unreachable is not None or not course.needs_submission:
         return course
     if turn is not None and (queued := obstacles.of_turn(documents, seen, turn)) is not None:
@@ -154,9 +169,19 @@ def _listing(course: Course) -> ListRequest | None:
     return ListRequest(source, course.documents.cursor, seen.credentials)
 
 
+def _delivery(course: Course) -> DeliveryRequest | None:
+    """What is to be copied of what Marie stored. Once all documents have left the status, the manifest is closed."""
+    before = course.job.status.documents or JobDocuments()
+    closing = before.listed if batch.is_done(before) else None
+    return course.handover.request(course.job, course.plan, course.settled.ended, closing=closing)
+
+
 def _requeue_after(course: Course) -> float | None:
     """Seconds until a deadline, another attempt, or another look at an obstacle that does not announce its end."""
-    times = [course.deadlines.next(course.now)]
+    times = [course.deadlines.next(course.now), course.handover.patience_ends]
+    if batch.is_done(course.documents) and not batch.is_done(course.job.status.documents or JobDocuments()):
+        # The manifest can be closed once this is written.
+        times.append(course.now)
     if course.queued:
         # Its turn announces itself; its place among those that wait does not, and matters less the farther back it is.
         times.append(course.now + _MOST_WAIT + timedelta(seconds=course.queue_position or 0))

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 from marie_operator.api.mariejob import DocumentFailure, MarieJobStatus
+from marie_operator.controllers.mariejob.delivery import DeliveryRequest
 from marie_operator.controllers.mariejob.own_cluster import Step
 from marie_operator.controllers.mariejob.store import ListRequest
 from marie_operator.marie.gateways import Ticket
@@ -26,6 +27,7 @@ class Decision:
         tickets: the documents that the monitor shall follow, all of them. Those marked fresh are in flight only
             once the status is written.
         listing: the keys it goes on with; ``None`` when it needs no more.
+        delivery: the results to copy, of documents that ended in the status that the job has; ``None`` for none.
         failures: documents of a batch that failed for good, to be recorded before the status is written.
         events: what to tell the user once the status is written.
         requeue_after: seconds after which time alone changes the decision, or a look at what does not announce
@@ -37,6 +39,7 @@ class Decision:
     status: MarieJobStatus
     tickets: tuple[Ticket, ...] = ()
     listing: ListRequest | None = None
+    delivery: DeliveryRequest | None = None
     failures: tuple[DocumentFailure, ...] = ()
     events: tuple[Occurrence, ...] = field(default=())
     requeue_after: float | None = None

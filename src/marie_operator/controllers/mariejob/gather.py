@@ -8,9 +8,10 @@ from marie_operator.api.conditions import JobReason
 from marie_operator.api.mariecluster import MarieCluster
 from marie_operator.api.mariejob import JobDocuments, MarieJob
 from marie_operator.builders import own_cluster as building
-from marie_operator.controllers.mariejob import batch, choice, obstacles, own_cluster, rerun
+from marie_operator.controllers.mariejob import batch, choice, obstacles, own_cluster, rerun, routes
 from marie_operator.controllers.mariejob.choice import Clusters
-from marie_operator.controllers.mariejob.credentials import Credentials, CredentialsError
+from marie_operator.controllers.mariejob.credentials import Credentials
+from marie_operator.controllers.mariejob.deliveries import Deliveries
 from marie_operator.controllers.mariejob.listing import Listings
 from marie_operator.controllers.mariejob.observation import Observation, Obstacle
 from marie_operator.controllers.mariejob.own_cluster import OwnCluster
@@ -49,6 +50,7 @@ class Sources:
         secrets: API keys and S3 credentials.
         gateways: what Marie knows.
         listings: pages of keys.
+        deliveries: results on their way.
         turns: whose turn it is.
         owned: what could not be written of what jobs own.
         clock: for deadlines.
@@ -59,6 +61,7 @@ class Sources:
     secrets: Secrets
     gateways: Monitors
     listings: Listings
+    deliveries: Deliveries
     turns: Turns
     owned: Owned
     clock: Clock
@@ -94,6 +97,8 @@ class Sources:
             credentials=credentials,
             listing=self.listings.outcome(key),
             failed=self._failed(job),
+            route=await routes.find(job, cluster, self.secrets, has_own=self.deliveries.has_own),
+            delivery=self.deliveries.outcome(key),
             line=self.turns.line(cluster, workers),
         )
 
@@ -116,7 +121,7 @@ class Sources:
         try:
             data = await self.secrets.get(ObjectKey(namespace, reference.name))
         except Forbidden as error:
-            return _forbidden(reference.name, namespace, error)
+            return routes.forbidden(reference.name, namespace, error)
         if data is not None and data.get(reference.key):
             return data[reference.key]
         what = (
@@ -136,26 +141,4 @@ class Sources:
         reference = job.spec.input.credentials_secret_ref
         if reference is None or (job.status.documents is not None and batch.is_listed(job.status.documents)):
             return None
-        namespace = job.metadata.namespace
-        try:
-            data = await self.secrets.get(ObjectKey(namespace, reference.name))
-        except Forbidden as error:
-            return _forbidden(reference.name, namespace, error)
-        if data is None:
-            return Obstacle(
-                JobReason.CREDENTIALS_MISSING,
-                f"There is no Secret {reference.name} in namespace {namespace}, which spec.input.credentialsSecretRef "
-                "names. Create it with the keys AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.",
-            )
-        try:
-            return Credentials.from_secret(reference.name, data)
-        except CredentialsError as error:
-            return Obstacle(JobReason.CREDENTIALS_MISSING, f"{error}.")
-
-
-def _forbidden(secret: str, namespace: str, error: Forbidden) -> Obstacle:
-    return Obstacle(
-        JobReason.PERMISSION_DENIED,
-        f"The operator may not get Secret {secret} in namespace {namespace}: {error.message.rstrip('.')}. "
-        "Apply config/rbac of the operator's version again, or bind its role in this namespace.",
-    )
+        return await routes.credentials(self.secrets, job, reference.name, "spec.input.credentialsSecretRef")

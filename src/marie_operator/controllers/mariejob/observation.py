@@ -8,6 +8,7 @@ from typing import NamedTuple
 from marie_operator.api.conditions import JobReason
 from marie_operator.api.mariecluster import MarieCluster
 from marie_operator.controllers.mariejob.credentials import Credentials
+from marie_operator.controllers.mariejob.delivery import DeliveryOutcome, Route
 from marie_operator.controllers.mariejob.listing import ListingFailure
 from marie_operator.controllers.mariejob.own_cluster import OwnCluster
 from marie_operator.controllers.mariejob.source import FailedOf
@@ -40,6 +41,8 @@ class Observation:
         listing: the next keys of the job, or why they cannot be had.
         failed: where the failures of the job of ``spec.input.failedOf`` are, or why they are unknown; ``None`` when
             none are asked for.
+        route: the way of the job's results, why it is unknown at the moment, or ``None`` where nothing says it.
+        delivery: how far they are.
         line: the cluster's jobs, which share what it is given at a time.
     """
 
@@ -54,4 +57,6 @@ class Observation:
     credentials: Credentials | Obstacle | None = None
     listing: Page | ListingFailure | None = None
     failed: FailedOf | Obstacle | None = None
+    route: Route | Obstacle | None = None
+    delivery: DeliveryOutcome = field(default_factory=DeliveryOutcome)
     line: Line = field(default_factory=Line)

@@ -93,6 +93,11 @@ def reference(cluster: MarieCluster) -> SecretKeyReference:
     return (auth.api_key_secret_ref if auth else None) or SecretKeyReference(name=f"{cluster.metadata.name}-api-key")
 
 
+def of_results(seen: Observation) -> Obstacle | None:
+    """Why results would not get to where the job wants them, so that it had better not begin."""
+    return seen.route if isinstance(seen.route, Obstacle) else None
+
+
 def of_turn(documents: JobDocuments, seen: Observation, turn: Turn) -> Obstacle | None:
     """Why a job with nothing at Marie may send nothing, although it could."""
     if documents.in_flight or turn.room or not isinstance(seen.cluster, MarieCluster):

@@ -1,14 +1,19 @@
 """What a job's spec says, read once: its documents and its deadlines. A spec that says nothing usable is a flaw."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import TypeVar
 
 from marie_operator.api import duration, validation
 from marie_operator.api.conditions import JobReason
 from marie_operator.api.mariejob import JobSLA, MarieJob, MarieJobSpec
-from marie_operator.controllers.mariejob import source
+from marie_operator.controllers.mariejob import delivery, source
+from marie_operator.controllers.mariejob.delivery import Output
 from marie_operator.controllers.mariejob.selection import Selection
 from marie_operator.controllers.mariejob.source import FailedOf, Prefix, Source, SourceError
+
+T = TypeVar("T")
 
 _LEAST_HARD = timedelta(hours=4)
 _AGAIN = "A failed job is not taken up again: correct it, delete this job and make it anew."
@@ -36,6 +41,7 @@ class Plan:
         soft: how long after its start the job should be done.
         hard: how long after its start the job is given up, by ``spec.sla``.
         active: how long after its start the job is given up, by ``spec.activeDeadlineSeconds``.
+        output: where results are copied to; None where they stay.
     """
 
     source: Source
@@ -43,6 +49,7 @@ class Plan:
     soft: timedelta | None = None
     hard: timedelta | None = None
     active: timedelta | None = None
+    output: Output | None = None
 
     @classmethod
     def of(cls, job: MarieJob) -> "Plan":
@@ -59,10 +66,7 @@ class Plan:
             return cls.timed(spec, FailedOf(job.metadata.namespace, spec.input.failed_of))
         if not spec.input.uri:
             raise FlawError(JobReason.NO_INPUT, f"spec.input.uri is empty: give it, like {source.EXAMPLES}. {_AGAIN}")
-        try:
-            documents = source.parse(spec.input.uri)
-        except SourceError as error:
-            raise FlawError(JobReason.INVALID_URI, f"{error}. {_AGAIN}") from error
+        documents = _parsed(source.parse, spec.input.uri)
         cursor = job.status.documents.cursor if job.status.documents else ""
         if isinstance(documents, Prefix) and not cursor.startswith(documents.prefix if cursor else ""):
             raise FlawError(
@@ -73,7 +77,11 @@ class Plan:
 
     @classmethod
     def timed(cls, spec: MarieJobSpec, documents: Source) -> "Plan":
-        """The plan for documents that are known to be somewhere."""
+        """The plan for documents that are known to be somewhere.
+
+        Raises:
+            FlawError: ``spec.output.uri`` is none that results can be copied to.
+        """
         sla, seconds = spec.sla or JobSLA(), spec.active_deadline_seconds
         return cls(
             source=documents,
@@ -81,6 +89,7 @@ class Plan:
             soft=duration.parse(sla.soft_deadline) if sla.soft_deadline else None,
             hard=duration.parse(sla.hard_deadline) if sla.hard_deadline else None,
             active=None if seconds is None else timedelta(seconds=seconds),
+            output=_parsed(delivery.parse, spec.output.uri) if spec.output.uri else None,
         )
 
     def marie_deadlines(self, start: datetime) -> tuple[datetime, datetime] | None:
@@ -93,6 +102,13 @@ class Plan:
             return None
         hard = self.hard if self.hard is not None else max(_LEAST_HARD, 2 * soft)
         return start + soft, start + hard
+
+
+def _parsed(parse: Callable[[str], T], uri: str) -> T:
+    try:
+        return parse(uri)
+    except SourceError as error:
+        raise FlawError(JobReason.INVALID_URI, f"{error}. {_AGAIN}") from error
 
 
 def _check_support(spec: MarieJobSpec) -> None:

@@ -121,6 +121,9 @@ class MarieJobReconciler:
             Conflict: the decision was made on an outdated job; nothing was done.
         """
         key = ObjectKey.of(live)
+        if not is_finished(decision.status):
+            # Of documents that have ended, whatever becomes of this decision: their results need not wait for it.
+            self._sources.deliveries.want(key, job.metadata.uid, decision.delivery)
         if wait := self._pace.wait(job, decision.status):
             return Result(requeue_after=min(wait, decision.requeue_after or wait))
         decision = await self._recorded(job, decision)
@@ -131,6 +134,7 @@ class MarieJobReconciler:
             return Result()
         if is_finished(decision.status):
             self._pace.forget(key)
+            self._sources.deliveries.want(key, job.metadata.uid, None)
         elif written:
             self._pace.wrote(job)
         self._follow(job, seen, decision)
@@ -240,6 +244,7 @@ class MarieJobReconciler:
         self._pace.forget(key)
         self._sources.owned.forget(key)
         self._sources.listings.want(key, None)
+        self._sources.deliveries.want(key, "", None)
         for cluster in self._sources.clusters.list(key.namespace):
             self._sources.gateways.follow(ObjectKey(key.namespace, cluster.metadata.name), key, (), api_key="")
 

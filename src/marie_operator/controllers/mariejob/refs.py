@@ -41,30 +41,35 @@ def ref_id(*, job: str, uid: str, ordinal: int, key: str, attempt: int, content_
     """
     name, _, suffix = key.rsplit("/", 1)[-1].rpartition(".")
     extension = _plain(suffix)[:_LONGEST_EXTENSION] if name else _EXTENSIONS.get(content_type, "bin")
-    head = f"{_stem(job, uid)}-{ordinal}" + (f"r{attempt}" if attempt else "")
+    head = f"{stem(job, uid)}-{ordinal}" + (f"r{attempt}" if attempt else "")
     tail = f".{extension or 'bin'}"
     document = _plain(name or suffix)[: max(0, _LONGEST - len(head) - len("-") - len(tail))].strip("-")
     return f"{head}-{document}{tail}" if document else f"{head}{tail}"
 
 
-def ordinal(ref_id: str, *, job: str, uid: str) -> int:
-    """Which of the job's documents ``ref_id`` names.
+def ordinal(ref_id: str, job: str) -> int:
+    """Which of a job's documents ``ref_id`` names.
+
+    Args:
+        ref_id: the document's.
+        job: what the ids of the job's documents begin with; see ``stem``.
 
     Raises:
         ValueError: it names none of this job's.
     """
-    digits = re.match(r"\d+", ref_id.removeprefix(f"{_stem(job, uid)}-"))
+    digits = re.match(r"\d+", ref_id.removeprefix(f"{job}-"))
     if digits is None:
-        raise ValueError(f"{ref_id!r} is no reference id of job {job} with uid {uid}")
+        raise ValueError(f"{ref_id!r} is no reference id of job {job}")
     return int(digits.group())
 
 
 def results_uri(*, job: str, uid: str, ref_type: str) -> str:
     """The S3 prefix under which Marie, with its default bucket, stores the results of all the job's documents."""
-    return f"s3://marie/{ref_type.lower()}/{_stem(job, uid)}-"
+    return f"s3://marie/{ref_type.lower()}/{stem(job, uid)}-"
 
 
-def _stem(job: str, uid: str) -> str:
+def stem(job: str, uid: str) -> str:
+    """What the ids of a job's documents begin with, and those of no other job's that ever was."""
     digest = base64.b32hexencode(hashlib.sha256(uid.encode()).digest()).decode().lower()[:13]
     return f"{_plain(job)[:_LONGEST_JOB].strip('-')}-{digest}"
 

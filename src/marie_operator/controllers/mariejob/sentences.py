@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from marie_operator.api.mariejob import JobDocuments, MarieJob, MarieJobSpec
-from marie_operator.controllers.mariejob import failures, refs
+from marie_operator.controllers.mariejob import batch, failures, refs
 from marie_operator.controllers.mariejob.choice import labels
 from marie_operator.controllers.mariejob.course import Course
 from marie_operator.controllers.mariejob.source import SingleDocument
@@ -21,7 +21,7 @@ def without_effect(spec: MarieJobSpec) -> Iterator[str]:
     if spec.output.format != "json":
         yield (
             f"spec.output.format {spec.output.format} has no effect in this version: Marie stores results as its "
-            "planner makes them. Convert them where status.result.outputUri says they are."
+            "planner makes them, and they are copied as they are. Convert them where status.result.outputUri says."
         )
     if spec.output.config_map_ref is not None and spec.output.config_map_ref.name:
         yield (
@@ -56,6 +56,10 @@ def progress(course: Course) -> str:
         return paused(course)
     if course.obstacle is not None:
         return _stuck(course)
+    if batch.is_done(course.documents):
+        return f"{_counts(course.documents)} The manifest of results is written."
+    if (stuck := course.handover.obstacle) is not None and course.settled.ended:
+        return f"{stuck.message} {_counts(course.documents)}"
     if isinstance(course.plan.source, SingleDocument):
         return _one(course, course.plan.source)
     return _many(course)
@@ -100,6 +104,8 @@ def _one(course: Course, source: SingleDocument) -> str:
             f"{source.uri} failed; it is submitted again at {time(document.not_before)} "
             f"(attempt {document.attempt + 1} of {attempts})."
         )
+    if course.settled.ended:
+        return f"The results of {source.uri} are copied to {course.job.spec.output.uri}."
     if any(view.state is DocumentState.RUNNING for view in course.views):
         return f"An executor of MarieCluster {course.cluster_name} works on {source.uri}."
     if document.dag_id:
@@ -136,12 +142,45 @@ def _counts(documents: JobDocuments) -> str:
     return f"{', '.join(parts)}."
 
 
-def results(job: MarieJob) -> str:
+def results(course: Course) -> str:
     """Where the results are."""
-    stored = results_uri(job)
-    asked = job.spec.output.uri
-    place = f"Marie stored the results in its own bucket, by default under {stored}"
-    return f"{place}; this version does not copy them to {asked}." if asked and asked != stored else f"{place}."
+    output, handover = course.plan.output, course.handover
+    if output is not None and handover.outcome is not None:
+        totals = handover.outcome.totals
+        without = f" {count(totals.without)} succeeded without one." if totals is not None and totals.without else ""
+        return f"{_copied(course)}.{without}"
+    place = f"Marie stored the results in its own bucket, by default under {results_uri(course.job)}"
+    return f"{place}. They stay there: {handover.unknown}" if handover.unknown else f"{place}."
+
+
+def copied(course: Course) -> str:
+    """What of the results is where the job wants it, at its end."""
+    if course.documents.succeeded:
+        return f"{_copied(course)}."
+    return "No document has a result."
+
+
+def _copied(course: Course) -> str:
+    listed = f", listed in {uri}" if (uri := manifest_uri(course)) else ""
+    results = "1 document are" if course.documents.succeeded == 1 else f"{course.documents.succeeded} documents are"
+    return f"The results of {results} under {output_uri(course)}{listed}"
+
+
+def output_uri(course: Course) -> str:
+    """Where the results are that the job has."""
+    if course.plan.output is not None and course.handover.outcome is not None:
+        return course.plan.output.uri
+    return results_uri(course.job)
+
+
+def manifest_uri(course: Course) -> str:
+    """Where the list of results is; a folder with parts of it when it was not finished. Empty when there is none."""
+    handover, documents = course.handover, course.documents
+    if handover.route is None or handover.outcome is None or not (documents.succeeded or documents.failed):
+        return ""
+    route = handover.route
+    key = route.manifest if handover.outcome.totals is not None else f"{route.parts}/"
+    return f"{route.target.uri}/{key}"
 
 
 def results_uri(job: MarieJob) -> str:

@@ -98,7 +98,7 @@ Several: TypeAlias = Prefix | FailedOf
 
 
 class SourceError(ValueError):
-    """An input that names no documents; the message says what to write instead."""
+    """A URI that names nothing usable; the message says what to write instead."""
 
 
 def parse(uri: str) -> Source:
@@ -122,7 +122,7 @@ def parse(uri: str) -> Source:
     bucket, slash, key = rest.partition("/")
     if not bucket:
         raise SourceError(f"spec.input.uri {uri!r} names no bucket: write it like {EXAMPLES}")
-    if not _BUCKET.fullmatch(bucket):
+    if not is_bucket(bucket):
         raise SourceError(
             f"spec.input.uri {uri!r} names the bucket {bucket!r}: write the name with letters, digits, - and . only"
         )
@@ -140,3 +140,8 @@ def parse(uri: str) -> Source:
             "below which documents cannot be listed: name each document in a job of its own, or rename them"
         )
     return Prefix(bucket, key)
+
+
+def is_bucket(name: str) -> bool:
+    """Whether a bucket can have this name."""
+    return _BUCKET.fullmatch(name) is not None

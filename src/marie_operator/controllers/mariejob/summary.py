@@ -41,10 +41,12 @@ _CALM = frozenset(
         JobReason.PAUSED,
         JobReason.NOT_PAUSED,
         JobReason.WITHIN_DEADLINE,
+        JobReason.COPYING,
+        JobReason.COPIED,
     }
 )
 # Of these, the ones a user need not be told.
-_SILENT = frozenset({JobReason.CLUSTER_STARTING, JobReason.SUBMITTING, JobReason.WITHIN_DEADLINE})
+_SILENT = frozenset({JobReason.CLUSTER_STARTING, JobReason.SUBMITTING, JobReason.WITHIN_DEADLINE, JobReason.COPYING})
 # Where an event has a word of its own for the turn that a condition took.
 _EVENTS: Mapping[str, str] = {JobReason.NOT_SUSPENDED: EventReason.RESUMED}
 
@@ -66,13 +68,13 @@ def done(course: Course) -> Decision:
     """Every document has come to its end."""
     documents = course.documents
     if not documents.failed:
-        message = f"{_all(documents)} succeeded. {sentences.results(course.job)}"
+        message = f"{_all(documents)} succeeded. {sentences.results(course)}"
         verdict = Verdict(True, JobReason.SUCCEEDED, message)
         return _end(course, "Succeeded", JobCondition.COMPLETE, verdict)
     if isinstance(course.plan.source, SingleDocument):
         return _failed(course)
     failed = f"{documents.failed} of {sentences.count(documents.listed)} failed"
-    results = f" {sentences.results(course.job)}" if documents.succeeded else ""
+    results = f" {sentences.results(course)}" if documents.succeeded else ""
     if batch.tolerated(course.job, documents) is None:
         message = f"{failed}, {sentences.failures_told(course)}{results}"
         return _end(course, "Failed", JobCondition.FAILED, Verdict(True, JobReason.DOCUMENTS_FAILED, message))
@@ -124,6 +126,17 @@ def empty(course: Course) -> Decision:
 def overdue(course: Course, overrun: Overrun) -> Decision:
     """A deadline has passed that ends the job."""
     return _abandon(course, overrun.reason, f"The job did not end within {overrun.what}: {sentences.standing(course)}.")
+
+
+def undelivered(course: Course) -> Decision:
+    """Results could not be copied for too long."""
+    why = course.handover.obstacle.message if course.handover.obstacle is not None else ""
+    message = (
+        f"The job is given up, since no result could be copied to {course.job.spec.output.uri} for an hour: {why} "
+        f"What documents in flight have for results is where Marie stored it, by default under "
+        f"{sentences.results_uri(course.job)}. It had come so far: {sentences.standing(course)}."
+    )
+    return _abandon(course, JobReason.RESULTS_NOT_COPIED, message)
 
 
 def _abandon(course: Course, reason: JobReason, message: str) -> Decision:
@@ -201,14 +214,21 @@ def _end(
             "completion_time": course.now,
             "duration": duration.text(course.now - start),
             "start_time": start,
-            "result": JobResult(
-                document_count=course.documents.succeeded,
-                output_uri=sentences.results_uri(course.job) if course.documents.succeeded else "",
-            ),
+            "result": _result(course),
             "error": JobError(code=verdict.reason, message=verdict.message) if failed else None,
         }
     )
     return Decision(status, failures=course.failures, events=(*events(course, status), *more))
+
+
+def _result(course: Course) -> JobResult:
+    totals = course.handover.outcome.totals if course.handover.outcome is not None else None
+    return JobResult(
+        document_count=course.documents.succeeded,
+        output_uri=sentences.output_uri(course) if course.documents.succeeded else "",
+        manifest_uri=sentences.manifest_uri(course),
+        summary={"results": str(totals.results)} if totals is not None else {},
+    )
 
 
 def _status(course: Course, phase: JobPhase, message: str, verdicts: Mapping[JobCondition, Verdict]) -> MarieJobStatus:
@@ -263,7 +283,30 @@ def _verdicts(course: Course) -> dict[JobCondition, Verdict]:
         verdicts[JobCondition.PAUSED] = Verdict(False, JobReason.NOT_PAUSED, "The operator looks after the job.")
     if (late := _late(course)) is not None:
         verdicts[JobCondition.SLA_MISSED] = late
+    if course.documents.listed and (copied := _copied(course)) is not None:
+        verdicts[JobCondition.RESULTS_COPIED] = copied
     return verdicts
+
+
+def _copied(course: Course) -> Verdict | None:
+    """How it stands with results that are to be copied."""
+    handover = course.handover
+    if handover.unknown:
+        return Verdict(False, JobReason.RESULT_STORE_UNKNOWN, handover.unknown)
+    if handover.obstacle is not None:
+        return Verdict(False, handover.obstacle.reason, handover.obstacle.message)
+    if handover.route is None:
+        return None
+    return Verdict(False, JobReason.COPYING, f"Results are copied to {course.job.spec.output.uri} as documents end.")
+
+
+def _copied_at_end(course: Course) -> Verdict | None:
+    """What became of results by the end of the job."""
+    if course.handover.route is None:
+        return _copied(course) if course.documents.listed else None
+    if batch.is_done(course.documents):
+        return Verdict(True, JobReason.COPIED, sentences.copied(course))
+    return None
 
 
 def _submitted(course: Course) -> Verdict:
@@ -301,12 +344,15 @@ def _at_end(course: Course, verdict: Verdict) -> dict[JobCondition, Verdict]:
         verdicts[JobCondition.SLA_MISSED] = late
     if course.confirmed and not course.needs_submission:
         verdicts[JobCondition.SUBMITTED] = _submitted(course)
+    if (copied := _copied_at_end(course)) is not None:
+        verdicts[JobCondition.RESULTS_COPIED] = copied
     return verdicts
 
 
 def _closed(job: MarieJob, verdict: Verdict) -> dict[JobCondition, Verdict]:
     """Conditions that told what the job waits for, and that it would go on: now they tell why it does not."""
     waiting = {JobCondition.SUBMITTED: "False", JobCondition.SUSPENDED: "True", JobCondition.PAUSED: "True"}
+    waiting[JobCondition.RESULTS_COPIED] = "False"
     return {
         kind: Verdict(False, verdict.reason, verdict.message)
         for kind, status in waiting.items()

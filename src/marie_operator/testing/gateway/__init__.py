@@ -20,6 +20,7 @@ frontier ``leased``      counts nodes once dispatched until their DAG ends; a re
 not serving              503 with an empty body, where a real one refuses connections
 database down            what executors finish meanwhile is recorded when it is back; that was never recorded
 scheduler not running    submissions wait in memory until it does; that was never recorded either
+results                  two small objects for each document that succeeds, where there is a store for them
 etcd                     ``SimulatedEtcd`` answers two kinds of transaction, and every worker has heard of its work
 =======================  ===============================================================================================
 
@@ -31,7 +32,7 @@ from marie_operator.testing.gateway.engine import Engine
 from marie_operator.testing.gateway.etcd import SimulatedEtcd
 from marie_operator.testing.gateway.exchange import Fault, Reply, Request
 from marie_operator.testing.gateway.marie import SimulatedMarie
-from marie_operator.testing.gateway.outcome import NEVER, Document, Outcome, OutcomePolicy, Outcomes
+from marie_operator.testing.gateway.outcome import NEVER, Document, Outcome, OutcomePolicy, Outcomes, ResultStore
 from marie_operator.testing.gateway.planner import EXTRACT, Planner, Step
 from marie_operator.testing.gateway.server import SimulatedGateways, application, serving
 
@@ -49,6 +50,7 @@ __all__ = [
     "Planner",
     "Reply",
     "Request",
+    "ResultStore",
     "SimulatedEtcd",
     "SimulatedGateways",
     "SimulatedMarie",

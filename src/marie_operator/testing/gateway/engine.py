@@ -12,9 +12,10 @@ from typing import Any
 from marie_operator.testing.gateway import timing
 from marie_operator.testing.gateway.agenda import Agenda
 from marie_operator.testing.gateway.dag import UNFINISHED, Dag, Ids, Node, NodeState, plan
-from marie_operator.testing.gateway.outcome import Document, Outcome, OutcomePolicy
+from marie_operator.testing.gateway.outcome import Document, Outcome, OutcomePolicy, ResultStore
 from marie_operator.testing.gateway.planner import Planner
 from marie_operator.testing.gateway.pool import Pool, Worker
+from marie_operator.testing.gateway.results import results
 
 ACCEPTING_POLICIES = frozenset({"allow_all", "allow_duplicate"})
 SOURCES = frozenset({"uri", "srcUrl", "data", "srcData", "srcBase64", "srcFile"})
@@ -24,6 +25,7 @@ SOURCES = frozenset({"uri", "srcUrl", "data", "srcData", "srcBase64", "srcFile"}
 class _Call:
     node: Node
     worker: Worker
+    document: Document
     outcome: Outcome
 
 
@@ -34,6 +36,7 @@ class Engine:
         planners: By name; may be changed at any time.
         outcome: What executors make of documents; may be replaced at any time.
         ids: Of DAGs.
+        store: Where executors store results; None for a Marie without an object store.
 
     Attributes:
         dags: The database: every DAG that ever was, by id.
@@ -48,7 +51,9 @@ class Engine:
         submissions: How many the scheduler took since the start.
     """
 
-    def __init__(self, *, planners: Mapping[str, Planner], outcome: OutcomePolicy, ids: Ids) -> None:
+    def __init__(
+        self, *, planners: Mapping[str, Planner], outcome: OutcomePolicy, ids: Ids, store: ResultStore | None = None
+    ) -> None:
         self.planners = planners
         self.outcome = outcome
         self.dags: dict[str, Dag] = {}
@@ -62,6 +67,7 @@ class Engine:
         self.queues: set[str] = set()
         self.submissions = 0
         self._ids = ids
+        self._store = store
         self._agenda = Agenda()
         self._nodes: dict[str, Node] = {}
         self._database = True
@@ -340,7 +346,7 @@ class Engine:
             return
         node.state = "active"
         document = Document(str(metadata["ref_id"]), str(metadata.get("uri") or ""), node.executor, metadata)
-        call = _Call(node, worker, self.outcome(document))
+        call = _Call(node, worker, document, self.outcome(document))
         self._given[worker.address] = (self._given.get(worker.address, (0, ""))[0] + 1, node.id)
         self._calls[node.id] = call
         self._in_this_life(call.outcome.seconds, lambda: self._finish(call))
@@ -351,6 +357,9 @@ class Engine:
             return
         del self._calls[node.id]
         self.pool.release(node.id)
+        if self._store is not None and node.attempts > call.outcome.failures:
+            for key, content in results(call.document).items():
+                self._store(key, content)
 
         def write() -> None:
             if node.state == "cancelled":

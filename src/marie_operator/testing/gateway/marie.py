@@ -10,7 +10,7 @@ from marie_operator.testing.gateway.dag import Dag, Ids, NodeState
 from marie_operator.testing.gateway.engine import Engine
 from marie_operator.testing.gateway.exchange import Fault, Reply, Request
 from marie_operator.testing.gateway.identity import PATHS, openapi, route, status
-from marie_operator.testing.gateway.outcome import OutcomePolicy, Outcomes
+from marie_operator.testing.gateway.outcome import OutcomePolicy, Outcomes, ResultStore
 from marie_operator.testing.gateway.planner import EXTRACT, Planner
 
 LISTED: Mapping[str, NodeState] = {
@@ -40,6 +40,7 @@ class SimulatedMarie:
         outcome: What executors make of documents.
         speed: How much faster than the recordings everything goes.
         clock: Seconds; the running loop's by default.
+        store: Where executors store results.
 
     Attributes:
         api_keys: Accepted; none at all accepts nothing.
@@ -58,13 +59,14 @@ class SimulatedMarie:
         outcome: OutcomePolicy = Outcomes(),  # noqa: B008 - frozen
         speed: float = 1.0,
         clock: Callable[[], float] = loop_time,
+        store: ResultStore | None = None,
     ) -> None:
         self.api_keys: set[str] = set()
         self.planners = {planner.name: planner for planner in planners}
         self.faults: list[Fault] = []
         self.requests: Counter[str] = Counter()
         self._ids = Ids(epoch=pages.EPOCH.timestamp(), seed=name)
-        self._engine = Engine(planners=self.planners, outcome=outcome, ids=self._ids)
+        self._engine = Engine(planners=self.planners, outcome=outcome, ids=self._ids, store=store)
         self._plans = self._ids.new(0.0)
         self._speed = speed
         self._clock = clock

@@ -39,6 +39,9 @@ class Document:
     metadata: Mapping[str, Any] = field(repr=False)
 
 
+ResultStore: TypeAlias = Callable[[str, bytes], None]
+"""Takes what an executor stores: the object's key in Marie's bucket, and its content."""
+
 OutcomePolicy: TypeAlias = Callable[[Document], Outcome]
 
 

@@ -7,7 +7,7 @@ from aiohttp import hdrs, web
 
 from marie_operator.testing.gateway.exchange import Reply, Request
 from marie_operator.testing.gateway.marie import SimulatedMarie, loop_time
-from marie_operator.testing.gateway.outcome import OutcomePolicy, Outcomes
+from marie_operator.testing.gateway.outcome import OutcomePolicy, Outcomes, ResultStore
 from marie_operator.testing.gateway.planner import EXTRACT, Planner
 
 PREFIX = "/{namespace}/{name}"
@@ -69,6 +69,7 @@ class SimulatedGateways:
         outcome: Likewise.
         speed: Likewise.
         clock: Likewise.
+        store: Where executors of all clusters store results.
     """
 
     def __init__(
@@ -79,12 +80,14 @@ class SimulatedGateways:
         outcome: OutcomePolicy = Outcomes(),  # noqa: B008 - frozen
         speed: float = 1.0,
         clock: Callable[[], float] = loop_time,
+        store: ResultStore | None = None,
     ) -> None:
         self._prefix = prefix
         self._planners = tuple(planners)
         self._outcome = outcome
         self._speed = speed
         self._clock = clock
+        self._store = store
         self._clusters: dict[tuple[str, str], SimulatedMarie] = {}
 
     def cluster(self, namespace: str, name: str) -> SimulatedMarie:
@@ -97,6 +100,7 @@ class SimulatedGateways:
                 outcome=self._outcome,
                 speed=self._speed,
                 clock=self._clock,
+                store=self._store,
             )
         return self._clusters[key]
 

@@ -1,0 +1,234 @@
+"""Objects of buckets: listed, copied, read and written, with obstore."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+from marie_operator.controllers.mariejob import refusal as refusals
+from marie_operator.controllers.mariejob.buckets import Bucket, Buckets, EndpointError
+from marie_operator.controllers.mariejob.refusal import Refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+T = TypeVar("T")
+
+LISTED = 1000
+"""Keys that a listing brings at a time; what S3 returns to one request."""
+
+_SECONDS = 300.0
+"""Most that a request may take: an object is read or written within it."""
+_LISTING_SECONDS = 60.0
+_PIECE = 8 * 1024 * 1024
+"""Bytes of an object in memory at a time; larger ones are written in parts of this size."""
+_PARTS_AT_ONCE = 2
+
+_SENTENCES = {
+    Refusal.NO_CREDENTIALS: (
+        "There are no credentials to {verb} {uri}. Name a Secret with them in spec.output.credentialsSecretRef, "
+        "or give the operator's pod AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or a web identity."
+    ),
+    Refusal.NO_BUCKET: "{place} has no bucket {bucket}. Create it, or correct {named_by}.",
+    Refusal.NOT_ACCEPTED: "{place} does not accept {whose} ({code}). Replace them with valid ones.",
+    Refusal.DENIED: (
+        "{place} does not let {whose} {verb} bucket {bucket} ({code}). Grant them {right} on it, or use others."
+    ),
+    Refusal.OTHER_REGION: "Bucket {bucket} is in another region. Set the region where {whose} are set.",
+    Refusal.OTHER_STATUS: (
+        "{place} answered {status} {code} when asked to {verb} {uri}. "
+        "The operator tries again; if it lasts, see the object store's log."
+    ),
+    Refusal.UNREACHABLE: (
+        "{place} cannot be reached to {verb} {uri}. Check its address and that it is up, and that a NetworkPolicy "
+        "lets the operator's pod through. The operator tries again."
+    ),
+    Refusal.OTHER: "{place} could not {verb} {uri}: {first_line}",
+}
+_RIGHTS = {
+    "list": "s3:ListBucket",
+    "read": "s3:GetObject",
+    "write to": "s3:PutObject",
+    "delete from": "s3:DeleteObject",
+}
+
+
+class ObjectsError(Exception):
+    """Something could not be done with a bucket; the message says why and what to do.
+
+    Attributes:
+        bucket: Which.
+        refusal: What kind of answer its store gave.
+    """
+
+    def __init__(self, message: str, bucket: Bucket, refusal: Refusal) -> None:
+        super().__init__(message)
+        self.bucket = bucket
+        self.refusal = refusal
+
+
+class Objects(Protocol):
+    """What is done with objects. Each of these raises ``ObjectsError`` when it cannot be done."""
+
+    @property
+    def has_own(self) -> bool:
+        """Whether the operator was given credentials of its own."""
+        ...
+
+    async def keys(self, bucket: Bucket, folder: str, after: str = "") -> Sequence[str]:
+        """The keys under a folder, whose name has no slash at its end: up to 1000 that come after another, in order."""
+        ...
+
+    async def copy(self, source: Bucket, key: str, target: Bucket, new: str) -> None:
+        """Copy an object; one that is there under the new key is replaced."""
+        ...
+
+    def read(self, bucket: Bucket, key: str) -> AsyncIterator[bytes]:
+        """An object's content, a piece at a time."""
+        ...
+
+    async def write(self, bucket: Bucket, key: str, content: AsyncIterator[bytes]) -> None:
+        """Make an object, all of it or nothing."""
+        ...
+
+    async def delete(self, bucket: Bucket, keys: Sequence[str]) -> None:
+        """Delete objects; those that are gone already do no harm."""
+        ...
+
+
+class S3Objects:
+    """Objects in S3 and what speaks its protocol.
+
+    Args:
+        environ: The operator's environment; see ``Buckets``.
+    """
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._buckets = Buckets(environ)
+        self._apart: set[tuple[Bucket, Bucket]] = set()
+
+    @property
+    def has_own(self) -> bool:
+        """Whether the operator was given credentials of its own."""
+        return self._buckets.has_own
+
+    async def keys(self, bucket: Bucket, folder: str, after: str = "") -> Sequence[str]:
+        """The keys under a folder."""
+        import obstore  # noqa: PLC0415 - see Buckets
+
+        async def first() -> Sequence[str]:
+            stream = obstore.list(self._buckets.store(bucket), folder, offset=after or None, chunk_size=LISTED)
+            async for chunk in stream:
+                return [item["path"] for item in chunk]
+            return ()
+
+        with self._explained(bucket, "list"):
+            return await _within(_LISTING_SECONDS, first())
+
+    async def copy(self, source: Bucket, key: str, target: Bucket, new: str) -> None:
+        """Copy an object: by the store itself where one store has both and lets it, else through this process."""
+        if self._buckets.are_of_one_store(source, target) and (source, target) not in self._apart:
+            try:
+                await self._copied_there(source, key, target, new)
+            except ObjectsError as error:
+                if error.refusal is Refusal.UNREACHABLE:
+                    raise
+                # Who writes may not read, the store copies no object of this size, or one of the buckets is not there:
+                # read apart and written apart, it works, or it shows which.
+                if error.refusal is Refusal.DENIED:
+                    self._apart.add((source, target))
+            else:
+                return
+        await self.write(target, new, self.read(source, key))
+
+    async def _copied_there(self, source: Bucket, key: str, target: Bucket, new: str) -> None:
+        import obstore  # noqa: PLC0415 - see Buckets
+
+        with self._explained(target, "write to"):
+            store = self._buckets.whole_store(source, target.credentials, seconds=_SECONDS)
+            await _within(_SECONDS, obstore.copy_async(store, key, f"{target.name}/{new}"))
+
+    async def read(self, bucket: Bucket, key: str) -> AsyncIterator[bytes]:
+        """An object's content."""
+        import obstore  # noqa: PLC0415 - see Buckets
+
+        with self._explained(bucket, "read"):
+            found = await _within(_SECONDS, obstore.get_async(self._buckets.store(bucket, seconds=_SECONDS), key))
+            async for piece in found.stream(min_chunk_size=1024 * 1024):
+                yield bytes(piece)
+
+    async def write(self, bucket: Bucket, key: str, content: AsyncIterator[bytes]) -> None:
+        """Make an object: in one request, or in parts when it is large."""
+        import obstore  # noqa: PLC0415 - see Buckets
+
+        start, is_whole = await _begun(content)
+        with self._explained(bucket, "write to"):
+            store = self._buckets.store(bucket, seconds=_SECONDS)
+            if is_whole:
+                await _within(_SECONDS, obstore.put_async(store, key, start, use_multipart=False))
+                return
+            rest = _joined(start, content)
+            await obstore.put_async(store, key, rest, chunk_size=_PIECE, max_concurrency=_PARTS_AT_ONCE)
+
+    async def delete(self, bucket: Bucket, keys: Sequence[str]) -> None:
+        """Delete objects."""
+        import obstore  # noqa: PLC0415 - see Buckets
+
+        with self._explained(bucket, "delete from"):
+            await _within(_SECONDS, obstore.delete_async(self._buckets.store(bucket), list(keys)))
+
+    @contextmanager
+    def _explained(self, bucket: Bucket, verb: str) -> "Iterator[None]":
+        from obstore.exceptions import BaseError  # noqa: PLC0415 - see Buckets
+
+        try:
+            yield
+        except EndpointError as error:
+            raise ObjectsError(str(error), bucket, Refusal.OTHER) from error
+        except TimeoutError as error:
+            raise self._error(bucket, verb, Refusal.UNREACHABLE) from error
+        except FileNotFoundError as error:
+            reading = refusals.read(str(error))
+            refusal = reading.refusal if reading.refusal is Refusal.NO_BUCKET else Refusal.OTHER
+            raise self._error(bucket, verb, refusal, reading) from error
+        except (BaseError, ValueError) as error:
+            reading = refusals.read(str(error))
+            raise self._error(bucket, verb, reading.refusal, reading) from error
+
+    def _error(
+        self, bucket: Bucket, verb: str, refusal: Refusal, reading: refusals.Reading | None = None
+    ) -> ObjectsError:
+        message = _SENTENCES[refusal].format(
+            place=self._buckets.place(bucket.credentials),
+            verb=verb,
+            right=_RIGHTS[verb],
+            bucket=bucket.name,
+            uri=bucket.uri,
+            whose=bucket.whose,
+            named_by=bucket.named_by,
+            code=reading.code if reading else "",
+            status=reading.status if reading else "",
+            first_line=reading.first_line if reading else "",
+        )
+        return ObjectsError(message, bucket, refusal)
+
+
+async def _within(seconds: float, work: Awaitable[T]) -> T:
+    async with asyncio.timeout(seconds):
+        return await work
+
+
+async def _begun(content: AsyncIterator[bytes]) -> tuple[bytes, bool]:
+    """The first piece of a content, and whether it is all of it."""
+    start = bytearray()
+    async for piece in content:
+        start += piece
+        if len(start) > _PIECE:
+            return bytes(start), False
+    return bytes(start), True
+
+
+async def _joined(start: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    yield start
+    async for piece in rest:
+        yield piece
