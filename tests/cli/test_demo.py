@@ -61,6 +61,7 @@ async def test_it_comes_to_its_end_without_a_home_and_leaves_nothing_behind(tmp_
     assert await process.wait() == 0, told
     assert "MarieJob ocr-batch-job: Succeeded, 2 of 2 documents." in told
     assert "MarieJob ocr-batch-job-2: Succeeded, 2 of 2 documents." in told
+    assert told.count("  4 results are under s3://bucket/results/, listed in s3://bucket/results/_manifests/") == 2
     assert "make demo ARGS=--keep" in told
     assert left(tmp_path) == []
     assert processes(tmp_path) == []

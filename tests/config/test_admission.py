@@ -193,17 +193,31 @@ JOB_STATUS: dict[str, Any] = {
         "succeeded": 11,
         "failed": 1,
         "inFlight": [
-            {"uri": "s3://b/1", "refId": "r", "attempt": 1, "dagId": "d", "notBefore": "2026-01-31T12:00:00Z"}
+            {
+                "uri": "s3://b/1",
+                "refId": "r",
+                "attempt": 1,
+                "dagId": "d",
+                "notBefore": "2026-01-31T12:00:00Z",
+                "since": "2026-01-31T11:00:00Z",
+            }
         ],
         "failures": [{"uri": "s3://b/2", "message": "no pages"}],
         "failureParts": 1,
+        "manifestParts": 2,
     },
     "retryCount": 2,
     "startTime": "2026-01-31T12:00:00Z",
     "completionTime": "2026-01-31T12:30:00Z",
     "duration": "12m30s",
     "submitterJobName": "j-submitter",
-    "result": {"outputUri": "s3://b/o/", "documentCount": 11, "pageCount": 40, "summary": {"a": "b"}},
+    "result": {
+        "outputUri": "s3://b/o/",
+        "manifestUri": "s3://b/o/_manifests/j.jsonl",
+        "documentCount": 11,
+        "pageCount": 40,
+        "summary": {"a": "b"},
+    },
     "error": {"code": "DocumentsFailed", "message": "one failed", "details": "no pages"},
     "conditions": deepcopy(CLUSTER_STATUS["conditions"]),
 }

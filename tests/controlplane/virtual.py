@@ -24,6 +24,7 @@ from marie_operator.testing.kubelet import FakeKubelet, NodeSpec
 from marie_operator.testing.virtual import VirtualLoop
 from tests.controlplane.world import API_KEY
 from tests.simulation.replica import Replica
+from tests.simulation.stored import Stored
 from tests.simulation.world import World as Simulation
 
 TERMS = (15.0, 10.0, 2.0)
@@ -86,7 +87,7 @@ class VirtualOperator:
 class VirtualBuckets:
     """An object store whose buckets all hold the same."""
 
-    def __init__(self, keys: list[str], objects: dict[tuple[str, str], bytes]) -> None:
+    def __init__(self, keys: list[str], objects: Stored) -> None:
         self._keys = keys
         self._objects = objects
 
@@ -96,7 +97,7 @@ class VirtualBuckets:
 
     def objects(self, bucket: str) -> Mapping[str, bytes]:
         """What Marie and the operator stored in a bucket."""
-        return {key: content for (name, key), content in self._objects.items() if name == bucket}
+        return {key: self._objects[bucket, key] for key in self._objects.under(bucket)}
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from marie_operator.testing.apiserver.embedded import EmbeddedApiServer
 from marie_operator.testing.gateway import SimulatedGateways
 from marie_operator.testing.virtual import Process
 from tests.simulation.network import Network
+from tests.simulation.stored import Stored
 from tests.simulation.trace import Trace
 from tests.simulation.wires import ApiWire, BucketWire, GatewayWire, ObjectsWire, Port
 
@@ -29,7 +30,7 @@ class Surroundings(Protocol):
     clock: Clock
     source: random.Random
     keys: list[str]
-    objects: dict[tuple[str, str], bytes]
+    objects: Stored
     page_size: int
 
     def on_send(self, who: str, what: str) -> None:

@@ -36,13 +36,16 @@ TEMPLATE = {"spec": {"containers": [{"name": "marie", "image": "marieai/marie:4.
 
 
 class Listings(Trace):
-    """Remembers where listings began, and nothing else."""
+    """Remembers where listings began, and how often what was asked of stores, and nothing else."""
 
     def __init__(self) -> None:
         super().__init__()
         self.after: list[str] = []
+        self.requests: Counter[str] = Counter()
 
     def note(self, who: str, what: str, *contents: bytes) -> None:
+        if what.startswith("s3://"):
+            self.requests[what.split(" ")[1]] += 1
         if what.startswith("LIST "):
             self.after.append(what.split(" after ")[1].rsplit(" ", 1)[0].strip("'"))
 
@@ -61,6 +64,9 @@ class Run:
         status: The job's at the end.
         records: Lines of the record of failures.
         dags: How many each document had.
+        copied: Results in the job's output.
+        manifest: The documents in its manifest, and how often.
+        requests: To object stores.
         asked: How often the gateway was asked for a task.
     """
 
@@ -74,6 +80,9 @@ class Run:
     records: list[dict[str, str]] = field(default_factory=list)
     dags: Counter[str] = field(default_factory=Counter)
     asked: int = 0
+    copied: int = 0
+    manifest: Counter[str] = field(default_factory=Counter)
+    requests: Counter[str] = field(default_factory=Counter)
 
 
 def fails(uri: str) -> bool:
@@ -90,6 +99,7 @@ def objects(documents: int) -> list[dict[str, Any]]:
         "clusterRef": "c",
         "jobType": "extract",
         "input": {"uri": "s3://bucket/in/"},
+        "output": {"uri": "s3://bucket/out/"},
         "batch": {"maxInFlight": WINDOW, "maxFailed": "1%"},
         "backoffLimit": 0,
     }
@@ -128,7 +138,7 @@ async def carried_out(documents: int) -> Run:
     async with world:
 
         def on_send(_who: str, what: str) -> None:
-            if "/api/v1/invoke" not in what:
+            if not ("/api/v1/invoke" in what or what.startswith("s3://")):
                 run.writes[what.split("?", maxsplit=1)[0]] += 1
 
         async def status() -> dict[str, Any]:
@@ -166,6 +176,10 @@ async def carried_out(documents: int) -> Run:
         record = await world.api.get("/api/v1/namespaces/default/configmaps/large-failures")
         run.records = [json.loads(line) for line in record["data"]["failures.jsonl"].splitlines()]
         run.dags = Counter(dag.uri for dag in marie.dags)
+        run.copied = len(world.objects.under("bucket", "out")) - 1
+        manifest = world.objects["bucket", run.status["result"]["manifestUri"].removeprefix("s3://bucket/")]
+        run.manifest = Counter(json.loads(line)["document"] for line in manifest.splitlines())
+        run.requests = listings.requests
         run.asked = marie.requests["GET /api/jobsXX/{job_id}"]
     return run
 
@@ -182,6 +196,15 @@ def test_a_batch_runs_at_the_gateways_speed_and_outlives_the_operator(documents:
     assert len(run.dags) == documents
     assert set(run.dags.values()) == {1}
     assert {record["uri"] for record in run.records} == {uri for uri in run.dags if fails(uri)}
+    # Every result is where it should be, and every document in the manifest once.
+    assert run.copied == 2 * (documents - failing)
+    assert len(run.manifest) == documents
+    assert set(run.manifest.values()) == {1}
+    # One listing of a document's results, a copy of each, and little else; what a crash interrupted is done again.
+    again = 2 * WINDOW
+    assert run.requests["LIST"] <= documents + again
+    assert run.requests["COPY"] <= 2 * (documents + again)
+    assert sum(run.requests[each] for each in ("GET", "PUT", "DELETE")) <= documents / 20
     # The gateway never waits.
     assert run.hungry == []
     assert run.asked <= 7 * documents

@@ -25,6 +25,7 @@ from marie_operator.testing.gateway import Reply, SimulatedEtcd, SimulatedGatewa
 from marie_operator.testing.gateway import Request as Asked
 from marie_operator.testing.virtual import Process
 from tests.simulation.network import SILENCE, Fate, Network, Stream
+from tests.simulation.stored import Stored
 from tests.simulation.trace import Trace
 
 T = TypeVar("T")
@@ -329,7 +330,7 @@ class ObjectsWire:
 
     has_own = True
 
-    def __init__(self, objects: dict[tuple[str, str], bytes], port: Port) -> None:
+    def __init__(self, objects: Stored, port: Port) -> None:
         self._objects = objects
         self._port = port
         self._network = port.network
@@ -339,8 +340,7 @@ class ObjectsWire:
         return await self._carried(bucket, f"LIST {folder} after {after!r}", lambda: self._under(bucket, folder, after))
 
     def _under(self, bucket: Bucket, folder: str, after: str) -> Sequence[str]:
-        there = (key for name, key in self._objects if name == bucket.name)
-        return sorted(key for key in there if key.startswith(f"{folder}/") and key > after)[:LISTED]
+        return [key for key in self._objects.under(bucket.name, folder) if key > after][:LISTED]
 
     async def copy(self, source: Bucket, key: str, target: Bucket, new: str) -> None:
         """Copy an object."""
@@ -370,7 +370,7 @@ class ObjectsWire:
 
         def deleted() -> None:
             for key in keys:
-                self._objects.pop((bucket.name, key), None)
+                self._objects.discard((bucket.name, key))
 
         await self._carried(bucket, f"DELETE {', '.join(keys)}", deleted, writes=True)
 

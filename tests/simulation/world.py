@@ -25,6 +25,7 @@ from marie_operator.testing.pods import MariePods
 from marie_operator.testing.workloads import Periods, Workloads
 from tests.simulation.network import Network
 from tests.simulation.replica import NAMESPACE, Replica
+from tests.simulation.stored import Stored
 from tests.simulation.trace import Trace
 
 CONFIG = Path(__file__).parents[2] / "config"
@@ -101,7 +102,7 @@ class World:
             seed=source.getrandbits(64), now=self.clock.now, users={"operator": OPERATOR}, like=origin
         )
         self.api = self.server.direct()
-        self.objects: dict[tuple[str, str], bytes] = {}
+        self.objects = Stored()
         self.gateways = SimulatedGateways(outcome=outcome, store=self._store)
         pods = MariePods(
             self.gateways,

@@ -10,6 +10,9 @@ from marie_operator.api.mariecluster import MarieCluster
 from marie_operator.api.meta import SecretKeyReference
 from marie_operator.builders import association
 
+RESULTS_BUCKET = "marie"
+"""Where Marie keeps results that was not told of another bucket."""
+
 
 class Service(StrEnum):
     """A backing service, as messages and containers name it."""

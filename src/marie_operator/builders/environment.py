@@ -56,6 +56,10 @@ def executor(cluster: MarieCluster, group: ExecutorGroupSpec, ports: Mapping[str
     }
     if group.model_cache is not None:
         plain["HF_HUB_CACHE"] = f"{association.MODELS}/cache/huggingface/hub"
+    services = backing.of(cluster)
+    if services is not None and services.s3 is not None and services.s3.bucket != backing.RESULTS_BUCKET:
+        # What is stored of a document goes to this bucket, whatever the configuration of the storage says.
+        plain["MARIE_S3_BUCKET"] = services.s3.bucket
     if not resources.uses_gpu(group):
         plain["MARIE_DISABLE_CUDA"] = "1"
     return [*_plain(plain), *_FIELDS]

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import shutil
 import signal
 import sys
@@ -127,6 +128,8 @@ def _summary(console: Console, running: Stage, last: Snapshot, seconds: float, *
         count = status.get("result", {}).get("documentCount", 0)
         name, phase = job["metadata"]["name"], status["phase"]
         console.print(f"MarieJob {name}: {phase}, {count} of {documents} documents.", soft_wrap=True)
+        if result := status.get("result"):
+            _results(console, running, result)
     console.print(f"All of it took {seconds:.0f} s, control plane included.")
     if not keep:
         again = "marie-operator demo --keep" if is_installed() else "make demo ARGS=--keep"
@@ -141,7 +144,28 @@ def _summary(console: Console, running: Stage, last: Snapshot, seconds: float, *
         f"delete mc/{CLUSTER}",
     ):
         console.print(f"  {kubectl} {command}", highlight=False, soft_wrap=True)
+    variables = " ".join(f"{name}={value}" for name, value in running.store.environment.items())
+    console.print(f"  {variables} aws s3 ls --recursive s3://bucket/results/", highlight=False, soft_wrap=True)
     console.print(f"The operator's log: {running.operator.log}", highlight=False, soft_wrap=True)
+
+
+def _results(console: Console, running: Stage, result: dict[str, str]) -> None:
+    """Where a job's results are, counted where they are."""
+    manifest = _objects(running, result.get("manifestUri", ""))
+    if not manifest:
+        return
+    there = sum(len(json.loads(line)["results"]) for line in next(iter(manifest.values())).splitlines())
+    console.print(
+        f"  {there} results are under {result['outputUri']}, listed in {result['manifestUri']}.",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+def _objects(running: Stage, uri: str) -> dict[str, bytes]:
+    """What is in the demo's object store below a URI."""
+    bucket, _, prefix = uri.removeprefix("s3://").partition("/")
+    return {key: content for key, content in running.store.objects(bucket).items() if key.startswith(prefix)}
 
 
 def _cancel_on_signals() -> None:

@@ -46,12 +46,14 @@ class Stage:
         api: A client of it.
         operator: The operator's process.
         samples: The example cluster and job.
+        store: Holds the documents and the results.
     """
 
     plane: Plane
     api: Api
     operator: Process
     samples: list[dict[str, object]]
+    store: SimulatedS3
 
 
 def config_folder() -> Path:
@@ -119,7 +121,7 @@ async def stage(folder: Path, *, real: bool, documents: int) -> AsyncIterator[St
         )
         stack.push_async_callback(operator.stop)
         await operator.start()
-        yield Stage(plane, api, operator, manifests.read(config / "samples" / "seed"))
+        yield Stage(plane, api, operator, manifests.read(config / "samples" / "seed"), store)
 
 
 @asynccontextmanager

@@ -21,6 +21,7 @@ class MemoryObjects:
         on_request: Called before each request with what it is; may raise.
         copied: The keys that objects were copied to, in order.
         held: The most bytes that were handed over in one piece.
+        generated: What Marie has in a folder, for more results than are to be held; they are not kept when copied.
     """
 
     has_own = True
@@ -32,6 +33,7 @@ class MemoryObjects:
         self.on_request: Callable[[str, Bucket], None] = lambda *_: None
         self.copied: list[str] = []
         self.held = 0
+        self.generated: Callable[[str], Sequence[str]] | None = None
 
     def put(self, bucket: str, key: str, content: bytes) -> None:
         self.buckets.add(bucket)
@@ -44,12 +46,15 @@ class MemoryObjects:
 
     async def keys(self, bucket: Bucket, folder: str, after: str = "") -> Sequence[str]:
         await self._asked("list", bucket)
+        if self.generated is not None and bucket.name == "marie":
+            return self.generated(folder)
         return sorted(key for key in self.under(bucket.name, f"{folder}/") if key > after)[:LISTED]
 
     async def copy(self, source: Bucket, key: str, target: Bucket, new: str) -> None:
         await self._asked("copy", target)
-        self.objects[target.name, new] = self.objects[source.name, key]
-        self.copied.append(new)
+        if self.generated is None:
+            self.objects[target.name, new] = self.objects[source.name, key]
+            self.copied.append(new)
 
     async def read(self, bucket: Bucket, key: str) -> AsyncIterator[bytes]:
         await self._asked("read", bucket)

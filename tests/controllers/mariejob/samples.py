@@ -8,7 +8,10 @@ from marie_operator.api.mariecluster import MarieCluster
 from marie_operator.api.mariejob import MarieJob, MarieJobStatus
 from marie_operator.builders import own_cluster as building
 from marie_operator.controllers.mariejob import own_cluster as seeing
+from marie_operator.controllers.mariejob import refs
+from marie_operator.controllers.mariejob.buckets import Bucket
 from marie_operator.controllers.mariejob.choice import choose
+from marie_operator.controllers.mariejob.delivery import Route
 from marie_operator.controllers.mariejob.observation import Observation
 from marie_operator.controllers.mariejob.source import Prefix
 from marie_operator.controllers.mariejob.store import ListRequest, Page
@@ -94,6 +97,17 @@ def seen_own(subject: MarieJob, found: MarieCluster | None, **what: Any) -> Obse
     """What is seen of a job with a cluster of its own."""
     chosen = choose(subject, Clusters(*filter(None, [found])))
     return seen(**{"cluster": chosen, "own": seeing.of(subject, found), **what})
+
+
+OUTPUT = {"uri": "s3://bucket/results/"}
+
+
+def route(*, assumed: bool = False) -> Route:
+    """The way of the results of a job whose output is ``OUTPUT``."""
+    marie = Bucket("marie", named_by="spec.backingServices.s3 of MarieCluster c")
+    stem = refs.stem("scan", job().metadata.uid)
+    target = Bucket("bucket", named_by="spec.output.uri")
+    return Route(marie, "ocr", target, "results/", stem, is_assumed=assumed)
 
 
 def later(**time: float) -> datetime:

@@ -6,6 +6,7 @@
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,13 @@ from marie_operator.builders import own_cluster as building
 from marie_operator.controllers.mariejob.choice import choose
 from marie_operator.controllers.mariejob.decide import decide
 from marie_operator.controllers.mariejob.decision import Decision
+from marie_operator.controllers.mariejob.delivery import (
+    DeliveryFailure,
+    DeliveryOutcome,
+    DocumentEnd,
+    Receipt,
+    Totals,
+)
 from marie_operator.controllers.mariejob.listing import ListingFailure
 from marie_operator.controllers.mariejob.observation import Observation, Obstacle
 from marie_operator.controllers.mariejob.rerun import find
@@ -32,6 +40,7 @@ from tests.controllers.mariejob.clusters import Clusters
 from tests.controllers.mariejob.jobs import Jobs
 from tests.controllers.mariejob.samples import (
     NOW,
+    OUTPUT,
     OWN,
     OWN_NAME,
     SINGLE,
@@ -40,6 +49,7 @@ from tests.controllers.mariejob.samples import (
     later,
     own_cluster,
     page,
+    route,
     seen,
     seen_own,
 )
@@ -94,6 +104,31 @@ def begun(subject: MarieJob, *keys: str) -> MarieJob:
     """The job with its first documents in flight."""
     status = decide(subject, seen(listing=page(*keys) if keys else None)).status
     return subject.model_copy(update={"status": status})
+
+
+NO_TARGET = DeliveryFailure("https://minio has no bucket bucket. Create it.", True, NOW, at_source=False)
+NO_SOURCE = DeliveryFailure("https://minio has no bucket marie. Create it.", True, NOW, at_source=True)
+
+
+def delivering(
+    subject: MarieJob,
+    *states: DocumentState,
+    delivered: Sequence[DocumentEnd] = (),
+    totals: Totals | None = None,
+    failure: DeliveryFailure | None = None,
+    assumed: bool = False,
+    now: datetime = NOW,
+) -> tuple[MarieJob, Observation]:
+    """A job whose documents stand so, and of which the first are delivered."""
+    way = route(assumed=assumed)
+    keys = "abc"[: len(states)] if subject.spec.input.uri.endswith("/") else ()
+    status = decide(subject, seen(route=way, listing=page(*keys) if keys else None)).status
+    begun = subject.model_copy(update={"status": status})
+    references = [document.ref_id for document in status.documents.in_flight] if status.documents else []
+    receipts = {ref_id: Receipt(end) for ref_id, end in zip(references, delivered, strict=False)}
+    return begun, replace(
+        ended(begun, *states), now=now, route=way, delivery=DeliveryOutcome(receipts, 1, failure, totals)
+    )
 
 
 def begin_more(subject: MarieJob, *keys: str) -> MarieJob:
@@ -268,9 +303,34 @@ SITUATIONS: dict[str, Callable[[], Decision]] = {
     "single: running": lambda: decide(begun(job(SINGLE)), ended(begun(job(SINGLE)), R)),
     "single: failed once": lambda: decide(begun(job(SINGLE)), ended(begun(job(SINGLE)), F)),
     "single: succeeded": lambda: decide(begun(job(SINGLE)), ended(begun(job(SINGLE)), S)),
-    "single: succeeded, output wanted": lambda: decide(
-        begun(job(SINGLE, output={"uri": "s3://bucket/results/"})), ended(begun(job(SINGLE)), S)
+    "single: succeeded, nothing says where results are": lambda: decide(
+        begun(job(SINGLE, output=OUTPUT)), ended(begun(job(SINGLE)), S)
     ),
+    "single: results on their way": lambda: decide(*delivering(job(SINGLE, output=OUTPUT), S)),
+    "batch: results on their way": lambda: decide(*delivering(job(output=OUTPUT), S, R)),
+    "batch: no bucket for results": lambda: decide(*delivering(job(output=OUTPUT), S, R, failure=NO_TARGET)),
+    "batch: results could not be copied for an hour": lambda: decide(
+        *delivering(job(output=OUTPUT), S, R, failure=replace(NO_TARGET, since=later(hours=-1)))
+    ),
+    "single: Marie's store was assumed, and is not there": lambda: decide(
+        *delivering(job(SINGLE, output=OUTPUT), S, failure=NO_SOURCE, assumed=True)
+    ),
+    "batch: results delivered, the manifest is not": lambda: decide(
+        *delivering(job(output=OUTPUT), S, S, delivered=("Succeeded", "Succeeded"))
+    ),
+    "batch: results delivered": lambda: decide(
+        *delivering(job(output=OUTPUT), S, S, delivered=("Succeeded", "Succeeded"), totals=Totals(4, 0))
+    ),
+    "batch: results delivered, some documents failed, some have none": lambda: decide(
+        *delivering(job(output=OUTPUT, backoffLimit=0), S, F, delivered=("Succeeded", "Failed"), totals=Totals(0, 1))
+    ),
+    "batch: a deadline passes while results are on their way": lambda: decide(
+        *delivering(job(output=OUTPUT, activeDeadlineSeconds=60), S, S, delivered=("Succeeded",), now=later(minutes=2))
+    ),
+    "no Secret for results": lambda: decide(
+        job(output=OUTPUT), seen(route=Obstacle(JobReason.CREDENTIALS_MISSING, "There is no Secret s3."))
+    ),
+    "output that is none": lambda: decide(job(output={"uri": "file:///results"}), seen()),
     "single: failed": lambda: decide(begun(job(SINGLE, backoffLimit=0)), ended(begun(job(SINGLE)), F)),
     "single: failed without a reason": lambda: decide(
         begun(job(SINGLE, backoffLimit=0)), ended(begun(job(SINGLE)), F, message="")

@@ -264,7 +264,12 @@ _JOB: Object = {
             "secretRef": {"name": ""},
             "credentialsSecretRef": {"name": "store"},
         },
-        "output": {"uri": "s3://results/", "format": "json", "configMapRef": {"name": ""}},
+        "output": {
+            "uri": "s3://results/",
+            "format": "json",
+            "configMapRef": {"name": ""},
+            "credentialsSecretRef": {"name": "store"},
+        },
         "options": {"language": "en"},
         "batch": {"maxInFlight": 2, "maxDocuments": 3},
         "sla": {"softDeadline": "30m", "hardDeadline": "1h"},

@@ -14,9 +14,6 @@ from marie_operator.controllers.mariejob.source import (
     is_bucket,
 )
 
-MARIE_BUCKET = "marie"
-"""The bucket in which a Marie keeps results that was not told of another."""
-
 MANIFESTS = "_manifests"
 """The folder of manifests beside the results; tools that read folders as tables pass over names like it."""
 

@@ -7,7 +7,7 @@ from marie_operator.builders import backing
 from marie_operator.controllers.mariejob import delivery, refs
 from marie_operator.controllers.mariejob.buckets import Bucket
 from marie_operator.controllers.mariejob.credentials import Credentials, CredentialsError
-from marie_operator.controllers.mariejob.delivery import MARIE_BUCKET, Route
+from marie_operator.controllers.mariejob.delivery import Route
 from marie_operator.controllers.mariejob.observation import Obstacle
 from marie_operator.controllers.mariejob.secrets import Secrets
 from marie_operator.controllers.mariejob.source import SourceError
@@ -124,8 +124,8 @@ async def _of_input(job: MarieJob, cluster: MarieCluster, secrets: Secrets, has_
     named_by = f"spec.backingServices.s3 of MarieCluster {cluster.metadata.name}"
     if (reference := job.spec.input.credentials_secret_ref) is not None:
         found = await credentials(secrets, job, reference.name, _INPUT)
-        return found if isinstance(found, Obstacle) else Bucket(MARIE_BUCKET, found, _whose(_INPUT), named_by)
-    return Bucket(MARIE_BUCKET, named_by=named_by) if has_own else None
+        return found if isinstance(found, Obstacle) else Bucket(backing.RESULTS_BUCKET, found, _whose(_INPUT), named_by)
+    return Bucket(backing.RESULTS_BUCKET, named_by=named_by) if has_own else None
 
 
 async def _of_output(

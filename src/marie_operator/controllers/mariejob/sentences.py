@@ -57,7 +57,7 @@ def progress(course: Course) -> str:
     if course.obstacle is not None:
         return _stuck(course)
     if batch.is_done(course.documents):
-        return f"{_counts(course.documents)} The manifest of results is written."
+        return f"{_counts(course.documents)} The manifest of results is being written."
     if (stuck := course.handover.obstacle) is not None and course.settled.ended:
         return f"{stuck.message} {_counts(course.documents)}"
     if isinstance(course.plan.source, SingleDocument):

@@ -46,7 +46,15 @@ _CALM = frozenset(
     }
 )
 # Of these, the ones a user need not be told.
-_SILENT = frozenset({JobReason.CLUSTER_STARTING, JobReason.SUBMITTING, JobReason.WITHIN_DEADLINE, JobReason.COPYING})
+_SILENT = frozenset(
+    {
+        JobReason.CLUSTER_STARTING,
+        JobReason.SUBMITTING,
+        JobReason.WITHIN_DEADLINE,
+        JobReason.COPYING,
+        JobReason.COPIED,
+    }
+)
 # Where an event has a word of its own for the turn that a condition took.
 _EVENTS: Mapping[str, str] = {JobReason.NOT_SUSPENDED: EventReason.RESUMED}
 
