@@ -86,8 +86,8 @@ class SimulatedS3:
         try:
             return self._answer(request, body)
         except _RefusalError as refusal:
-            body = f"<Error><Code>{refusal.code}</Code><Message>{escape(refusal.message)}</Message></Error>"
-            return _xml(body, refusal.status)
+            told = f"<Error><Code>{refusal.code}</Code><Message>{escape(refusal.message)}</Message></Error>"
+            return _xml(told, refusal.status)
 
     def _answer(self, request: web.BaseRequest, body: bytes) -> web.Response:
         found = _CREDENTIAL.search(request.headers.get("Authorization", ""))

@@ -17,7 +17,7 @@ from marie_operator.controllers.mariejob.deliveries import Deliveries
 from marie_operator.controllers.mariejob.delivery import DeliveryRequest, Ended, Output, Receipt, Route, Totals
 from marie_operator.controllers.mariejob.objects import ObjectsError
 from marie_operator.controllers.mariejob.refusal import Refusal
-from marie_operator.controllers.mariejob.source import FailedOf, Prefix, SingleDocument, SourceError
+from marie_operator.controllers.mariejob.source import FailedOf, Prefix, SingleDocument, Source, SourceError
 from marie_operator.runtime.resource import ObjectKey
 from marie_operator.testing import virtual
 from tests.controllers.mariejob.memory import MemoryObjects
@@ -329,7 +329,7 @@ def test_a_job_made_anew_under_its_name_has_nothing_of_the_old_ones() -> None:
         (Prefix("b", ""), f"s3://b/{'ü' * 450}", "scan-1-one"),
     ],
 )
-def test_a_document_has_a_folder_of_its_name(source: delivery.Source, uri: str, folder: str) -> None:
+def test_a_document_has_a_folder_of_its_name(source: Source, uri: str, folder: str) -> None:
     assert delivery.folder(source, uri, "scan-1-one.pdf", Output("bucket", "results/")) == folder
 
 
