@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from marie_operator.api.validation import problems
-from marie_operator.builders import chain
+from marie_operator.builders import chain, http_route
 from marie_operator.testing.manifests import read
 from tests.builders.clusters import GOLDENS, admitted, dumped, inputs
 from tests.builders.schemas import validate
@@ -26,7 +26,8 @@ def built(path: Path) -> list[dict[str, Any]]:
 def test_the_chain_of(name: str, path: Path, update_goldens: bool) -> None:
     assert problems(admitted(path)) == []
     golden = GOLDENS / name / "expected.yaml"
-    manifests = built(path)
+    options = admitted(path).spec.http_route
+    manifests = built(path) + ([http_route.server(admitted(path), options)] if options is not None else [])
     if update_goldens:
         golden.parent.mkdir(exist_ok=True)
         golden.write_text(dumped(manifests), encoding="utf-8")

@@ -31,6 +31,9 @@ class ClusterCondition(StrEnum):
     UPGRADE_PENDING = "UpgradePending"
     """A change that replaces pods waits until Marie has no document in hand, as ``spec.upgradeStrategy`` asks for."""
 
+    HTTP_ROUTE_ACCEPTED = "HTTPRouteAccepted"
+    """Every Gateway of ``spec.httpRoute`` leads to the server; ``Ready`` does not depend on it."""
+
     ETCD_READY = "EtcdReady"
     """The etcd of ``backingServices`` is the cluster's own and answers."""
 
@@ -106,6 +109,21 @@ class ClusterReason(StrEnum):
 
     SECRET_UNUSABLE = "SecretUnusable"  # noqa: S105 - a reason
     """A value in a Secret would not reach Marie as it is. Replace it by one of the form that the message gives."""
+
+    ROUTE_ACCEPTED = "RouteAccepted"
+    """Every Gateway leads to the server. Nothing to do."""
+
+    ROUTE_PENDING = "RoutePending"
+    """A Gateway's controller has not said yet whether it takes the HTTPRoute.
+
+    Wait, or check that the Gateways of ``spec.httpRoute.parentRefs`` exist and have a controller that runs.
+    """
+
+    ROUTE_NOT_ACCEPTED = "RouteNotAccepted"
+    """A Gateway does not take the HTTPRoute. Do what the message quotes: listener, hosts, allowed namespaces."""
+
+    ROUTE_KIND_MISSING = "RouteKindMissing"
+    """The API server has no HTTPRoutes. Install the Gateway API's CRDs; the route then comes by itself."""
 
     EXECUTORS_READY = "ExecutorsReady"
     """Every group has its ready pods. Nothing to do."""

@@ -19,7 +19,7 @@ from marie_operator.api.meta import (
     SecretKeyReference,
     Time,
 )
-from marie_operator.api.network import IngressOptions, NetworkPolicySpec, ServiceOptions, ServicePort
+from marie_operator.api.network import HTTPRouteOptions, IngressOptions, NetworkPolicySpec, ServiceOptions, ServicePort
 
 ServiceType = Literal["ClusterIP", "NodePort", "LoadBalancer"]
 ClusterPhase = Literal["Pending", "Creating", "Running", "Suspended", "Failed", "Terminating"]
@@ -216,6 +216,12 @@ class MarieClusterSpec(Model):
     )
     ingress: IngressOptions | None = Field(
         default=None, description="Class, host, path, certificates and annotations of that Ingress."
+    )
+    http_route: HTTPRouteOptions | None = Field(
+        default=None,
+        alias="httpRoute",
+        description="With it, an HTTPRoute by which Gateways lead to the server's HTTP port; needs the CRDs of the "
+        "Gateway API.",
     )
     network_policy: NetworkPolicySpec | None = Field(
         default=None,

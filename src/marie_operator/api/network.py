@@ -1,4 +1,4 @@
-"""How a cluster is reached, and by whom: its Service, its Ingress, its network policies."""
+"""How a cluster is reached, and by whom: its Service, its Ingress, its HTTPRoute, its network policies."""
 
 from typing import Literal
 
@@ -71,6 +71,40 @@ class IngressOptions(Model):
     )
     annotations: dict[str, str] = Field(
         default_factory=dict, description="Annotations, by which ingress controllers are set up."
+    )
+
+
+class RouteParent(Model):
+    """A Gateway that is to lead to the server."""
+
+    name: str = Field(min_length=1, max_length=253, description="Name of the Gateway.")
+    namespace: str = Field(
+        default="", max_length=63, description="Namespace of the Gateway; without it, that of the cluster."
+    )
+    section_name: str = Field(
+        default="", max_length=253, description="Name of the Gateway's listener; without it, all that fit."
+    )
+    port: Int32 | None = Field(
+        default=None, ge=1, le=65535, description="Port of the Gateway's listener; without it, all that fit."
+    )
+
+
+class HTTPRouteOptions(Model):
+    """How Gateways of the Gateway API lead to the server's HTTP port."""
+
+    parent_refs: tuple[RouteParent, ...] = Field(
+        min_length=1, max_length=32, description="Gateways that are to lead to the server."
+    )
+    hostnames: tuple[str, ...] = Field(
+        default=(),
+        max_length=16,
+        description='Hosts that lead to the server, such as "marie.example.com"; without it, those of the Gateways.',
+    )
+    path: str = Field(
+        default="/", max_length=1024, pattern=PATH, description="Beginning of the paths that lead to the server."
+    )
+    annotations: dict[str, str] = Field(
+        default_factory=dict, description="Annotations, by which controllers of Gateways are set up."
     )
 
 

@@ -70,6 +70,12 @@ CLUSTER_PERMISSIONS = (
         "The Ingress of clusters with enableIngress.",
     ),
     Permission(
+        "gateway.networking.k8s.io",
+        ("httproutes",),
+        ("get", "list", "create", "patch", "delete"),
+        "The HTTPRoute of clusters with httpRoute; listed by its name alone, since its kind may not be installed.",
+    ),
+    Permission(
         "networking.k8s.io",
         ("networkpolicies",),
         ("get", "list", "watch", "create", "patch", "delete"),

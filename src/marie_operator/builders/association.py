@@ -100,6 +100,11 @@ def ingress_name(cluster: str) -> str:
     return f"{cluster}-ingress"
 
 
+def route_name(cluster: str) -> str:
+    """The HTTPRoute to the server's HTTP port."""
+    return f"{cluster}-route"
+
+
 def executors_policy_name(cluster: str) -> str:
     """The NetworkPolicy of all executors; the server's has the name of its Deployment."""
     return f"{cluster}-executors"

@@ -112,6 +112,7 @@ class Operator:
                 client=writer,
                 named=named,
                 supplies=mariecluster.Supplies(named, writer, random=entropy),
+                routes=mariecluster.Routes(writer, clock=clock),
                 gateways=self._gateways,
                 gateway_url=gateway_url,
                 events=self._events,

@@ -67,6 +67,7 @@ STATEFUL_SETS = Resource("apps", "v1", "StatefulSet", "statefulsets")
 INGRESSES = Resource("networking.k8s.io", "v1", "Ingress", "ingresses")
 NETWORK_POLICIES = Resource("networking.k8s.io", "v1", "NetworkPolicy", "networkpolicies")
 POD_DISRUPTION_BUDGETS = Resource("policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets")
+HTTP_ROUTES = Resource("gateway.networking.k8s.io", "v1", "HTTPRoute", "httproutes")
 LEASES = Resource("coordination.k8s.io", "v1", "Lease", "leases")
 EVENTS = Resource("events.k8s.io", "v1", "Event", "events")
 CUSTOM_RESOURCE_DEFINITIONS = Resource(

@@ -24,6 +24,15 @@ class Writer:
         """Read from the server, past the cache."""
         return await self._client.get(resource, key)
 
+    async def find(self, resource: Resource, key: ObjectKey) -> Object | None:
+        """Read from the server, past the cache, by a list narrowed to its name: None where there is no such object.
+
+        Raises:
+            NotFound: the server has no such kind.
+        """
+        found = await self._client.list(resource, key.namespace, field_selector=f"metadata.name={key.name}")
+        return next(iter(found.items), None)
+
     async def refresh(self, resource: Resource, key: ObjectKey) -> None:
         """Have the cache show one object as it is on the server now: changed, made anew, or gone.
 

@@ -6,7 +6,8 @@ from typing import Any
 
 from marie_operator.api.mariecluster import MarieCluster
 from marie_operator.builders import association, chain
-from marie_operator.controllers.mariecluster.status import Observation, Refusal
+from marie_operator.controllers.mariecluster.refusals import Refusal
+from marie_operator.controllers.mariecluster.status import Observation
 from marie_operator.marie.gateways import GatewayView
 from marie_operator.runtime.resource import DEPLOYMENTS, Object
 

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from marie_operator.api.conditions import ClusterReason
 from marie_operator.api.mariecluster import MarieClusterStatus
 from marie_operator.controllers.mariecluster import status
-from marie_operator.controllers.mariecluster.status import DETAIL_INTERVAL, Refusal
+from marie_operator.controllers.mariecluster.refusals import Refusal
+from marie_operator.controllers.mariecluster.status import DETAIL_INTERVAL
 from marie_operator.marie.gateways import GatewayView
 from marie_operator.runtime.resource import DEPLOYMENTS
 from tests.controllers.mariecluster.seen import NOW, RUNNING, cluster, pod, seen

@@ -157,6 +157,12 @@ def _networked(peer: Object) -> Object:
             "tls": [{"hosts": ["marie.example.com"], "secretName": "certificate"}],
             "annotations": {"example.com/limit": "64m"},
         },
+        httpRoute={
+            "parentRefs": [{"name": "public", "namespace": "gateways", "sectionName": "https", "port": 443}],
+            "hostnames": ["marie.example.com"],
+            "path": "/",
+            "annotations": {"example.com/limit": "64m"},
+        },
         networkPolicy={"clients": [peer], "monitoring": [peer]},
     )
 

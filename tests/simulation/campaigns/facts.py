@@ -21,6 +21,7 @@ _NOT_IN_PODS = frozenset(
         "spec.enableIngress",
         "spec.ingress",
         "spec.networkPolicy",
+        "spec.httpRoute",
         "spec.managedBy",
         "spec.upgradeStrategy",
         "spec.maxDocumentsInFlight",

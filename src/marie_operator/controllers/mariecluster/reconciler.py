@@ -9,11 +9,13 @@ from marie_operator.api.mariecluster import MarieCluster, MarieClusterStatus
 from marie_operator.api.meta import Condition
 from marie_operator.builders import association, backing, chain, deployment, endpoints, mounted
 from marie_operator.controllers import custody, kinds
-from marie_operator.controllers.mariecluster import executors, sharing, status, tending, upgrade
+from marie_operator.controllers.mariecluster import executors, refusals, sharing, status, tending, upgrade
 from marie_operator.controllers.mariecluster.executors import Outlook
 from marie_operator.controllers.mariecluster.news import News, Told
+from marie_operator.controllers.mariecluster.refusals import Refusal
+from marie_operator.controllers.mariecluster.routes import Routes, RouteView
 from marie_operator.controllers.mariecluster.settled import Settled
-from marie_operator.controllers.mariecluster.status import Observation, Refusal
+from marie_operator.controllers.mariecluster.status import Observation
 from marie_operator.controllers.mariecluster.supplies import Problem, Supplies
 from marie_operator.controllers.mariecluster.upgrade import Upgrade
 from marie_operator.controllers.named import NamedObjects
@@ -59,6 +61,7 @@ class MarieClusterReconciler:
         client: Writes; what it writes is in ``cache`` at once.
         named: Reads Secrets and ConfigMaps.
         supplies: Sees to the clusters' own Secrets.
+        routes: Sees to their HTTPRoutes.
         gateways: What is known of each cluster's gateway.
         gateway_url: Where a cluster's gateway is reached, from its key and its Service's URL.
         events: Where events go.
@@ -73,6 +76,7 @@ class MarieClusterReconciler:
         client: Writer,
         named: NamedObjects,
         supplies: Supplies,
+        routes: Routes,
         gateways: Gateways,
         gateway_url: Callable[[ObjectKey, str], str],
         events: EventRecorder,
@@ -83,6 +87,7 @@ class MarieClusterReconciler:
         self._client = client
         self._named = named
         self._supplies = supplies
+        self._routes = routes
         self._gateways = gateways
         self._gateway_url = gateway_url
         self._events = events
@@ -98,6 +103,7 @@ class MarieClusterReconciler:
         if cluster is None:
             self._gateways.forget(key)
             self._settled.forget(key)
+            self._routes.forget(key)
             self._told.pop(key, None)
             return Result()
         if not custody.is_ours(cluster):
@@ -131,7 +137,7 @@ class MarieClusterReconciler:
         problems = await self._supply(cluster, news)
         self._watch_gateway(cluster)
         outlook = self._look_at_executors(cluster, news)
-        refusals = await tending.tend(outlook, self._client, news)
+        refused = await tending.tend(outlook, self._client, news)
         withhold = bool(problems) and not cluster.spec.suspend
         todo = await self._todo(cluster, outlook, withhold=withhold)
         pending = upgrade.decide(cluster, todo or (), self._children(cluster), self._known(cluster))
@@ -139,10 +145,12 @@ class MarieClusterReconciler:
         self._gateways.ask(_key(cluster), pending.asks(outlook.question))
         self._gateways.withhold(_key(cluster), on=pending.withholds)
         if todo is not None:
-            refusals += await self._converge(cluster, todo, outlook, pending, news, withhold=withhold)
-        if not refusals and (backing.of(cluster) is not None or status.tells_of_services(cluster.status)):
+            refused += await self._converge(cluster, todo, outlook, pending, news, withhold=withhold)
+        if not refused and (backing.of(cluster) is not None or status.tells_of_services(cluster.status)):
             await self._supplies.retire(cluster, news.done)
-        return await self._report(self._observe(cluster, refusals, problems, outlook, pending), news)
+        route = await self._routes.provide(cluster, news.done)
+        refused += () if route is None else route.refusals
+        return await self._report(self._observe(cluster, refused, problems, outlook, pending, route), news)
 
     def _known(self, cluster: MarieCluster) -> upgrade.Known:
         """What is known of a cluster's work."""
@@ -236,7 +244,7 @@ class MarieClusterReconciler:
             step
             for step in steps(desired, children, kept=chain.KEPT)
             if step.resource != DEPLOYMENTS
-            or (_name(step) not in outlook.kept if isinstance(step, Remove) else not withhold)
+            or (refusals.name(step) not in outlook.kept if isinstance(step, Remove) else not withhold)
         ]
 
     async def _converge(
@@ -259,32 +267,32 @@ class MarieClusterReconciler:
             news: Takes what was written.
             withhold: Whether more is to be written later.
         """
-        refusals: list[Refusal] = []
+        found: list[Refusal] = []
         # As compared, and as answered: what others have changed since is not among it.
         known = dict(self._children(cluster))
         for step in todo:
-            if (step.resource, _name(step)) in pending.held:
+            if (step.resource, refusals.name(step)) in pending.held:
                 continue
             try:
                 done = await carry_out(
                     step, self._client, owner_uid=cluster.metadata.uid, field_manager=association.FIELD_MANAGER
                 )
             except (Invalid, Forbidden, ApplyConflict, NameTaken) as error:
-                refusals.append(_refusal(step, error))
+                found.append(refusals.of(step, error))
                 continue
             news.done.append(done)
             if done.answer is None:
-                del known[step.resource, _name(step)]
+                del known[step.resource, refusals.name(step)]
             else:
-                known[step.resource, _name(step)] = done.answer
-        if pending.forced and not refusals:
+                known[step.resource, refusals.name(step)] = done.answer
+        if pending.forced and not found:
             news.more.append(Told("Warning", EventReason.UPGRADE_FORCED, pending.forced))
-        if refusals:
+        if found:
             # What is refused interrupts nothing.
             self._gateways.withhold(_key(cluster), on=False)
         elif not (withhold or outlook.kept or pending.held or _reads_by_name(cluster)):
             self._settled.note(cluster, known, outlook.replicas)
-        return refusals
+        return found
 
     def _is_told(self, cluster: MarieCluster, what: str) -> bool:
         """Whether something was told already; from now on it is."""
@@ -306,10 +314,11 @@ class MarieClusterReconciler:
     def _observe(
         self,
         cluster: MarieCluster,
-        refusals: Sequence[Refusal],
+        refused: Sequence[Refusal],
         problems: Sequence[Problem] = (),
         outlook: Outlook | None = None,
         pending: Upgrade | None = None,
+        route: RouteView | None = None,
     ) -> Observation:
         return Observation(
             cluster=cluster,
@@ -317,10 +326,11 @@ class MarieClusterReconciler:
             pods=self._pods(cluster),
             gateway=self._gateways.view(_key(cluster)),
             now=self._clock.now(),
-            refusals=refusals,
+            refusals=refused,
             problems=problems,
             groups={} if outlook is None else outlook.views,
             upgrade=pending or Upgrade(),
+            route=route,
         )
 
     def _watch_gateway(self, cluster: MarieCluster) -> None:
@@ -357,6 +367,8 @@ class MarieClusterReconciler:
             waits.append(again.total_seconds())
         if _reads_by_name(seen.cluster):
             waits.append(REREAD)
+        if seen.route is not None:
+            waits.append(seen.route.again)
         if any(view.waits or view.leaves for view in seen.groups.values()) or seen.upgrade.held:
             waits.append(LOOK)
         # What the children became was seen before the status was told, and nothing here depends on what is told.
@@ -385,30 +397,6 @@ def _reads_by_name(cluster: MarieCluster) -> bool:
     return backing.of(cluster) is not None or any(mounted.references(each["spec"]) for each in templates)
 
 
-def _refusal(step: Step, error: Invalid | Forbidden | ApplyConflict | NameTaken) -> Refusal:
-    child = f"{step.resource.kind} {_name(step)}"
-    match error:
-        case NameTaken():
-            return Refusal(
-                ClusterReason.NAME_TAKEN,
-                f"{child} exists and does not belong to this cluster;"
-                " delete or rename it, or give the cluster another name.",
-            )
-        case ApplyConflict(conflicts=conflicts):
-            fields = "; ".join(f"{conflict.field} by {conflict.manager}" for conflict in conflicts)
-            return Refusal(
-                ClusterReason.FIELD_CONFLICT,
-                f"{child} is not changed, because others own fields that the spec sets: {fields}."
-                " Remove them from one of the two.",
-            )
-        case Forbidden():
-            return Refusal(ClusterReason.PERMISSION_DENIED, f"{child}: {error.message}.")
-        case _:
-            # What follows the first line is a difference of structures, for logs.
-            why = error.message.partition("\n")[0].rstrip()
-            return Refusal(ClusterReason.CHILD_REFUSED, f"The API server refuses {child}: {why}.")
-
-
 def _sized(desired: Sequence[tuple[Resource, Object]], outlook: Outlook) -> list[tuple[Resource, Object]]:
     """The chain's manifests, with as many executors as there have to be yet."""
     return [
@@ -420,9 +408,11 @@ def _sized(desired: Sequence[tuple[Resource, Object]], outlook: Outlook) -> list
 
 
 def _waits(old: MarieClusterStatus, new: MarieClusterStatus, seen: Observation) -> Iterator[Told]:
-    """Groups that have begun to wait for pods at work, and changes that have begun to wait for documents."""
+    """Groups that have begun to wait for pods at work, changes that have for documents, and routes to nowhere."""
     if seen.upgrade.message and status.is_pending(new) and not status.is_pending(old):
         yield Told("Normal", EventReason.UPGRADE_WAITS, seen.upgrade.message)
+    if (verdict := status.new_trouble_of_route(old, seen)) is not None:
+        yield Told("Warning", verdict.reason, verdict.message)
     for name, view in seen.groups.items():
         before = old.executor_group_statuses.get(name)
         if view.waits and (before is None or not before.message):
@@ -437,11 +427,6 @@ def _turn(old: MarieClusterStatus, new: MarieClusterStatus) -> Condition | None:
     if before is not None and after is not None and (before.status, before.reason) == (after.status, after.reason):
         return None
     return after
-
-
-def _name(step: Step) -> str:
-    manifest = step.live if isinstance(step, Remove) else step.desired
-    return str(manifest["metadata"]["name"])
 
 
 def _key(cluster: MarieCluster) -> ObjectKey:

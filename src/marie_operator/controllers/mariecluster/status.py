@@ -18,6 +18,8 @@ from marie_operator.builders import association, endpoints, totals
 from marie_operator.controllers import custody
 from marie_operator.controllers.mariecluster import services, trouble
 from marie_operator.controllers.mariecluster.executors import GroupView
+from marie_operator.controllers.mariecluster.refusals import Refusal
+from marie_operator.controllers.mariecluster.routes import RouteVerdict, RouteView
 from marie_operator.controllers.mariecluster.supplies import Problem
 from marie_operator.controllers.mariecluster.upgrade import Upgrade
 from marie_operator.marie.gateways import GatewayView
@@ -26,6 +28,7 @@ from marie_operator.runtime.conditions import with_condition
 from marie_operator.runtime.resource import DEPLOYMENTS, STATEFUL_SETS, Object
 
 _OF_SERVICES = frozenset(services.CONDITIONS.values())
+_OF_OPTIONS = _OF_SERVICES | {ClusterCondition.HTTP_ROUTE_ACCEPTED}
 _WORDS: Mapping[bool | None, Literal["True", "False", "Unknown"]] = {True: "True", False: "False", None: "Unknown"}
 
 FIRST_RETRY = timedelta(seconds=15)
@@ -34,13 +37,6 @@ MOST_RETRY = timedelta(minutes=5)
 
 DETAIL_INTERVAL = timedelta(seconds=10)
 """Least time between status writes that only move counts and wording; a change of phase or condition never waits."""
-
-
-class Refusal(NamedTuple):
-    """A child the API server did not take, or that belongs to someone else."""
-
-    reason: ClusterReason
-    message: str
 
 
 @dataclass(frozen=True)
@@ -56,6 +52,7 @@ class Observation:
     problems: Sequence[Problem] = field(default=())
     groups: Mapping[str, GroupView] = field(default_factory=dict)
     upgrade: Upgrade = field(default_factory=Upgrade)
+    route: RouteView | None = None
 
 
 class Verdict(NamedTuple):
@@ -112,6 +109,7 @@ def of(seen: Observation) -> MarieClusterStatus:
                 ClusterCondition.SUSPENDED: suspended,
                 **_paused(cluster),
                 **_upgrade(seen),
+                **_route(seen),
                 **{kind: Verdict(*verdict) for kind, verdict in backing},
             },
         ),
@@ -307,6 +305,22 @@ def _upgrade(seen: Observation) -> Mapping[ClusterCondition, Verdict]:
     return {}
 
 
+def _route(seen: Observation) -> Mapping[ClusterCondition, Verdict]:
+    if seen.route is None or seen.route.verdict is None:
+        return {}
+    return {ClusterCondition.HTTP_ROUTE_ACCEPTED: Verdict(*seen.route.verdict)}
+
+
+def new_trouble_of_route(old: MarieClusterStatus, seen: Observation) -> RouteVerdict | None:
+    """Why no Gateway leads to the server, where that was not told before."""
+    verdict = None if seen.route is None else seen.route.verdict
+    if verdict is None or verdict.status is not False:
+        return None
+    kind = ClusterCondition.HTTP_ROUTE_ACCEPTED
+    told = {condition.reason for condition in old.conditions if condition.type == kind}
+    return None if verdict.reason in told else verdict
+
+
 def is_pending(status: MarieClusterStatus) -> bool:
     """Whether a status tells of changes that wait."""
     return _is_true(status, ClusterCondition.UPGRADE_PENDING)
@@ -350,6 +364,11 @@ def _phase(seen: Observation, server: Verdict, *, provisioned: bool) -> ClusterP
     return "Running" if server.status and provisioned else "Creating"
 
 
+def _is_left(seen: Observation, kind: str) -> bool:
+    """Whether a condition stays although nobody has looked: the cluster is paused, or about to go."""
+    return kind == ClusterCondition.HTTP_ROUTE_ACCEPTED and seen.cluster.spec.http_route is not None
+
+
 def _is_true(status: MarieClusterStatus, condition: ClusterCondition) -> bool:
     return any(item.type == condition and item.status == "True" for item in status.conditions)
 
@@ -358,8 +377,8 @@ def _conditions(seen: Observation, verdicts: Mapping[ClusterCondition, Verdict])
     conditions: Sequence[Mapping[str, Any]] = [
         item.model_dump(mode="json", by_alias=True, exclude_none=True)
         for item in seen.cluster.status.conditions
-        # A service that the spec no longer has is no longer told of, once the rest is as the spec asks.
-        if item.type not in _OF_SERVICES or item.type in verdicts or seen.refusals
+        # What the spec no longer has is no longer told of, once the rest is as the spec asks.
+        if item.type not in _OF_OPTIONS or item.type in verdicts or seen.refusals or _is_left(seen, item.type)
     ]
     for kind, verdict in verdicts.items():
         conditions = with_condition(

@@ -5,7 +5,7 @@ import contextlib
 from marie_operator.api.conditions import ClusterReason, EventReason
 from marie_operator.controllers.mariecluster.executors import LAST_GRACE, Outlook
 from marie_operator.controllers.mariecluster.news import News, Told
-from marie_operator.controllers.mariecluster.status import Refusal
+from marie_operator.controllers.mariecluster.refusals import Refusal
 from marie_operator.runtime import Conflict, Forbidden, NotFound, PatchKind, Writer
 from marie_operator.runtime.resource import PODS, Object, ObjectKey
 

@@ -1,0 +1,47 @@
+"""Children that the API server does not take, or that belong to somebody else, in words."""
+
+from typing import NamedTuple, TypeAlias
+
+from marie_operator.api.conditions import ClusterReason
+from marie_operator.runtime import ApplyConflict, Forbidden, Invalid
+from marie_operator.runtime.children import NameTaken, Remove, Step
+
+Refused: TypeAlias = Invalid | Forbidden | ApplyConflict | NameTaken
+
+
+class Refusal(NamedTuple):
+    """Why a child is not what the cluster wants."""
+
+    reason: ClusterReason
+    message: str
+
+
+def of(step: Step, error: Refused) -> Refusal:
+    """What a step that was refused is told as."""
+    child = f"{step.resource.kind} {name(step)}"
+    match error:
+        case NameTaken():
+            return Refusal(
+                ClusterReason.NAME_TAKEN,
+                f"{child} exists and does not belong to this cluster;"
+                " delete or rename it, or give the cluster another name.",
+            )
+        case ApplyConflict(conflicts=conflicts):
+            fields = "; ".join(f"{conflict.field} by {conflict.manager}" for conflict in conflicts)
+            return Refusal(
+                ClusterReason.FIELD_CONFLICT,
+                f"{child} is not changed, because others own fields that the spec sets: {fields}."
+                " Remove them from one of the two.",
+            )
+        case Forbidden():
+            return Refusal(ClusterReason.PERMISSION_DENIED, f"{child}: {error.message}.")
+        case _:
+            # What follows the first line is a difference of structures, for logs.
+            why = error.message.partition("\n")[0].rstrip()
+            return Refusal(ClusterReason.CHILD_REFUSED, f"The API server refuses {child}: {why}.")
+
+
+def name(step: Step) -> str:
+    """The name of a step's child."""
+    manifest = step.live if isinstance(step, Remove) else step.desired
+    return str(manifest["metadata"]["name"])
