@@ -6,7 +6,7 @@ simulated, and so is the object store. Replicas of the operator reach all of the
 
 import asyncio
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -22,7 +22,7 @@ from marie_operator.testing.apiserver.embedded import EmbeddedApiServer
 from marie_operator.testing.gateway import OutcomePolicy, Outcomes, SimulatedGateways
 from marie_operator.testing.kubelet import LEASE_PERIOD, Behaviour, FakeKubelet, NodeSpec
 from marie_operator.testing.pods import MariePods
-from marie_operator.testing.workloads import Periods, Workloads
+from marie_operator.testing.workloads import ALL, Controller, Periods, Workloads
 from tests.simulation.network import Network
 from tests.simulation.replica import NAMESPACE, Replica
 from tests.simulation.stored import Stored
@@ -62,6 +62,7 @@ class World:
         keys: What is in every bucket.
         page_size: How many keys a listing brings at a time.
         trace: What happened.
+        controllers: Of the controller manager and the scheduler.
 
     Attributes:
         objects: What Marie and the operator stored, by bucket and key.
@@ -90,6 +91,7 @@ class World:
         keys: Sequence[str] = (),
         page_size: int = 3,
         trace: Trace | None = None,
+        controllers: Sequence[type[Controller]] = ALL,
     ) -> None:
         self.source = source
         self.clock: Clock = VirtualClock()
@@ -121,7 +123,8 @@ class World:
             lease_period=lease_period,
             now=self.clock.now,
         )
-        self._periods = Periods(node_monitor=lease_period / 2, node_grace=4 * lease_period)
+        periods = Periods(node_monitor=lease_period / 2, node_grace=4 * lease_period)
+        self._workloads = Workloads(self.api, controllers=controllers, periods=periods, now=self.clock.now)
         self.replicas = [Replica(self, f"operator-{each + 1}", terms) for each in range(replicas)]
         self._stack = AsyncExitStack()
 
@@ -132,7 +135,7 @@ class World:
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(self.api)
-            await stack.enter_async_context(Workloads(self.api, periods=self._periods, now=self.clock.now))
+            await stack.enter_async_context(self._workloads)
             await stack.enter_async_context(self.kubelet)
             self._stack = stack.pop_all()
         return self
@@ -144,6 +147,20 @@ class World:
             if replica.running:
                 await replica.stop()
         await self._stack.aclose()
+
+
+def confined(origin: EmbeddedApiServer, kinds: Container[tuple[str, str]]) -> EmbeddedApiServer:
+    """A server with another's objects that serves some of its kinds alone, since whoever collects garbage follows all.
+
+    Args:
+        origin: The other.
+        kinds: Group and plural name of each that has objects.
+    """
+    server = EmbeddedApiServer(seed=2, now=VirtualClock().now, like=origin)
+    for kind in server.server.kinds:
+        if "list" in kind.verbs and (kind.group, kind.plural) not in kinds:
+            server.server.kinds.remove(kind.group, kind.plural)
+    return server
 
 
 @cache

@@ -2,7 +2,7 @@
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from types import TracebackType
@@ -193,11 +193,18 @@ class Api:
             raise
         return True
 
-    async def watch(self, path: str, query: str = "") -> AsyncIterator[tuple[str, Any]]:
+    async def watch(
+        self, path: str, query: str = "", *, listed: Callable[[], None] = lambda: None
+    ) -> AsyncIterator[tuple[str, Any]]:
         """Present objects as ADDED, then every change, for ever.
 
         A broken watch starts over, with a list: what has gone meanwhile is told as DELETED, in its last known form, and
         what is still there as MODIFIED.
+
+        Args:
+            path: Of the collection.
+            query: Of the list and of the watch.
+            listed: Called when all of a list has been told.
 
         Raises:
             ApiStatus: the server refuses for good, such as for want of permission.
@@ -205,15 +212,16 @@ class Api:
         known: dict[str, Any] = {}
         while True:
             try:
-                listed = await self.get(f"{path}?{query}")
-                present = {item["metadata"]["uid"]: item for item in listed["items"]}
+                found = await self.get(f"{path}?{query}")
+                present = {item["metadata"]["uid"]: item for item in found["items"]}
                 for uid in [uid for uid in known if uid not in present]:
                     yield "DELETED", known.pop(uid)
                 for uid, item in present.items():
                     kind = "MODIFIED" if uid in known else "ADDED"
                     known[uid] = item
                     yield kind, item
-                version = listed["metadata"]["resourceVersion"]
+                listed()
+                version = found["metadata"]["resourceVersion"]
                 async for kind, item in self.changes(f"{path}?watch=true&resourceVersion={version}&{query}"):
                     if kind == "DELETED":
                         known.pop(item["metadata"]["uid"], None)

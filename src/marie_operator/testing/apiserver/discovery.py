@@ -4,6 +4,7 @@ import hashlib
 import json
 import re
 from collections.abc import Collection, Iterable, Mapping
+from functools import lru_cache
 from itertools import groupby
 from typing import NamedTuple, Protocol
 
@@ -103,7 +104,8 @@ def _custom_part(kind: Kind, name: str) -> Subresource:
     return Subresource(name, kind.kind, kind.group, kind.version, _READ_AND_WRITTEN)
 
 
-def document(kinds: Collection[Kind], path: str, accept: str) -> Document | None:
+@lru_cache(maxsize=256)
+def document(kinds: tuple[Kind, ...], path: str, accept: str) -> Document | None:
     """The document of discovery at a path; None when there is none.
 
     Args:

@@ -1,5 +1,6 @@
 """What a gateway says about itself: versions, environment, paths."""
 
+from functools import lru_cache
 from typing import Any
 
 VERSION = "4.0.0"
@@ -33,6 +34,7 @@ PATHS: dict[str, tuple[str, ...]] = {
 """Methods by path; a name in braces stands for one segment."""
 
 
+@lru_cache(maxsize=4096)
 def route(path: str) -> str | None:
     """The entry of PATHS that a path falls under."""
     if path in PATHS:

@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable
 from typing import Any, TypeAlias
 
-from marie_operator.testing.api import RETRY_PERIOD, Api, ApiStatus, ApiUnreachable
+from marie_operator.testing.api import Api, ApiStatus
 from marie_operator.testing.workloads.objects import (
     Key,
     Object,
@@ -18,8 +18,6 @@ from marie_operator.testing.workloads.objects import (
 )
 
 Listener: TypeAlias = Callable[[Object], None]
-
-_LOOK_AGAIN = 0.02
 
 
 class Cache:
@@ -130,7 +128,6 @@ class Cluster:
         if cache is None:
             cache = self._caches[resource] = Cache(resource)
             self._spawn(self._follow(cache), f"follow {resource.plural}")
-            self._spawn(self._await_sync(cache), f"list {resource.plural}")
         return cache
 
     def on_lost(self, listener: Callable[[Resource], None]) -> None:
@@ -223,7 +220,7 @@ class Cluster:
 
     async def _follow(self, cache: Cache) -> None:
         try:
-            async for kind, found in self.api.watch(cache.resource.path()):
+            async for kind, found in self.api.watch(cache.resource.path(), listed=cache.synced.set):
                 if kind == "DELETED":
                     cache.remove(found)
                 else:
@@ -242,21 +239,6 @@ class Cluster:
         cache.synced.set()
         for listener in self._lost:
             listener(cache.resource)
-
-    async def _await_sync(self, cache: Cache) -> None:
-        """A watch does not tell when its first list is over, but a list tells what must have come by then."""
-        while True:
-            try:
-                listed = await self.api.get(cache.resource.path())
-            except (ApiStatus, ApiUnreachable) as error:
-                if isinstance(error, ApiStatus) and not error.passing:
-                    return  # the watch says so too
-                await asyncio.sleep(RETRY_PERIOD)
-                continue
-            if all(cache.by_uid(uid_of(each)) is not None for each in listed["items"]):
-                cache.synced.set()
-                return
-            await asyncio.sleep(_LOOK_AGAIN)
 
 
 def difference(old: Object, new: Object) -> Object:

@@ -1,6 +1,7 @@
 """Garbage collection: what belongs to owners that are gone goes too, before or after them, or is let go."""
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -95,6 +96,8 @@ class GarbageCollector(Controller):
         super().__init__(cluster, now, periods)
         self._resources: dict[str, Resource] = {}
         self._kinds: dict[tuple[str, str], Resource] = {}
+        # By an owner's uid: the collections in which it has had dependents, few among all that there are.
+        self._places: defaultdict[str, dict[str, None]] = defaultdict(dict)
         self._changed = asyncio.Event()
 
     def watches(self) -> Mapping[Resource, Mapper]:
@@ -146,6 +149,8 @@ class GarbageCollector(Controller):
 
     def _see(self, name: str, resource: Resource, add: Callable[[Key], None], found: Object) -> None:
         uid = uid_of(found)
+        for owner in owners_of(found):
+            self._places[owner["uid"]][name] = None
         if owners_of(found) or is_deleting(found):
             add(Key(name, uid))
         if is_deleting(found) or self.cluster[resource].by_uid(uid) is None:
@@ -160,7 +165,8 @@ class GarbageCollector(Controller):
     def _dependents(self, uid: str) -> list[tuple[Key, Object]]:
         return [
             (Key(name, uid_of(each)), each)
-            for name, resource in self._resources.items()
+            for name in self._places.get(uid, ())
+            if (resource := self._resources.get(name)) is not None
             for each in self.cluster[resource].owned(uid)
         ]
 
