@@ -182,7 +182,7 @@ class ApiWire:
         line = self._network.stream()
         limit = min((each for each in (line.cut, line.mute) if each is not None), default=None)
         try:
-            async for chunk in _until(limit, answer.stream):
+            async for chunk in answer.stream if limit is None else _until(limit, answer.stream):
                 await self._late(line)
                 self._port.note(f"{request} ...", chunk)
                 yield chunk
@@ -435,7 +435,7 @@ def _broken(request: api.Request) -> Unreachable:
     return Unreachable(f"{request}: the connection broke", maybe_sent=True)
 
 
-async def _until(limit: float | None, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+async def _until(limit: float, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     """What comes before a moment.
 
     Raises:

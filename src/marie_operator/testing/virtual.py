@@ -17,33 +17,30 @@ class NothingLeft(RuntimeError):  # noqa: N818
 
 
 class _Future(asyncio.Future[T]):
-    """A future with a place in order, see :class:`_Task`."""
+    """A future whose place in a set comes from when it was first put into one, not from where it lies in memory."""
 
-    def __init__(self, *, loop: "VirtualLoop") -> None:
-        super().__init__(loop=loop)
-        self._number = loop.next_number()
+    _number: int | None = None
 
     def __hash__(self) -> int:
+        if self._number is None:
+            self._number = cast("VirtualLoop", self.get_loop()).next_number()
         return self._number
 
 
 class _Task(asyncio.Task[T]):
-    """A task whose place in a set comes from when it was made, not from where it lies in memory."""
+    """A task, see :class:`_Future`."""
 
-    def __init__(self, coroutine: Coroutine[Any, Any, T], *, loop: "VirtualLoop", **options: Any) -> None:
-        self._number = loop.next_number()
-        super().__init__(coroutine, loop=loop, **options)
-        context: contextvars.Context | None = options.get("context")
-        process = _PROCESS.get() if context is None else context.get(_PROCESS)
-        if process is not None:
-            process.adopt(self)
-
-    def __hash__(self) -> int:
-        return self._number
+    _number: int | None = None
+    __hash__ = _Future.__hash__
 
 
 def _task(loop: asyncio.AbstractEventLoop, coroutine: Any, **options: Any) -> asyncio.Task[Any]:
-    return _Task(coroutine, loop=cast("VirtualLoop", loop), **options)
+    task: asyncio.Task[Any] = _Task(coroutine, loop=cast("VirtualLoop", loop), **options)
+    context: contextvars.Context | None = options.get("context")
+    process = _PROCESS.get() if context is None else context.get(_PROCESS)
+    if process is not None:
+        process.adopt(task)
+    return task
 
 
 class Process:

@@ -1,7 +1,8 @@
 """A wire to a server in the same process: no sockets, so that virtual time holds for both of its ends."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from functools import lru_cache
 from types import TracebackType
 from typing import Self
 from urllib.parse import parse_qsl, unquote
@@ -24,16 +25,22 @@ def call_of(method: str, target: str, body: bytes | None, *, content_type: str, 
         agent: What asks, for ``managedFields``.
     """
     path, _, query = target.partition("?")
-    parameters: dict[str, str] = {}
-    for name, value in parse_qsl(query, keep_blank_values=True):
-        parameters.setdefault(name, value)
     headers = {
         "content-type": content_type,
         "accept": "application/json",
         "authorization": f"Bearer {token}",
         "user-agent": agent,
     }
-    return Call(method, unquote(path), parameters, headers, body or b"")
+    return Call(method, unquote(path), dict(_parameters(query)) if query else {}, headers, body or b"")
+
+
+@lru_cache(maxsize=256)
+def _parameters(query: str) -> Mapping[str, str]:
+    """By name, the first value of each."""
+    found: dict[str, str] = {}
+    for name, value in parse_qsl(query, keep_blank_values=True):
+        found.setdefault(name, value)
+    return found
 
 
 class DirectWire:
