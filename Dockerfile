@@ -11,7 +11,7 @@ COPY pyproject.toml uv.lock README.md LICENSE ./
 COPY src ./src
 COPY config ./config
 RUN python3 -m venv --without-pip /opt/marie-operator \
-    && /tmp/tools/bin/uv export --frozen --no-dev --no-emit-project --extra uvloop --extra tracing --output-file /tmp/requirements.txt \
+    && /tmp/tools/bin/uv export --frozen --no-dev --no-emit-project --extra uvloop --extra tracing --extra database --output-file /tmp/requirements.txt \
     && /tmp/tools/bin/uv pip install --no-cache --python /opt/marie-operator/bin/python --require-hashes --requirement /tmp/requirements.txt \
     && /tmp/tools/bin/uv build --wheel --out-dir /tmp/dist \
     && /tmp/tools/bin/uv pip install --no-cache --no-deps --compile-bytecode --python /opt/marie-operator/bin/python /tmp/dist/*.whl

@@ -200,6 +200,8 @@ JOB_STATUS: dict[str, Any] = {
                 "dagId": "d",
                 "notBefore": "2026-01-31T12:00:00Z",
                 "since": "2026-01-31T11:00:00Z",
+                "cancelling": True,
+                "interrupted": 1,
             }
         ],
         "failures": [{"uri": "s3://b/2", "message": "no pages"}],

@@ -496,10 +496,13 @@ class EventReason(StrEnum):
     """A document failed for good. The note says why."""
 
     STILL_RUNNING = "StillRunning"
-    """Documents go on in Marie, which cannot stop them over HTTP, although their job ended.
+    """Documents go on in Marie, which cannot stop them over HTTP, although their job ended or is gone.
 
-    Their results may still appear.
+    Their results may still appear. With ``spec.backingServices`` of the cluster they are cancelled in Marie's database.
     """
+
+    TAKEN_BACK = "TakenBack"
+    """Documents of a job that ended or is gone were cancelled in Marie's database. Nothing to do."""
 
     NO_DELETION_RULE = "NoDeletionRule"
     """No rule of ``deletionStrategy`` names the phase that the job ended in, so its own cluster is deleted.

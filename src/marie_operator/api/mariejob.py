@@ -253,10 +253,19 @@ class DocumentInFlight(Model):
 
     uri: str = Field(description="Where the document is.")
     ref_id: str = Field(description="The id under which Marie files the document; the same after a restart.")
-    attempt: Int32 = Field(default=0, description="How often the document failed before this attempt.")
+    attempt: Int32 = Field(default=0, description="How many attempts at the document came before.")
     dag_id: str = Field(default="", description="Marie's id of the document's work, once Marie confirmed it.")
-    not_before: Time | None = Field(default=None, description="When a document that failed is submitted again.")
+    not_before: Time | None = Field(
+        default=None, description="When a document that failed or was taken back is submitted again."
+    )
     since: Time | None = Field(default=None, description="When the document was taken up, for the manifest of results.")
+    cancelling: Bool | None = Field(
+        default=None,
+        description="Whether the operator cancels it in Marie's database, and that is not seen to hold yet.",
+    )
+    interrupted: Int32 | None = Field(
+        default=None, description="How many of its attempts the operator took back; these are no failures."
+    )
 
 
 class DocumentFailure(Model):

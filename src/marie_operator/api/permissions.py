@@ -27,8 +27,9 @@ CLUSTER_PERMISSIONS = (
     Permission(
         GROUP,
         ("mariejobs",),
-        ("list", "watch", "delete"),
-        "The jobs to run; deleted after their end, when they say so.",
+        ("list", "watch", "patch", "delete"),
+        "The jobs to run; deleted after their end, when they say so. Those whose documents can be cancelled in Marie's "
+        "database get a finalizer.",
     ),
     Permission(
         GROUP, ("marieclusters/status", "mariejobs/status"), ("patch",), "What the operator saw, for users and tools."

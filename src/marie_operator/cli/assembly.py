@@ -11,6 +11,7 @@ from marie_operator.api.mariecluster import MarieCluster
 from marie_operator.api.mariejob import MarieJob
 from marie_operator.controllers import kinds, mariecluster, mariejob, states
 from marie_operator.controllers.named import NamedObjects
+from marie_operator.marie.database import Connect
 from marie_operator.marie.gateways import Gateways
 from marie_operator.marie.metrics import GatewayMetrics
 from marie_operator.marie.tracing import TracedTransport
@@ -50,6 +51,7 @@ class Operator:
         metrics: Where it counts.
         entropy: That many bytes that nobody can guess, for keys and passwords.
         jitter: Yields numbers in [0, 1); spreads what many processes would do together.
+        connect: Makes connections to the databases of clusters; None for using none.
         tracer: Has spans of reconciles and of requests to gateways; None for none.
 
     Attributes:
@@ -72,6 +74,7 @@ class Operator:
         metrics: Metrics,
         entropy: Callable[[int], bytes] = secrets.token_bytes,
         jitter: Callable[[], float] = random.random,
+        connect: Connect | None = None,
         tracer: Tracer | None = None,
     ) -> None:
         self._elector = elector
@@ -95,6 +98,7 @@ class Operator:
             on_occupancy=self._on_occupancy,
             fence=fence,
             jitter=jitter,
+            connect=connect,
         )
         self._listings = mariejob.Listings(mariejob.Origins(lister, client), on_change=self._on_job)
         self._deliveries = mariejob.Deliveries(

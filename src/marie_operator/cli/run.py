@@ -9,6 +9,7 @@ from marie_operator import __version__
 from marie_operator.cli.assembly import Operator
 from marie_operator.cli.settings import GatewayUrl, Settings
 from marie_operator.controllers import kinds, mariejob
+from marie_operator.marie import database
 from marie_operator.marie.transport import HttpTransport
 from marie_operator.runtime import (
     ApiError,
@@ -47,6 +48,7 @@ async def serve(settings: Settings) -> None:
             process.client,
             elector=process.elector,
             transport=HttpTransport(session),
+            connect=database.connection,
             lister=mariejob.S3Lister(os.environ),
             objects=mariejob.S3Objects(os.environ),
             gateway_url=gateway_url.of,

@@ -4,11 +4,12 @@ Marie confirms nothing and forgets silently, so the machine only believes what i
 under the id that a submission returned, or under the reference id. Between two looks it waits.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from marie_operator.marie.client import Found, Submission
+from marie_operator.marie.database import StoredDag
 from marie_operator.marie.listing import Listing
 from marie_operator.marie.replies import (
     UNFINISHED,
@@ -48,6 +49,8 @@ class DocumentState(StrEnum):
     """Marie has it; no executor does."""
     RUNNING = "Running"
     """An executor has it."""
+    CANCELLING = "Cancelling"
+    """Cancelled in Marie's database; that this holds is not seen yet, and an executor may have it in hand."""
     SUCCEEDED = "Succeeded"
     FAILED = "Failed"
     CANCELLED = "Cancelled"
@@ -56,6 +59,8 @@ class DocumentState(StrEnum):
     KEY_REFUSED = "KeyRefused"
     """Marie does not accept the API key; goes on with another one."""
 
+
+NO_REASONS: Mapping[str, str] = {}
 
 ENDED = frozenset({DocumentState.SUCCEEDED, DocumentState.FAILED, DocumentState.CANCELLED, DocumentState.REFUSED})
 
@@ -70,6 +75,7 @@ class Ticket:
         attempt: How many attempts came before.
         dag_id: Its DAG, once known; empty before.
         fresh: It was recorded a moment ago by this process, so that Marie cannot know it.
+        cancel: It is not wanted any more: Marie's database is to say that it is cancelled.
     """
 
     ref_id: str
@@ -77,6 +83,7 @@ class Ticket:
     attempt: int = 0
     dag_id: str = ""
     fresh: bool = False
+    cancel: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +123,7 @@ class Document:
         tasks: What counting up found last.
         unsure: Whether counting up does not surely find all of its tasks.
         quiet: Whether the last look at such a DAG found nothing that is not completed.
+        cancel: Whether it is being withdrawn, so that the database alone says when it is cancelled.
     """
 
     ticket: Ticket
@@ -132,6 +140,7 @@ class Document:
     tasks: tuple[Node, ...] = ()
     unsure: bool = False
     quiet: bool = False
+    cancel: bool = False
 
     @classmethod
     def of(cls, ticket: Ticket, now: float) -> "Document":
@@ -155,6 +164,11 @@ class Document:
     def followed(self) -> bool:
         """Whether its DAG is known and has not ended."""
         return self.state in {DocumentState.SUBMITTED, DocumentState.RUNNING}
+
+    @property
+    def withdrawable(self) -> bool:
+        """Whether the database is to be told that it is cancelled, or asked whether that holds."""
+        return self.cancel and (self.followed or self.state is DocumentState.CANCELLING)
 
     @property
     def doubted(self) -> bool:
@@ -201,6 +215,42 @@ class Document:
         """Another API key may be accepted, or the same one now."""
         if self.state is DocumentState.KEY_REFUSED:
             self._is(DocumentState.WAITING)
+
+    # Withdrawing.
+
+    def wanted(self, *, cancel: bool) -> None:
+        """Whether it is being withdrawn from now on."""
+        self.cancel = cancel
+        if not cancel and self.state is DocumentState.CANCELLING:
+            # Nobody asks the database any more: what the gateway says counts again.
+            self._found(self.view.dag_id)
+
+    def withdrawn(self, stored: StoredDag, reasons: Mapping[str, str]) -> None:
+        """The database was told that it is cancelled, and this is what it has of it now.
+
+        Args:
+            stored: Its DAG.
+            reasons: Why tasks failed, by id, as far as that is known.
+        """
+        if not self.withdrawable or stored.id != self.view.dag_id:
+            return
+        match stored.outcome:
+            case NodeState.COMPLETED:
+                self._is(DocumentState.SUCCEEDED, dag_id=stored.id)
+            case NodeState.FAILED:
+                task = next(each for each in stored.tasks if each.state in {NodeState.FAILED, NodeState.EXPIRED})
+                self._is(
+                    DocumentState.FAILED,
+                    _failure(stored.id, task.name, task.state, reasons.get(task.id, "")),
+                    dag_id=stored.id,
+                )
+            case NodeState.CANCELLED:
+                self._is(
+                    DocumentState.CANCELLED, f"DAG {stored.id} was cancelled in Marie's database.", dag_id=stored.id
+                )
+            case _:
+                if stored.cancelled:
+                    self._is(DocumentState.CANCELLING, dag_id=stored.id)
 
     # In doubt.
 
@@ -281,17 +331,24 @@ class Document:
         self.met |= unfinished
         return asked or not unfinished or now >= self.due or (self.unsure and now - self.looked >= RETRACE)
 
-    def walked(self, walk: Sequence[Node], now: float) -> None:
+    def walked(self, walk: Sequence[Node], now: float, reasons: Mapping[str, str] = NO_REASONS) -> None:
         """Its tasks as they were counted up.
 
         That there are no others is sure when the last one is the plan's end and no list has ever held another.
+
+        Args:
+            walk: The tasks.
+            now: When they had been read.
+            reasons: Why tasks failed, by id, as far as that is known.
         """
+        if not self.followed:
+            return
         self.looked, self.due = now, float("inf")
         self.tasks = tuple(walk)
         walked = {node.id for node in walk}
         self.unsure = not (len(walk) > 1 and walk[-1].idle and self.met <= walked)
         unfinished = {node.id for node in walk if node.state in UNFINISHED or node.state is NodeState.OTHER}
-        if self._broken(walk):
+        if self._broken(walk, reasons):
             return
         if walk:
             self.unseen_since = None
@@ -301,7 +358,14 @@ class Document:
             # The lists said otherwise, because something moved between them and the walk: look again.
             self.unfinished = None
 
-    def traced(self, walk: Sequence[Node], ended: Sequence[Node], completed: Listing | None, now: float) -> None:
+    def traced(
+        self,
+        walk: Sequence[Node],
+        ended: Sequence[Node],
+        completed: Listing | None,
+        now: float,
+        reasons: Mapping[str, str] = NO_REASONS,
+    ) -> None:
         """Where its tasks are, when counting up does not surely find all, by the lists of what has ended.
 
         Args:
@@ -309,8 +373,9 @@ class Document:
             ended: Those of its DAG that failed, expired or were cancelled.
             completed: Those of any DAG that are completed, when they were read.
             now: When all that had been read.
+            reasons: Why tasks failed, by id, as far as that is known.
         """
-        if self._broken(ended):
+        if not self.followed or self._broken(ended, reasons):
             return
         known = [*walk, *(node for node in (completed.nodes if completed else ()) if node.dag_id == self.view.dag_id)]
         if not known and not self.unfinished and (completed is None or completed.complete):
@@ -334,20 +399,18 @@ class Document:
         """Whether it was found nowhere for so long that it must be searched for among all that was completed."""
         return self.unseen_since is not None and now - self.unseen_since >= SETTLE
 
-    def _broken(self, nodes: Sequence[Node]) -> bool:
+    def _broken(self, nodes: Sequence[Node], reasons: Mapping[str, str]) -> bool:
+        """Whether there is no more to be learnt from its tasks."""
         dag_id = self.view.dag_id
         failed = next((node for node in nodes if node.state in {NodeState.FAILED, NodeState.EXPIRED}), None)
         if failed is not None:
-            where = (
-                f"the logs of the gateway and of executor {failed.executor}" if not failed.idle else "the gateway's log"
-            )
-            name = f" {failed.name!r}" if failed.name else ""
-            self._is(
-                DocumentState.FAILED,
-                f"Task{name} of DAG {dag_id} {failed.state} in Marie, whose HTTP API does not say why; see {where}.",
-                dag_id=dag_id,
-            )
+            executor = "" if failed.idle else failed.executor
+            message = _failure(dag_id, failed.name, failed.state, reasons.get(failed.id, ""), executor)
+            self._is(DocumentState.FAILED, message, dag_id=dag_id)
         elif any(node.state is NodeState.CANCELLED for node in nodes):
+            if self.cancel:
+                # By us: the database is asked whether that holds.
+                return True
             self._is(DocumentState.CANCELLED, f"DAG {dag_id} was cancelled in Marie.", dag_id=dag_id)
         return not self.followed
 
@@ -360,3 +423,12 @@ class Document:
             dag_id = self.view.dag_id
             message = f"Marie no longer knows DAG {dag_id}; its database may have been replaced."
             self._is(DocumentState.FAILED, message, dag_id=dag_id)
+
+
+def _failure(dag_id: str, name: str, state: str, reason: str, executor: str = "") -> str:
+    """What is said of a document whose task failed."""
+    task = f"Task {name!r}" if name else "Task"
+    if reason:
+        return f"{task} of DAG {dag_id} {state} in Marie: {reason.rstrip('.')}."
+    where = f"the logs of the gateway and of executor {executor}" if executor else "the gateway's log"
+    return f"{task} of DAG {dag_id} {state} in Marie, whose HTTP API does not say why; see {where}."

@@ -11,16 +11,19 @@ from typing import Any
 import structlog
 
 from marie_operator.marie.client import Gateway, Submission
+from marie_operator.marie.database import Connect, Database, Place
 from marie_operator.marie.document import Document, DocumentState, DocumentView, Ticket
 from marie_operator.marie.etcd import Etcd
 from marie_operator.marie.metrics import CountedTransport, GatewayMetrics
 from marie_operator.marie.monitor import MAX_BACKOFF, GatewayView, Hold, Monitor
 from marie_operator.marie.occupancy import Occupancy, OccupancyWatch, Question
 from marie_operator.marie.transport import Transport
+from marie_operator.marie.withdrawal import DatabaseView
 from marie_operator.runtime.clock import Clock
 from marie_operator.runtime.resource import ObjectKey
 
 __all__ = [
+    "DatabaseView",
     "Document",
     "DocumentState",
     "DocumentView",
@@ -28,6 +31,7 @@ __all__ = [
     "Gateways",
     "Hold",
     "Occupancy",
+    "Place",
     "Question",
     "Submission",
     "Ticket",
@@ -38,7 +42,7 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True)
 class _Watched:
-    """One cluster, of which two things are looked at: its gateway, and who of its workers works."""
+    """One cluster, of which three things are looked at: its gateway, who of its workers works, and its database."""
 
     monitor: Monitor
     occupancy: OccupancyWatch
@@ -48,6 +52,7 @@ class _Watched:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.monitor.run())
             tasks.create_task(self.occupancy.run())
+            tasks.create_task(self.monitor.withdrawal.run())
 
 
 class Gateways:
@@ -65,6 +70,7 @@ class Gateways:
         on_occupancy: Called with a cluster when there is something new of who works in it.
         fence: Called before each submission; raises NotLeader when another process may be about to make it.
         jitter: Yields numbers in [0, 1); spreads what is asked of a gateway.
+        connect: Makes connections to databases; without it, none is used.
     """
 
     def __init__(
@@ -78,6 +84,7 @@ class Gateways:
         on_occupancy: Callable[[ObjectKey], None] = lambda _: None,
         fence: Callable[[], None] = lambda: None,
         jitter: Callable[[], float] = random.random,
+        connect: Connect | None = None,
     ) -> None:
         self._transport = CountedTransport(transport, clock=clock, metrics=metrics)
         self._metrics = metrics
@@ -87,21 +94,26 @@ class Gateways:
         self._on_occupancy = on_occupancy
         self._fence = fence
         self._jitter = jitter
+        self._connect = connect
         self._watched: dict[ObjectKey, _Watched] = {}
         self._tasks: dict[ObjectKey, asyncio.Task[None]] = {}
         self._ending: set[asyncio.Task[None]] = set()
         self._closed = False
 
-    def ensure(self, cluster: ObjectKey, url: str, *, etcd: str = "") -> None:
+    def ensure(self, cluster: ObjectKey, url: str, *, etcd: str = "", database: Place | None = None) -> None:
         """Watch a cluster's gateway at ``url``; again, with another address, from there on.
 
         Args:
             cluster: Which.
             url: Of its gateway.
             etcd: URL of its etcd; empty where that is not known.
+            database: Where Marie keeps jobs; None where that is not known.
         """
         known = self._watched.get(cluster)
-        if self._closed or (known is not None and (known.monitor.url, known.etcd) == (url.rstrip("/"), etcd)):
+        if self._closed:
+            return
+        if known is not None and (known.monitor.url, known.etcd) == (url.rstrip("/"), etcd):
+            self._use(known, database)
             return
         self.forget(cluster)
         gateway = Gateway(self._transport, url, fence=self._fence)
@@ -120,10 +132,18 @@ class Gateways:
             clock=self._clock,
             on_change=lambda: self._on_occupancy(cluster),
         )
-        self._watched[cluster] = _Watched(monitor, occupancy, etcd)
+        self._watched[cluster] = watched = _Watched(monitor, occupancy, etcd)
+        self._use(watched, database)
         self._start(cluster)
         # A new monitor knows no documents until its jobs say again which are theirs.
         self._on_cluster(cluster)
+
+    def _use(self, watched: _Watched, database: Place | None) -> None:
+        place = None if self._connect is None else database
+        if place == watched.monitor.withdrawal.place:
+            return
+        found = None if place is None or self._connect is None else Database(self._connect, place, fence=self._fence)
+        watched.monitor.withdrawal.use(found)
 
     def _start(self, cluster: ObjectKey) -> None:
         watched = self._watched[cluster]
@@ -165,6 +185,11 @@ class Gateways:
         """What is known of a cluster's gateway; None while it is not watched."""
         watched = self._watched.get(cluster)
         return None if watched is None else watched.monitor.view
+
+    def database(self, cluster: ObjectKey) -> DatabaseView | None:
+        """What is known of a cluster's database; None where there is none to use."""
+        watched = self._watched.get(cluster)
+        return None if watched is None else watched.monitor.withdrawal.view
 
     def occupancy(self, cluster: ObjectKey) -> Occupancy | None:
         """What is known of a cluster's workers; None before they were looked at, and while nobody looks."""

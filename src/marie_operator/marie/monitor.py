@@ -16,6 +16,7 @@ from marie_operator.marie.progress import Progress
 from marie_operator.marie.replies import Debug
 from marie_operator.marie.roster import Roster
 from marie_operator.marie.transport import Unanswered
+from marie_operator.marie.withdrawal import Withdrawal
 from marie_operator.runtime.clock import Clock
 from marie_operator.runtime.resource import ObjectKey
 
@@ -81,6 +82,9 @@ class Monitor:
         fence: Called before each submission; raises NotLeader when another process may be about to make it.
         metrics: Counts submissions and where documents come to.
         jitter: Yields numbers in [0, 1).
+
+    Attributes:
+        withdrawal: Takes back documents that are not wanted any more; runs beside the monitor.
     """
 
     def __init__(
@@ -101,7 +105,8 @@ class Monitor:
         limit = asyncio.Semaphore(CONCURRENCY)
         self._roster = Roster(clock=clock, on_job=on_job, metrics=metrics)
         self._dispatch = Dispatch(gateway, self._roster, clock=clock, limit=limit, fence=fence, metrics=metrics)
-        self._progress = Progress(gateway, self._roster, clock=clock, limit=limit)
+        self.withdrawal = Withdrawal(self._roster, clock=clock, on_change=on_gateway)
+        self._progress = Progress(gateway, self._roster, clock=clock, limit=limit, reasons=self.withdrawal.reasons)
         self._wake = asyncio.Event()
         self._looked_at = float("-inf")
         self._followed_at = float("-inf")
@@ -128,6 +133,8 @@ class Monitor:
         """Have exactly these documents of a job brought to Marie and to their end; others of it are forgotten."""
         if self._roster.follow(job, tickets, api_key) and self._view.running:
             self._wake.set()
+        if any(ticket.cancel for ticket in tickets):
+            self.withdrawal.wake()
 
     @property
     def hold(self) -> "Hold | None":

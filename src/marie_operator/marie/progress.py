@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 
 import structlog
 
@@ -16,6 +16,8 @@ from marie_operator.runtime.clock import Clock
 
 log = structlog.get_logger(__name__)
 
+Reasons = Callable[[Collection[str]], Awaitable[Mapping[str, str]]]
+
 _ENDED = (NodeState.FAILED, NodeState.CANCELLED, NodeState.EXPIRED)
 
 
@@ -27,13 +29,17 @@ class Progress:
         roster: Which documents.
         clock: For every age.
         limit: How many requests at the same time.
+        reasons: Tells why tasks failed, by id, as far as anybody knows.
     """
 
-    def __init__(self, gateway: Gateway, roster: Roster, *, clock: Clock, limit: asyncio.Semaphore) -> None:
+    def __init__(
+        self, gateway: Gateway, roster: Roster, *, clock: Clock, limit: asyncio.Semaphore, reasons: Reasons
+    ) -> None:
         self._gateway = gateway
         self._roster = roster
         self._clock = clock
         self._limit = limit
+        self._reasons = reasons
 
     async def look(self) -> None:
         """Look once."""
@@ -64,12 +70,14 @@ class Progress:
         dag_id = document.view.dag_id
         async with self._limit:
             try:
-                walks[dag_id] = await self._gateway.walk(dag_id, document.known)
+                walk = await self._gateway.walk(dag_id, document.known)
             except Unanswered as error:
                 log.debug("walk failed", url=self._gateway.url, problem=str(error))
                 document.unlooked()
             else:
-                document.walked(walks[dag_id], self._clock.monotonic())
+                reasons = await self._reasons(_broken(walk))
+                walks[dag_id] = walk
+                document.walked(walk, self._clock.monotonic(), reasons)
 
     async def _trace(self, unsure: Sequence[Document], walks: dict[str, Sequence[Node]]) -> None:
         """Look in the lists of what has ended for DAGs whose tasks cannot be counted up: the planner's ids differ."""
@@ -88,6 +96,11 @@ class Progress:
             for document in unsure:
                 document.unlooked()
             return
+        reasons = await self._reasons(_broken([node for nodes in ended.values() for node in nodes]))
         for document in unsure:
             dag_id = document.view.dag_id
-            document.traced(walks[dag_id], ended[dag_id], completed if dag_id in missing else None, now)
+            document.traced(walks[dag_id], ended[dag_id], completed if dag_id in missing else None, now, reasons)
+
+
+def _broken(nodes: Sequence[Node]) -> list[str]:
+    return [node.id for node in nodes if node.state in {NodeState.FAILED, NodeState.EXPIRED}]

@@ -36,6 +36,8 @@ class Roster:
             return False
         known = self._documents.get(job, {})
         documents = {ticket.ref_id: self._met(job, ticket, known) for ticket in tickets}
+        for ticket in tickets:
+            documents[ticket.ref_id].wanted(cancel=ticket.cancel)
         self._documents[job] = documents
         self._keys[job] = api_key
         return bool(documents.keys() - known.keys())

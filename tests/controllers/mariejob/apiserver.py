@@ -61,14 +61,16 @@ class ApiServer:
     ) -> Object:
         self._admit("patch", resource)
         assert kind is PatchKind.MERGE
-        assert subresource == "status"
         assert isinstance(body, dict)
         live = self._existing(resource, key)
         if body["metadata"]["resourceVersion"] != live["metadata"]["resourceVersion"]:
             raise Conflict(409, "Conflict", "the object has been modified")
-        return self._reply(
-            "patch", resource, self.put(resource, {**live, "status": _merged(live.get("status"), body["status"])})
-        )
+        if subresource:
+            assert subresource == "status"
+            changed = {**live, "status": _merged(live.get("status"), body["status"])}
+        else:
+            changed = _merged(live, body)
+        return self._reply("patch", resource, self.put(resource, changed))
 
     async def apply(
         self, resource: Resource, obj: Object, *, field_manager: str, force: bool = False, subresource: str = ""

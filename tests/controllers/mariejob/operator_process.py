@@ -25,7 +25,7 @@ from marie_operator.controllers.mariejob import (
 )
 from marie_operator.controllers.mariejob.store import ListRequest, Page
 from marie_operator.controllers.named import NamedObjects
-from marie_operator.marie.gateways import DocumentState, DocumentView, GatewayView, Ticket
+from marie_operator.marie.gateways import DatabaseView, DocumentState, DocumentView, GatewayView, Ticket
 from marie_operator.runtime import ObjectReference, Result, Typed, Writer
 from marie_operator.runtime.resource import SECRETS, Object, ObjectKey
 from tests.controllers.mariejob.apiserver import ApiServer
@@ -91,6 +91,9 @@ class Monitors:
 
     def view(self, _cluster: ObjectKey) -> GatewayView | None:
         return self.gateway
+
+    def database(self, _cluster: ObjectKey) -> DatabaseView | None:
+        return None
 
     def follow(self, _cluster: ObjectKey, _job: ObjectKey, tickets: Sequence[Ticket], *, api_key: str) -> None:
         self.keys.append(api_key)

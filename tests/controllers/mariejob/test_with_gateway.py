@@ -27,10 +27,11 @@ from marie_operator.controllers.mariejob import (
     Turns,
 )
 from marie_operator.controllers.named import NamedObjects
+from marie_operator.marie.database import Place, connection
 from marie_operator.marie.gateways import Gateways
 from marie_operator.marie.metrics import GatewayMetrics
 from marie_operator.marie.transport import HttpTransport
-from marie_operator.runtime import Controller, Metrics, Typed, Writer, asked_for
+from marie_operator.runtime import Controller, Metrics, SystemClock, Typed, Writer, asked_for
 from marie_operator.runtime.resource import SECRETS, Object, ObjectKey
 from marie_operator.testing.gateway import Fault, Outcome, SimulatedGateways, SimulatedMarie
 from tests.controllers.mariejob.apiserver import ApiServer
@@ -58,6 +59,7 @@ class Stage:
 
     def __init__(self, api: ApiServer, marie: SimulatedMarie, url: str) -> None:
         self.api, self.marie, self.url = api, marie, url
+        self.events = Events()
 
     @property
     def status(self) -> Object:
@@ -89,7 +91,7 @@ async def staged(subject: MarieJob, *, seconds: float = 1.0, key: str = "mas_key
 
 
 @asynccontextmanager
-async def operator(stage: Stage) -> AsyncIterator[Gateways]:
+async def operator(stage: Stage, database: Place | None = None) -> AsyncIterator[Gateways]:
     """One process of the operator, killed at the end."""
     api, clock = stage.api, FastClock()
     jobs, clusters = api.inform(kinds.MARIE_JOBS, **INDEXES), api.inform(kinds.MARIE_CLUSTERS)
@@ -107,6 +109,7 @@ async def operator(stage: Stage) -> AsyncIterator[Gateways]:
             metrics=GatewayMetrics(CollectorRegistry()),
             on_cluster=lambda _cluster: enqueue(KEY),
             on_job=enqueue,
+            connect=connection,
         )
         listings = Listings(Bucket(KEYS), on_change=enqueue)
         deliveries = Deliveries(MemoryObjects(), on_change=enqueue, clock=clock, writer="test")
@@ -129,20 +132,26 @@ async def operator(stage: Stage) -> AsyncIterator[Gateways]:
             jobs=typed,
             sources=sources,
             client=api,
-            events=Events(),
+            events=stage.events,
         )
         controller = Controller(
-            "mariejob", reconciler.reconcile, clock=clock, metrics=Metrics(CollectorRegistry())
+            # The queue's timers are the loop's, and so must its clock be.
+            "mariejob",
+            reconciler.reconcile,
+            clock=SystemClock(),
+            metrics=Metrics(CollectorRegistry()),
         ).watch(jobs, when=asked_for)
         tasks = [
             asyncio.create_task(each) for each in (listings.run(), gateways.run(), controller.run(asyncio.Event()))
         ]
-        gateways.ensure(CLUSTER, stage.url)
-        yield gateways
-        for task in tasks:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+        gateways.ensure(CLUSTER, stage.url, database=database)
+        try:
+            yield gateways
+        finally:
+            for task in tasks:
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await task
 
 
 def done_once(stage: Stage, documents: int) -> None:

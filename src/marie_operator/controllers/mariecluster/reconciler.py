@@ -9,7 +9,7 @@ from marie_operator.api.mariecluster import MarieCluster, MarieClusterStatus
 from marie_operator.api.meta import Condition
 from marie_operator.builders import association, backing, chain, deployment, endpoints, mounted
 from marie_operator.controllers import custody, kinds
-from marie_operator.controllers.mariecluster import executors, refusals, sharing, status, tending, upgrade
+from marie_operator.controllers.mariecluster import executors, ledger, refusals, sharing, status, tending, upgrade
 from marie_operator.controllers.mariecluster.executors import Outlook
 from marie_operator.controllers.mariecluster.news import News, Told
 from marie_operator.controllers.mariecluster.refusals import Refusal
@@ -135,7 +135,7 @@ class MarieClusterReconciler:
             outlook = self._look_at_executors(cluster, news)
             return await self._report(self._observe(cluster, (), outlook=outlook), news)
         problems = await self._supply(cluster, news)
-        self._watch_gateway(cluster)
+        await self._watch_gateway(cluster)
         outlook = self._look_at_executors(cluster, news)
         refused = await tending.tend(outlook, self._client, news)
         withhold = bool(problems) and not cluster.spec.suspend
@@ -333,7 +333,7 @@ class MarieClusterReconciler:
             route=route,
         )
 
-    def _watch_gateway(self, cluster: MarieCluster) -> None:
+    async def _watch_gateway(self, cluster: MarieCluster) -> None:
         """Ask the gateway how it is from the time its pod is first ready, while the cluster is meant to run."""
         key = _key(cluster)
         if cluster.spec.suspend:
@@ -341,7 +341,8 @@ class MarieClusterReconciler:
         elif self._gateways.watches(key) or self._server_is_ready(cluster):
             etcd = backing.addresses(cluster).get(backing.Service.ETCD)
             url = self._gateway_url(key, endpoints.of(cluster)["http"])
-            self._gateways.ensure(key, url, etcd="" if etcd is None else f"http://{etcd}")
+            database = await ledger.place(cluster, self._named)
+            self._gateways.ensure(key, url, etcd="" if etcd is None else f"http://{etcd}", database=database)
 
     def _server_is_ready(self, cluster: MarieCluster) -> bool:
         name = association.server_deployment_name(cluster.metadata.name)

@@ -6,7 +6,7 @@ or failed, in exactly one of them; counts never decrease; the cursor moves in th
 
 import json
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from sys import maxsize
@@ -62,7 +62,8 @@ def settle(
     """Move each document to where Marie says it is.
 
     A document that failed or was refused gets a new entry with the next attempt, to be submitted after
-    10 s * 2^attempt (at most 6 minutes), as long as ``spec.backoffLimit`` allows one.
+    10 s * 2^attempt (at most 6 minutes), as long as ``spec.backoffLimit`` allows one. A document that the operator
+    took back gets one as well, which waits until the job goes on.
 
     Args:
         job: the job.
@@ -83,8 +84,11 @@ def settle(
         end = receipt or _end(view)
         if end is None:
             in_flight.append(document)
-        elif receipt is None and end.state in {"Failed", "Refused"} and document.attempt < job.spec.backoff_limit:
-            retried.append((_next_attempt(job, document, now), end.message))
+        elif receipt is None and end.state == "Cancelled" and document.cancelling:
+            in_flight.append(_again(job, document, not_before=now, interrupted=1))
+        elif receipt is None and end.state in {"Failed", "Refused"} and _failures(document) < job.spec.backoff_limit:
+            delay = min(_LAST_DELAY, _FIRST_DELAY * 2 ** min(_failures(document), 10))
+            retried.append((_again(job, document, not_before=now + delay), end.message))
             in_flight.append(retried[-1][0])
         else:
             ended.append((document, end))
@@ -146,6 +150,25 @@ def release(documents: JobDocuments, now: datetime) -> JobDocuments:
             )
         }
     )
+
+
+def take_back(documents: JobDocuments, ref_ids: Collection[str]) -> JobDocuments:
+    """Note which documents are to be cancelled in Marie's database: it is not asked before that is written down."""
+    return documents.model_copy(
+        update={
+            "in_flight": tuple(
+                document.model_copy(update={"cancelling": True})
+                if document.ref_id in ref_ids and document.dag_id
+                else document
+                for document in documents.in_flight
+            )
+        }
+    )
+
+
+def taken_back(documents: JobDocuments) -> int:
+    """How many documents were cancelled in Marie's database and wait for the job to go on."""
+    return sum(bool(document.interrupted and document.not_before) for document in documents.in_flight)
 
 
 def admit(
@@ -270,16 +293,23 @@ def _size(uri: str) -> int:
     return _ENTRY + len(json.dumps(uri)) + 5 * sum(uri.count(character) for character in "<>&")
 
 
-def _next_attempt(job: MarieJob, document: DocumentInFlight, now: datetime) -> DocumentInFlight:
+def _failures(document: DocumentInFlight) -> int:
+    """How often a document has failed before this attempt."""
+    return document.attempt - (document.interrupted or 0)
+
+
+def _again(
+    job: MarieJob, document: DocumentInFlight, *, not_before: datetime, interrupted: int = 0
+) -> DocumentInFlight:
     ordinal = refs.ordinal(document.ref_id, refs.stem(job.metadata.name, job.metadata.uid))
     attempt = document.attempt + 1
-    delay = min(_LAST_DELAY, _FIRST_DELAY * 2 ** min(document.attempt, 10))
     key = document.uri.split("/", 3)[-1]
     return DocumentInFlight(
         uri=document.uri,
         ref_id=_ref_id(job, key, ordinal=ordinal, attempt=attempt),
         attempt=attempt,
-        not_before=now + delay,
+        not_before=not_before,
+        interrupted=(document.interrupted or 0) + interrupted or None,
         since=document.since,
     )
 

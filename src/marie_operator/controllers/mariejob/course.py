@@ -106,6 +106,16 @@ class Course:
         ]
 
     @property
+    def withdraws(self) -> bool:
+        """Whether documents can be taken back from Marie now."""
+        return self.seen.database is not None and self.seen.database.ready
+
+    @property
+    def cancelling(self) -> Sequence[DocumentInFlight]:
+        """Documents that are being taken back."""
+        return [document for document in self.at_marie if document.cancelling]
+
+    @property
     def confirmed(self) -> bool:
         """Whether Marie has confirmed a document of this job."""
         documents = self.documents

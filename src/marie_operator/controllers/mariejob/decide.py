@@ -21,6 +21,8 @@ from marie_operator.controllers.mariejob.store import ListRequest, Page
 from marie_operator.controllers.mariejob.turns import Claim
 from marie_operator.marie.gateways import Ticket
 
+MOST_CANCELLING = timedelta(seconds=60)
+"""How long a job's end waits for Marie's database to say that its documents are cancelled."""
 _LEAST_WAIT = timedelta(seconds=5)
 _MOST_WAIT = timedelta(seconds=30)
 
@@ -60,6 +62,7 @@ def _decide(job: MarieJob, seen: Observation) -> Decision:
     return Decision(
         status=status,
         tickets=_tickets(course),
+        submits=not job.spec.suspend,
         listing=_listing(course),
         delivery=_delivery(course),
         failures=course.failures,
@@ -84,6 +87,24 @@ def _end(course: Course, overrun: Overrun | None) -> Decision | None:
     elif overrun is not None:
         end = summary.overdue(course, overrun)
     return end
+
+
+def leave(job: MarieJob, seen: Observation) -> Decision:
+    """What to do about a job that is being deleted: take back what Marie has of it, within a bounded time."""
+    now = seen.now.replace(microsecond=0)
+    deleted = job.metadata.deletion_timestamp or now
+    left = (deleted + MOST_CANCELLING - now).total_seconds()
+    try:
+        plan = Plan.of(job)
+    except FlawError:
+        return Decision(job.status, released=True)
+    settled = batch.settle(_rehomed(job, seen), seen.documents, now)
+    course = taking_back(
+        Course(job, seen, plan, now, job.status.start_time, Deadlines(), settled, Handover(), settled.documents, None)
+    )
+    if left <= 0 or not course.at_marie or seen.database is None:
+        return Decision(job.status, released=True, events=summary.departure(course))
+    return Decision(summary.leaving(course), tickets=_tickets(course), submits=False, requeue_after=left)
 
 
 def _start(job: MarieJob, now: datetime) -> datetime | None:
@@ -122,6 +143,8 @@ def _course(
         exceeded = batch.is_exceeded(job, plan, admitted)
         documents = documents.model_copy(update={"total": admitted.total}) if exceeded else admitted
     course = Course(job, seen, plan, now, start, deadlines, settled, handover, documents, unreachable, turn)
+    if halted:
+        course = taking_back(course)
     if unreachable is not None or not course.needs_submission:
         return course
     if turn is not None and (queued := obstacles.of_turn(documents, seen, turn)) is not None:
@@ -131,13 +154,23 @@ def _course(
     return replace(course, obstacle=blocked or listing)
 
 
+def taking_back(course: Course) -> Course:
+    """With what Marie has of a job that is to stop taken back, if its database can be used."""
+    if not course.withdraws:
+        return course
+    unwanted = {document.ref_id for document in course.at_marie}
+    return replace(course, documents=batch.take_back(course.documents, unwanted))
+
+
 def _rehomed(job: MarieJob, seen: Observation) -> MarieJob:
     """A job whose cluster was replaced by another that it selects: the new one knows none of its DAGs."""
     old = job.status.cluster_name
     if not old or seen.own is not None or isinstance(seen.cluster, Obstacle) or seen.cluster.metadata.name == old:
         return job
     documents = job.status.documents or JobDocuments()
-    in_flight = tuple(document.model_copy(update={"dag_id": ""}) for document in documents.in_flight)
+    in_flight = tuple(
+        document.model_copy(update={"dag_id": "", "cancelling": None}) for document in documents.in_flight
+    )
     status = job.status.model_copy(update={"documents": documents.model_copy(update={"in_flight": in_flight})})
     return job.model_copy(update={"status": status})
 
@@ -148,9 +181,15 @@ def _tickets(course: Course) -> tuple[Ticket, ...]:
         return ()
     before = course.job.status.documents or JobDocuments()
     sent = {document.ref_id for document in before.in_flight if document.not_before is None}
+    start = course.start or course.now
     return tuple(
         submission.ticket(
-            course.job, course.plan, document, start=course.start or course.now, fresh=document.ref_id not in sent
+            course.job,
+            course.plan,
+            document,
+            start=start,
+            fresh=document.ref_id not in sent,
+            cancel=bool(document.cancelling) and course.seen.database is not None,
         )
         for document in course.followed
     )

@@ -26,6 +26,7 @@ class Decision:
         status: the status it shall have.
         tickets: the documents that the monitor shall follow, all of them. Those marked fresh are in flight only
             once the status is written.
+        submits: whether those that Marie does not have are to be submitted.
         listing: the keys it goes on with; ``None`` when it needs no more.
         delivery: the results to copy, of documents that ended in the status that the job has; ``None`` for none.
         failures: documents of a batch that failed for good, to be recorded before the status is written.
@@ -34,10 +35,12 @@ class Decision:
             itself is due; ``None`` when neither.
         own: what is to become of the job's own cluster, once the status is written; ``None`` for nothing new.
         expired: what says that the job itself is to be deleted; empty for nothing.
+        released: whether a job that is being deleted may go.
     """
 
     status: MarieJobStatus
     tickets: tuple[Ticket, ...] = ()
+    submits: bool = True
     listing: ListRequest | None = None
     delivery: DeliveryRequest | None = None
     failures: tuple[DocumentFailure, ...] = ()
@@ -45,3 +48,4 @@ class Decision:
     requeue_after: float | None = None
     own: Step | None = None
     expired: str = ""
+    released: bool = False

@@ -19,7 +19,7 @@ from marie_operator.controllers.mariejob.owned import Owned
 from marie_operator.controllers.mariejob.secrets import Secrets
 from marie_operator.controllers.mariejob.source import FailedOf
 from marie_operator.controllers.mariejob.turns import Turns
-from marie_operator.marie.gateways import DocumentView, GatewayView, Ticket
+from marie_operator.marie.gateways import DatabaseView, DocumentView, GatewayView, Ticket
 from marie_operator.runtime import Clock, Forbidden, Typed
 from marie_operator.runtime.resource import ObjectKey
 
@@ -29,6 +29,10 @@ class Monitors(Protocol):
 
     def view(self, cluster: ObjectKey) -> GatewayView | None:
         """What is known of a cluster's gateway."""
+        ...
+
+    def database(self, cluster: ObjectKey) -> DatabaseView | None:
+        """What is known of a cluster's database."""
         ...
 
     def documents(self, cluster: ObjectKey, job: ObjectKey) -> Mapping[str, DocumentView]:
@@ -84,14 +88,16 @@ class Sources:
         api_key = await self._api_key(cluster)
         credentials = await self._credentials(job)
         cluster_key = ObjectKey(cluster.metadata.namespace, cluster.metadata.name)
-        gateway = self.gateways.view(cluster_key)
+        gateway, own = self.gateways.view(cluster_key), self.own_cluster(job)
         workers = sum(gateway.executors.values()) if gateway is not None else 0
         return Observation(
             now=self.clock.now(),
             cluster=cluster,
-            own=self.own_cluster(job),
+            own=own,
             rivals=choice.rivals(job, self.clusters, cluster),
             gateway=gateway,
+            # What a cluster of the job's own has goes with it.
+            database=self.gateways.database(cluster_key) if own is None else None,
             api_key=api_key,
             documents=self.gateways.documents(cluster_key, key),
             credentials=credentials,

@@ -14,7 +14,7 @@ from marie_operator.controllers.mariejob.own_cluster import OwnCluster
 from marie_operator.controllers.mariejob.source import FailedOf
 from marie_operator.controllers.mariejob.store import Page
 from marie_operator.controllers.mariejob.turns import Line
-from marie_operator.marie.gateways import DocumentView, GatewayView
+from marie_operator.marie.gateways import DatabaseView, DocumentView, GatewayView
 
 
 class Obstacle(NamedTuple):
@@ -35,6 +35,7 @@ class Observation:
         resuming: whether a suspension is only carried through, and is not asked for any more.
         rivals: names of other clusters that it selects, while it has not settled on one.
         gateway: what the monitor knows of that cluster's gateway; ``None`` before it looked.
+        database: what is known of the database in which its Marie keeps jobs; ``None`` when it cannot be used.
         api_key: the key for submissions, or why there is none.
         documents: what the monitor knows of the job's documents, by reference id.
         credentials: how to reach the object store, ``None`` for the operator's own way, or why it is unknown.
@@ -52,6 +53,7 @@ class Observation:
     resuming: bool = False
     rivals: Sequence[str] = ()
     gateway: GatewayView | None = None
+    database: DatabaseView | None = None
     api_key: str | Obstacle = ""
     documents: Mapping[str, DocumentView] = field(default_factory=dict)
     credentials: Credentials | Obstacle | None = None

@@ -11,7 +11,7 @@ from marie_operator.api.mariejob import MarieJob, MarieJobStatus
 from marie_operator.controllers import custody, kinds
 from marie_operator.controllers.mariejob import failures, history, summary
 from marie_operator.controllers.mariejob.conditions import is_finished
-from marie_operator.controllers.mariejob.decide import decide
+from marie_operator.controllers.mariejob.decide import decide, leave
 from marie_operator.controllers.mariejob.decision import Decision, Occurrence
 from marie_operator.controllers.mariejob.ending import retire
 from marie_operator.controllers.mariejob.failures import ApiClient, RecordTakenError
@@ -26,6 +26,7 @@ from marie_operator.runtime import (
     Informer,
     NotFound,
     ObjectReference,
+    PatchKind,
     Result,
     Typed,
     Unparsable,
@@ -34,6 +35,9 @@ from marie_operator.runtime import (
 )
 from marie_operator.runtime.resource import Object, ObjectKey, Resource
 from marie_operator.runtime.status import StatusWriter, write_status
+
+FINALIZER = "marie.ai/documents"
+"""Keeps a job until what Marie has of it is cancelled in its database."""
 
 HELD = 1.0
 """Seconds after which a job is looked at again whose own cluster was just refused: it is to say so."""
@@ -99,17 +103,57 @@ class MarieJobReconciler:
         if live is None or job is None or not custody.is_ours(job):
             self._abandon(key)
             return Result()
+        if "deletionTimestamp" in live["metadata"]:
+            return await self._leave(live, job)
         if isinstance(job, Unparsable):
             return await self._report_unreadable(job)
-        if job.metadata.deletion_timestamp is not None:
-            self._abandon(key)
-            return Result()
         if is_finished(job.status):
-            return Result() if custody.is_paused(job) else await self._rest(job)
+            return await self._rest(live, job)
         if custody.is_paused(job):
             return await self._pause(live, job)
         seen = await self._sources.observe(job)
         return await self._apply(live, job, seen, decide(job, seen))
+
+    async def _leave(self, live: Object, job: MarieJob | Unparsable) -> Result:
+        """Let a job go that is being deleted, once nobody works on it in vain if that can be helped."""
+        key = ObjectKey.of(live)
+        if isinstance(job, Unparsable) or FINALIZER not in job.metadata.finalizers:
+            await self._hold(live, holds=False)
+            self._abandon(key)
+            return Result()
+        seen = await self._sources.observe(job)
+        decision = leave(job, seen)
+        if not decision.released:
+            with contextlib.suppress(NotFound):
+                await write_status(self._client, kinds.MARIE_JOBS, live, wire(decision.status))
+            self._follow(job, seen, decision)
+            return Result(requeue_after=decision.requeue_after)
+        with contextlib.suppress(NotFound):
+            await self._hold(live, holds=False)
+        self._announce(job, decision.events)
+        self._abandon(key)
+        return Result()
+
+    async def _hold(self, live: Object, *, holds: bool) -> bool:
+        """Have a job wait, when it is deleted, for what Marie has of it, or not; whether that had to be written."""
+        before = live["metadata"].get("finalizers") or []
+        if (FINALIZER in before) is holds:
+            return False
+        after = [*before, FINALIZER] if holds else [each for each in before if each != FINALIZER]
+        metadata = {"resourceVersion": live["metadata"]["resourceVersion"], "finalizers": after}
+        await self._client.patch(kinds.MARIE_JOBS, ObjectKey.of(live), {"metadata": metadata}, kind=PatchKind.MERGE)
+        return True
+
+    async def _is_marked(self, live: Object, seen: Observation, decision: Decision) -> bool:
+        """Whether a job had to be kept from now on, because its documents can be taken back."""
+        usable = seen.database is not None and seen.database.ready
+        return usable and bool(decision.tickets) and await self._hold(live, holds=True)
+
+    async def _finish(self, key: ObjectKey, cluster_name: str) -> None:
+        """What is left to be done once a job's end is written."""
+        if (ended := self._informer.get(key)) is not None:
+            await self._hold(ended, holds=False)
+        await self._prune(key.namespace, cluster_name)
 
     async def _apply(self, live: Object, job: MarieJob, seen: Observation, decision: Decision) -> Result:
         """Carry out a decision; the order makes a crash between any two steps harmless.
@@ -121,6 +165,9 @@ class MarieJobReconciler:
             Conflict: the decision was made on an outdated job; nothing was done.
         """
         key = ObjectKey.of(live)
+        if await self._is_marked(live, seen, decision):
+            # Seen again at once, with what keeps it until its documents are taken back.
+            return Result()
         if not is_finished(decision.status):
             # Of documents that have ended, whatever becomes of this decision: their results need not wait for it.
             self._sources.deliveries.want(key, job.metadata.uid, decision.delivery)
@@ -145,7 +192,7 @@ class MarieJobReconciler:
         if written:
             self._announce(job, decision.events)
         if is_finished(decision.status):
-            await self._prune(job.metadata.namespace, decision.status.cluster_name)
+            await self._finish(key, decision.status.cluster_name)
         return Result(requeue_after=requeue_after, changes=_changes(job.status, decision.status))
 
     async def _see_to_cluster(self, job: MarieJob, decision: Decision, own: OwnCluster | None) -> bool:
@@ -166,7 +213,7 @@ class MarieJobReconciler:
             return
         key, namespace = _key(job), job.metadata.namespace
         # Without a key nothing is submitted, and what Marie has is followed all the same.
-        api_key = seen.api_key if isinstance(seen.api_key, str) and not job.spec.suspend else ""
+        api_key = seen.api_key if isinstance(seen.api_key, str) and decision.submits else ""
         cluster = seen.cluster.metadata.name
         if job.status.cluster_name not in {"", cluster}:
             self._sources.gateways.follow(ObjectKey(namespace, job.status.cluster_name), key, (), api_key="")
@@ -219,8 +266,10 @@ class MarieJobReconciler:
                 note = f"Deleted: MarieCluster {cluster_name} keeps fewer finished jobs."
                 self._announce(job, [Occurrence("Normal", EventReason.BEYOND_HISTORY, note)])
 
-    async def _rest(self, job: MarieJob) -> Result:
+    async def _rest(self, live: Object, job: MarieJob) -> Result:
         """A finished job needs no Secret and no gateway; its cluster may keep fewer of them by now."""
+        if await self._hold(live, holds=False) or custody.is_paused(job):
+            return Result()
         await self._prune(job.metadata.namespace, job.status.cluster_name)
         own = self._sources.own_cluster(job)
         decision = retire(job, self._sources.clock.now(), own)

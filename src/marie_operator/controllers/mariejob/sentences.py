@@ -70,11 +70,40 @@ def paused(course: Course) -> str:
     resume = "Set spec.suspend to false to go on."
     if course.seen.own is not None:
         return _cluster_removed(course, resume)
+    taken = f" {taken_back(number)}" if (number := batch.taken_back(course.documents)) else ""
     if at_marie := len(course.at_marie):
-        return (
-            f"The job is suspended: nothing more is submitted; {count(at_marie)} at Marie go on to their end. {resume}"
-        )
-    return f"The job is suspended: nothing is submitted. {resume}"
+        goes_on = _being_taken_back(course) or f"{count(at_marie)} at Marie go on to their end{_unusable(course)}"
+        return f"The job is suspended: nothing more is submitted; {goes_on}.{taken} {resume}"
+    return f"The job is suspended: nothing is submitted.{taken} {resume}"
+
+
+def leaving(course: Course) -> str:
+    """What a job that is being deleted waits for."""
+    goes_on = _being_taken_back(course) or f"Marie's database is waited for{_unusable(course)}"
+    return f"The job is deleted: {goes_on}."
+
+
+def taken_back(number: int) -> str:
+    """What became of documents that Marie does not have any more."""
+    were = "was" if number == 1 else "were"
+    return f"{count(number)} {were} cancelled in Marie's database."
+
+
+def _being_taken_back(course: Course) -> str:
+    """What is being cancelled; empty when nothing is."""
+    if not (number := len(course.cancelling)) or not course.withdraws:
+        return ""
+    told = f"{count(number)} {'is' if number == 1 else 'are'} being cancelled in Marie's database"
+    views = [course.seen.documents.get(document.ref_id) for document in course.cancelling]
+    if cancelled := sum(view is not None and view.state is DocumentState.CANCELLING for view in views):
+        told += f", and executors may still have {cancelled} in hand"
+    return told
+
+
+def _unusable(course: Course) -> str:
+    """Why the database is of no help; empty when there is none, or it is one."""
+    database = course.seen.database
+    return f", since {database.problem}" if database is not None and database.problem else ""
 
 
 def _cluster_removed(course: Course, resume: str) -> str:
@@ -219,4 +248,5 @@ def running_on(course: Course) -> str:
     if not (number := len(course.at_marie)):
         return ""
     run = "runs" if number == 1 else "run"
-    return f"{count(number)} at Marie {run} on: a gateway cannot stop what it has taken. Results may still appear."
+    why = _unusable(course).removeprefix(", since ") or "a gateway cannot stop what it has taken"
+    return f"{count(number)} at Marie {run} on: {why}. Results may still appear."

@@ -16,7 +16,9 @@ def planner(spec: MarieJobSpec) -> str:
     return spec.planner or spec.options.get("planner", "") or _PLANNERS.get(spec.job_type, spec.job_type)
 
 
-def ticket(job: MarieJob, plan: Plan, document: DocumentInFlight, *, start: datetime, fresh: bool) -> Ticket:
+def ticket(
+    job: MarieJob, plan: Plan, document: DocumentInFlight, *, start: datetime, fresh: bool, cancel: bool
+) -> Ticket:
     """What the monitor needs to submit and follow one attempt at one document.
 
     Args:
@@ -25,6 +27,7 @@ def ticket(job: MarieJob, plan: Plan, document: DocumentInFlight, *, start: date
         document: its entry in status.
         start: when the job started, from which deadlines count.
         fresh: whether the entry was written by this very reconcile, so that Marie cannot know the document.
+        cancel: whether it is to be cancelled in Marie's database.
     """
     soft, hard = plan.marie_deadlines(start) or (None, None)
     return Ticket(
@@ -32,6 +35,7 @@ def ticket(job: MarieJob, plan: Plan, document: DocumentInFlight, *, start: date
         attempt=document.attempt,
         dag_id=document.dag_id,
         fresh=fresh,
+        cancel=cancel,
         submission=Submission(
             uri=document.uri,
             queue=job.spec.options.get("queue", "") or job.spec.job_type,

@@ -155,6 +155,22 @@ def _abandon(course: Course, reason: JobReason, message: str) -> Decision:
     return _end(course, "Failed", JobCondition.FAILED, verdict, more)
 
 
+def leaving(course: Course) -> MarieJobStatus:
+    """The status of a job that is being deleted while Marie has documents of it."""
+    return course.job.status.model_copy(update={"documents": course.documents, "message": sentences.leaving(course)})
+
+
+def departure(course: Course) -> tuple[Occurrence, ...]:
+    """What to tell of the documents of a job that is gone."""
+    told = []
+    if running := sentences.running_on(course):
+        told.append(Occurrence("Warning", EventReason.STILL_RUNNING, f"The job is deleted. {running}"))
+    if taken := batch.taken_back(course.documents):
+        note = f"The job is deleted. {sentences.taken_back(taken)}"
+        told.append(Occurrence("Normal", EventReason.TAKEN_BACK, note))
+    return tuple(told)
+
+
 def flawed(job: MarieJob, flaw: FlawError, now: datetime) -> Decision:
     """The spec cannot be carried out."""
     verdict = Verdict(True, flaw.reason, str(flaw))

@@ -1,0 +1,117 @@
+"""Jobs that are suspended or deleted, on a simulated Marie whose database is a real PostgreSQL."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from marie_operator.controllers import kinds
+from marie_operator.controllers.mariejob.decide import MOST_CANCELLING
+from marie_operator.controllers.mariejob.reconciler import FINALIZER
+from marie_operator.marie.database import Place
+from marie_operator.runtime.resource import Object
+from marie_operator.testing.gateway import SimulatedMarie
+from tests.controllers.mariejob.operator_process import KEY
+from tests.controllers.mariejob.samples import SINGLE, job
+from tests.controllers.mariejob.test_with_gateway import KEYS, Stage, done_once, operator, staged
+from tests.database.bound import bound
+from tests.database.server import Server
+from tests.database.tables import Tables
+
+pytestmark = pytest.mark.model
+
+LONG = 60.0
+"""Seconds that executors take for a document in these tests, of which there are twenty to one of ours."""
+
+
+def live(stage: Stage) -> Object:
+    return stage.api.objects[kinds.MARIE_JOBS, KEY]
+
+
+def change(stage: Stage, **fields: Any) -> None:
+    """What a user changes of the job, or what the API server does in their name."""
+    obj = live(stage)
+    spec = {**obj["spec"], **fields.pop("spec", {})}
+    metadata = {**obj["metadata"], "generation": obj["metadata"]["generation"] + 1, **fields}
+    stage.api.put(kinds.MARIE_JOBS, {**obj, "metadata": metadata, "spec": spec})
+
+
+def condition(stage: Stage, kind: str) -> tuple[str, str]:
+    found: dict[str, str] = next((each for each in stage.status.get("conditions", ()) if each["type"] == kind), {})
+    return found.get("status", ""), found.get("reason", "")
+
+
+def states(marie: SimulatedMarie) -> list[str]:
+    return [dag.state for dag in marie.dags]
+
+
+async def test_a_suspended_job_leaves_nothing_at_marie_and_goes_on_with_all(postgres: Server, place: Place) -> None:
+    """marie-wire 3-06: what an executor has in hand goes on, and brings its DAG back to active."""
+    async with staged(job(batch={"maxInFlight": 8}), seconds=LONG) as stage, bound(stage.marie, place) as database:
+        async with operator(stage, place):
+            await stage.until(lambda: states(stage.marie).count("active") == 8)
+            await stage.until(
+                lambda: sum(node.state == "active" for dag in stage.marie.dags for node in dag.nodes) == 4
+            )
+            assert live(stage)["metadata"]["finalizers"] == [FINALIZER]
+            change(stage, spec={"suspend": True})
+            await stage.until(lambda: "in hand" in stage.status["message"])
+            assert condition(stage, "Suspended") == ("True", "Suspending")
+            await stage.until(lambda: condition(stage, "Suspended") == ("True", "Suspended"))
+            assert stage.status["message"] == (
+                "The job is suspended: nothing is submitted. 8 documents were cancelled in Marie's database. "
+                "Set spec.suspend to false to go on."
+            )
+            assert Tables(postgres, place.database).sql("SELECT DISTINCT state FROM marie_scheduler.dag") == "cancelled"
+            since = [told[told.index("cancelled") :] for told in database.states.values()]
+            assert sorted(since) == 4 * [["cancelled"]] + 4 * [["cancelled", "active", "cancelled"]]
+            change(stage, spec={"suspend": False})
+            await stage.finished()
+        assert stage.status["phase"] == "Succeeded"
+        assert stage.status["result"]["documentCount"] == len(KEYS)
+        assert stage.status["retryCount"] == 0
+        assert live(stage)["metadata"]["finalizers"] == []
+        done_once(stage, 2 * len(KEYS))
+
+
+async def test_a_kill_while_documents_are_taken_back_loses_and_doubles_nothing(place: Place) -> None:
+    async with staged(job(batch={"maxInFlight": 8}), seconds=LONG) as stage, bound(stage.marie, place):
+        async with operator(stage, place):
+            await stage.until(lambda: states(stage.marie).count("active") == 8)
+            change(stage, spec={"suspend": True})
+            await stage.until(lambda: "cancelled" in states(stage.marie))
+        change(stage, spec={"suspend": False})
+        async with operator(stage, place):
+            await stage.finished()
+        assert stage.status["phase"] == "Succeeded"
+        ended = [dag for dag in stage.marie.dags if dag.state == "completed"]
+        assert sorted(dag.uri for dag in ended) == sorted(f"s3://bucket/{key}" for key in KEYS)
+
+
+async def test_a_deleted_job_is_kept_until_its_documents_are_cancelled(place: Place) -> None:
+    async with staged(job(SINGLE), seconds=LONG) as stage, bound(stage.marie, place), operator(stage, place):
+        await stage.until(lambda: stage.status.get("phase") == "Running")
+        change(stage, deletionTimestamp=stage.status["startTime"])
+        await stage.until(lambda: live(stage)["metadata"]["finalizers"] == [])
+        assert states(stage.marie) == ["cancelled"]
+        assert stage.events.recorded[-1] == (
+            "Normal",
+            "TakenBack",
+            "The job is deleted. 1 document was cancelled in Marie's database.",
+        )
+
+
+async def test_a_dead_database_does_not_keep_a_deleted_job_for_long(postgres: Server, place: Place) -> None:
+    async with staged(job(SINGLE), seconds=LONG) as stage:
+        async with bound(stage.marie, place), operator(stage, place):
+            await stage.until(lambda: stage.status.get("phase") == "Running")
+        # Gone for good: nobody connects to it any more.
+        postgres.sql(f"DROP DATABASE {place.database} WITH (FORCE)")
+        async with operator(stage, place):
+            await stage.until(lambda: live(stage)["metadata"]["finalizers"] == [FINALIZER])
+            deleted = datetime.now(UTC) - MOST_CANCELLING + timedelta(seconds=5)
+            change(stage, deletionTimestamp=f"{deleted:%Y-%m-%dT%H:%M:%SZ}")
+            await stage.until(lambda: live(stage)["metadata"]["finalizers"] == [])
+        told = [note for kind, reason, note in stage.events.recorded if (kind, reason) == ("Warning", "StillRunning")]
+        assert len(told) == 1
+        assert told[0].startswith("The job is deleted. 1 document at Marie runs on: there is no database")
