@@ -32,7 +32,7 @@ _OWN = frozenset(
     }
 )
 """Fields that say when something happened, in which order, or to whom."""
-_CHANCE = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}|(?<=-)[0-9a-v]{13}(?=-)")
+_CHANCE = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}|(?<=-)[0-9a-v]{13}(?=[-./])")
 """What is made of uids and times: ids of DAGs, digests in reference ids."""
 
 

@@ -108,7 +108,7 @@ def status(obj: Object) -> Object:
 def _plain(message: str) -> str:
     """A sentence without the times and the random parts of names in it."""
     message = re.sub(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", "TIME", message)
-    message = re.sub(r"-[0-9a-v]{13}-", "-DIGEST-", message)
+    message = re.sub(r"-[0-9a-v]{13}(?=[-./])", "-DIGEST", message)
     return re.sub(r"\b(c-[\w-]+?)-[a-z0-9]{8,10}-[a-z0-9]{5}\b", r"\1-POD", message)
 
 
