@@ -162,7 +162,12 @@ CLUSTER_STATUS: dict[str, Any] = {
             "message": "c-executor-ocr-1 works: the group shrinks when it is idle",
         }
     },
-    "serverInfo": {"podIP": "10.0.0.1", "podName": "c-server-0", "serviceName": "c-server-svc"},
+    "serverInfo": {
+        "podIP": "10.0.0.1",
+        "podName": "c-server-0",
+        "serviceName": "c-server-svc",
+        "marieVersion": "4.0.0",
+    },
     "lastUpdateTime": "2026-01-31T12:00:00Z",
     "conditions": [
         {

@@ -272,6 +272,7 @@ class ServerInfo(Model):
     pod_ip: str = Field(default="", alias="podIP", description="IP address of the server's pod.")
     pod_name: str = Field(default="", description="Name of the server's pod.")
     service_name: str = Field(default="", description="Name of the Service that clients reach the server by.")
+    marie_version: str = Field(default="", description="Version of Marie that the gateway last said it has.")
 
 
 class ExecutorGroupStatus(Model):

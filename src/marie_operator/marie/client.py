@@ -191,6 +191,14 @@ class Gateway:
         """
         return await self._ask(replies.debug, "GET", "/api/debug")
 
+    async def version(self) -> str:
+        """The version of Marie.
+
+        Raises:
+            Unanswered: it is not told.
+        """
+        return await self._ask(replies.version, "GET", "/status")
+
     async def planners(self) -> frozenset[str]:
         """Names of the planners.
 

@@ -49,6 +49,7 @@ class GatewayView:
         problem: What is wrong, as a sentence; empty while nothing is.
         planners: Names of its planners; None while they are not known.
         executors: Number of registered workers by executor name.
+        version: Of Marie, as it says; empty while that is not known.
     """
 
     reachable: bool = False
@@ -56,6 +57,7 @@ class GatewayView:
     problem: str = ""
     planners: frozenset[str] | None = None
     executors: Mapping[str, int] = field(default_factory=dict)
+    version: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +113,7 @@ class Monitor:
         self._looked_at = float("-inf")
         self._followed_at = float("-inf")
         self._planners_at = float("-inf")
+        self._version_at = float("-inf")
         self._executors_at = float("-inf")
         self._backoff = 0.0
         self._backlog = True
@@ -222,10 +225,14 @@ class Monitor:
         begun = self._notice(debug)
         if debug.running:
             planners, executors = await self._planners(), await self._executors()
-            self._see(GatewayView(reachable=True, running=True, planners=planners, executors=executors))
+            version = await self._version(begun=begun)
+            self._see(
+                GatewayView(reachable=True, running=True, planners=planners, executors=executors, version=version)
+            )
         else:
             problem = "The gateway answers, but its scheduler does not run yet."
-            self._see(replace(self._view, reachable=True, running=False, problem=problem), begun=begun)
+            version = "" if begun else self._view.version
+            self._see(replace(self._view, reachable=True, running=False, problem=problem, version=version), begun=begun)
 
     def _notice(self, debug: Debug) -> bool:
         """What a debug page means for documents in doubt; tells whether it is of a process that was not seen before."""
@@ -262,6 +269,18 @@ class Monitor:
                 self._planners_at = now
                 return planners
         return self._view.planners
+
+    async def _version(self, *, begun: bool) -> str:
+        """The version, asked for once of each process, and now and then of one that does not tell."""
+        now = self._clock.monotonic()
+        if not begun and (self._view.version or now - self._version_at < PLANNERS_AGE):
+            return self._view.version
+        self._version_at = now
+        try:
+            return await self._gateway.version()
+        except Unanswered as error:
+            log.debug("version is not told", url=self._gateway.url, problem=str(error))
+            return ""
 
     async def _executors(self) -> Mapping[str, int]:
         """Number of workers, for the documents on their way; as known before while the gateway does not tell."""

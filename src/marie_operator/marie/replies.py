@@ -190,6 +190,18 @@ def tasks(status: int, body: Json) -> Iterator[Node]:
         yield task(row)
 
 
+def version(status: int, body: Json) -> str:
+    """The version of Marie, from the gateway's status page.
+
+    Raises:
+        Unreadable: it does not say.
+    """
+    found = _sentence(_mapping(body, "marie").get("marie"))
+    if status != 200 or not found:
+        raise Unreadable(_unexpected(status, body))
+    return found
+
+
 def debug(status: int, body: Json) -> Debug:
     """The debug page.
 

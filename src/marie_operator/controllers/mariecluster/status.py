@@ -97,6 +97,7 @@ def of(seen: Observation) -> MarieClusterStatus:
             pod_ip=server_pod.get("status", {}).get("podIP", ""),
             pod_name=server_pod.get("metadata", {}).get("name", ""),
             service_name=association.server_service_name(cluster.metadata.name),
+            marie_version=_version(seen),
         ),
         last_update_time=old.last_update_time,
         conditions=_conditions(
@@ -211,6 +212,13 @@ def _server(seen: Observation) -> Verdict:
             return Verdict(False, ClusterReason.SERVER_FAILING, f"The server does not start: {found}.")
         return Verdict(False, ClusterReason.SERVER_STARTING, "The server's pod is starting.")
     return _server_before(cluster) if seen.gateway is None else _gateway(seen.gateway)
+
+
+def _version(seen: Observation) -> str:
+    """What runs, or ran last: a gateway tells while its scheduler runs."""
+    told = "" if seen.gateway is None else seen.gateway.version
+    before = seen.cluster.status.server_info
+    return told or ("" if before is None else before.marie_version)
 
 
 def _gateway(gateway: GatewayView) -> Verdict:

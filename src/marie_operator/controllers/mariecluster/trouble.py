@@ -24,15 +24,25 @@ def of_pod(pod: Object) -> str:
 
 
 def _of_container(container: Object) -> str:
-    waiting = container.get("state", {}).get("waiting", {})
+    state = container.get("state", {})
+    waiting, ended = state.get("waiting", {}), container.get("lastState", {}).get("terminated")
     reason = waiting.get("reason", "")
-    if reason in _STARTING:
-        return ""
-    ended = container.get("lastState", {}).get("terminated")
     if reason == "CrashLoopBackOff" and ended:
-        why = ended.get("reason", "Error")
-        return f"{reason}, last exit {why} with code {ended.get('exitCode')} (kubectl logs --previous shows its output)"
-    return f"{reason}: {waiting['message']}" if waiting.get("message") else reason
+        return f"{reason}, last exit {_exit(ended)}"
+    if reason not in _STARTING:
+        return f"{reason}: {waiting['message']}" if waiting.get("message") else reason
+    if (over := state.get("terminated")) and over.get("exitCode"):
+        return f"exit {_exit(over)}"
+    if ended and ended.get("exitCode") and not container.get("ready"):
+        return f"started again after exit {_exit(ended)}"
+    return ""
+
+
+def _exit(ended: Object) -> str:
+    """How a container ended, and what to look at."""
+    why, code = ended.get("reason", "Error"), ended.get("exitCode")
+    advice = "raise its memory limit" if why == "OOMKilled" else "kubectl logs --previous shows its output"
+    return f"{why} with code {code} ({advice})"
 
 
 def first(pods: Iterable[Object]) -> str:

@@ -1,0 +1,50 @@
+"""Why pods do not come, in the control plane's own words."""
+
+from typing import Any
+
+import pytest
+
+from tests.controlplane.clusters import cluster, group
+from tests.controlplane.world import World
+
+
+def asking(spec: dict[str, Any], **limits: Any) -> dict[str, Any]:
+    spec["template"]["spec"]["containers"][0]["resources"] = {"limits": limits}
+    return spec
+
+
+async def test_a_group_that_fits_on_no_node_says_so_in_the_scheduler_s_words(world: World) -> None:
+    greedy = asking(group("greedy"), **{"nvidia.com/gpu": 100000})
+    await world.create(cluster("c", greedy, group("fine")))
+    told = await world.condition("marieclusters", "c", "AllExecutorsReady", "False", reason="ExecutorsFailing")
+    assert "greedy: 0 of 1 ready (pod c-executor-greedy-" in told["message"]
+    assert "cannot be scheduled: 0/" in told["message"]
+    assert "Insufficient nvidia.com/gpu" in told["message"]
+
+    async def others() -> bool:
+        found = (await world.get("marieclusters", "c"))["status"]
+        return bool(found["serverReady"] and found["executorGroupStatuses"]["fine"]["readyReplicas"] == 1)
+
+    await world.until("the others are ready", others)
+
+
+@pytest.mark.real
+@pytest.mark.timeout(180)
+async def test_a_group_beyond_its_quota_says_so_in_the_quota_s_words_and_comes_when_there_is_room(world: World) -> None:
+    quotas = f"/api/v1/namespaces/{world.namespace}/resourcequotas"
+    quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "few"}, "spec": {"hard": {"pods": "2"}}}
+    await world.api.create(quotas, quota)
+
+    async def counts() -> bool:
+        return bool((await world.api.get(f"{quotas}/few")).get("status", {}).get("hard"))
+
+    await world.until("the quota counts", counts)
+    await world.create(cluster("c", group("extract", replicas=3)))
+    told = await world.condition("marieclusters", "c", "AllExecutorsReady", "False", reason="ExecutorsFailing")
+    assert "its pods cannot be created: pods " in told["message"]
+    assert "is forbidden: exceeded quota: few, requested: pods=1, used: pods=2, limited: pods=2" in told["message"]
+    # However many are refused, a cluster that waits for pods has not been provisioned.
+    await world.condition("marieclusters", "c", "MarieClusterProvisioned", "False")
+
+    await world.api.patch(f"{quotas}/few", {"spec": {"hard": {"pods": "10"}}})
+    await world.condition("marieclusters", "c", "Ready", timeout=90)
