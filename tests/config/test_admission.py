@@ -166,7 +166,7 @@ CLUSTER_STATUS: dict[str, Any] = {
         "podIP": "10.0.0.1",
         "podName": "c-server-0",
         "serviceName": "c-server-svc",
-        "marieVersion": "4.0.0",
+        "marieVersion": "4.0.0 (jobs API)",
     },
     "lastUpdateTime": "2026-01-31T12:00:00Z",
     "conditions": [

@@ -272,7 +272,9 @@ class ServerInfo(Model):
     pod_ip: str = Field(default="", alias="podIP", description="IP address of the server's pod.")
     pod_name: str = Field(default="", description="Name of the server's pod.")
     service_name: str = Field(default="", description="Name of the Service that clients reach the server by.")
-    marie_version: str = Field(default="", description="Version of Marie that the gateway last said it has.")
+    marie_version: str = Field(
+        default="", description="Version of Marie as the gateway tells it, and in parentheses which of its APIs it has."
+    )
 
 
 class ExecutorGroupStatus(Model):

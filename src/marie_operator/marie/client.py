@@ -1,4 +1,4 @@
-"""Calls to one gateway's HTTP API, as Marie 4.0.0 serves it."""
+"""Calls to one gateway's HTTP API, as Marie serves it; what only some can be asked is told by their dialect."""
 
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -8,13 +8,15 @@ from typing import TypeVar
 
 from pydantic_core import from_json
 
-from marie_operator.marie import replies
+from marie_operator.marie import dialect, replies
+from marie_operator.marie.dialect import Dialect
 from marie_operator.marie.listing import Listing, Rows
 from marie_operator.marie.replies import (
     Debug,
     Json,
     Node,
     NodeState,
+    Readiness,
     RefusalKind,
     Refused,
     Slots,
@@ -191,13 +193,21 @@ class Gateway:
         """
         return await self._ask(replies.debug, "GET", "/api/debug")
 
-    async def version(self) -> str:
-        """The version of Marie.
+    async def dialect(self) -> Dialect:
+        """Which Marie it is.
 
         Raises:
-            Unanswered: it is not told.
+            Unanswered: the gateway cannot tell.
         """
-        return await self._ask(replies.version, "GET", "/status")
+        return await self._ask(dialect.dialect, "GET", dialect.OPENAPI)
+
+    async def readiness(self) -> Readiness:
+        """Which workers answer; not every dialect can tell.
+
+        Raises:
+            Unanswered: the gateway cannot tell.
+        """
+        return await self._ask(replies.readiness, "GET", dialect.READINESS)
 
     async def planners(self) -> frozenset[str]:
         """Names of the planners.

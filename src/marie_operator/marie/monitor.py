@@ -9,6 +9,7 @@ from datetime import datetime
 import structlog
 
 from marie_operator.marie.client import Gateway
+from marie_operator.marie.dialect import Dialect
 from marie_operator.marie.dispatch import Dispatch
 from marie_operator.marie.document import ENDED, DocumentState, DocumentView, Ticket
 from marie_operator.marie.metrics import GatewayMetrics, GatewayState
@@ -31,10 +32,15 @@ RESTING = 5.0
 PLANNERS_AGE = 60.0
 EXECUTORS_AGE = 60.0
 """Seconds for which the executors of a gateway with nothing to do are not asked for again."""
+DIALECT_AGE = 60.0
+"""Seconds until a gateway that did not tell which Marie it is is asked again."""
 FIRST_BACKOFF = 1.0
 MAX_BACKOFF = 30.0
 CONCURRENCY = 8
 """Requests to one gateway at the same time."""
+
+_STOPPED = "The gateway answers, but its scheduler does not run yet."
+_PAUSED = "The gateway's scheduler is paused: it begins nothing new until somebody posts to /api/scheduler/unpause."
 
 log = structlog.get_logger(__name__)
 
@@ -48,8 +54,9 @@ class GatewayView:
         running: Its scheduler takes work.
         problem: What is wrong, as a sentence; empty while nothing is.
         planners: Names of its planners; None while they are not known.
-        executors: Number of registered workers by executor name.
-        version: Of Marie, as it says; empty while that is not known.
+        executors: Number of workers by executor name: those that are registered, or, where the gateway probes them,
+            those that answer.
+        dialect: Which Marie it is; None while that is not known.
     """
 
     reachable: bool = False
@@ -57,7 +64,7 @@ class GatewayView:
     problem: str = ""
     planners: frozenset[str] | None = None
     executors: Mapping[str, int] = field(default_factory=dict)
-    version: str = ""
+    dialect: Dialect | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,11 +120,12 @@ class Monitor:
         self._looked_at = float("-inf")
         self._followed_at = float("-inf")
         self._planners_at = float("-inf")
-        self._version_at = float("-inf")
         self._executors_at = float("-inf")
+        self._dialect_at = float("-inf")
         self._backoff = 0.0
         self._backlog = True
         self._started: datetime | None = None
+        self._paused = False
         self._view = GatewayView()
         self._asked = False
         self._hold: Hold | None = None
@@ -185,6 +193,9 @@ class Monitor:
             self._looked_at = now
             await self._look_at_gateway()
         if not self._view.running:
+            if self._paused:
+                # What executors have in hand they finish.
+                await self._progress.look()
             return
         await self._dispatch.search(backlog=self._backlog)
         if self._hold is None:
@@ -223,16 +234,15 @@ class Monitor:
             self._see(GatewayView(problem=f"The gateway does not answer as it should: {error}."))
             return
         begun = self._notice(debug)
-        if debug.running:
-            planners, executors = await self._planners(), await self._executors()
-            version = await self._version(begun=begun)
-            self._see(
-                GatewayView(reachable=True, running=True, planners=planners, executors=executors, version=version)
-            )
+        which = await self._dialect(anew=begun)
+        if debug.running and not debug.paused:
+            planners, executors = await self._planners(), await self._executors(which)
+            found = GatewayView(reachable=True, running=True, planners=planners, executors=executors, dialect=which)
+            self._see(found)
         else:
-            problem = "The gateway answers, but its scheduler does not run yet."
-            version = "" if begun else self._view.version
-            self._see(replace(self._view, reachable=True, running=False, problem=problem, version=version), begun=begun)
+            problem = _PAUSED if debug.running else _STOPPED
+            found = replace(self._view, reachable=True, running=False, problem=problem, dialect=which)
+            self._see(found, begun=begun)
 
     def _notice(self, debug: Debug) -> bool:
         """What a debug page means for documents in doubt; tells whether it is of a process that was not seen before."""
@@ -240,6 +250,7 @@ class Monitor:
         if begun or not debug.running:
             self._dispatch.interrupted()
         self._backlog = debug.pending > 0
+        self._paused = debug.running and debug.paused
         if self._hold is not None and not self._backlog and DocumentState.SUBMITTING not in self.states():
             self._hold = Hold(self._hold.since, self._hold.quiet or self._clock.monotonic())
         return begun
@@ -257,6 +268,18 @@ class Monitor:
         self._view, self._asked = view, True
         self._on_gateway()
 
+    async def _dialect(self, *, anew: bool) -> Dialect | None:
+        """Which Marie it is: asked once of each process, and again while it does not tell."""
+        known = None if anew else self._view.dialect
+        if known is not None or (not anew and self._clock.monotonic() - self._dialect_at < DIALECT_AGE):
+            return known
+        self._dialect_at = self._clock.monotonic()
+        try:
+            return await self._gateway.dialect()
+        except Unanswered as error:
+            log.debug("the version is not told", url=self.url, problem=str(error))
+            return None
+
     async def _planners(self) -> frozenset[str] | None:
         """The planners, asked for now and then; those known before while it does not tell."""
         now = self._clock.monotonic()
@@ -270,25 +293,16 @@ class Monitor:
                 return planners
         return self._view.planners
 
-    async def _version(self, *, begun: bool) -> str:
-        """The version, asked for once of each process, and now and then of one that does not tell."""
-        now = self._clock.monotonic()
-        if not begun and (self._view.version or now - self._version_at < PLANNERS_AGE):
-            return self._view.version
-        self._version_at = now
-        try:
-            return await self._gateway.version()
-        except Unanswered as error:
-            log.debug("version is not told", url=self._gateway.url, problem=str(error))
-            return ""
-
-    async def _executors(self) -> Mapping[str, int]:
+    async def _executors(self, which: Dialect | None) -> Mapping[str, int]:
         """Number of workers, for the documents on their way; as known before while the gateway does not tell."""
         now = self._clock.monotonic()
         if self._view.executors and not self._works() and now - self._executors_at < EXECUTORS_AGE:
             return self._view.executors
         try:
-            found = await self._gateway.worker_addresses()
+            if which is not None and which.readiness:
+                found = (await self._gateway.readiness()).ready
+            else:
+                found = await self._gateway.worker_addresses()
         except Unanswered as error:
             log.debug("executors are not told", url=self.url, problem=str(error))
             return self._view.executors

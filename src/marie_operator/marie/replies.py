@@ -1,4 +1,7 @@
-"""What a Marie 4.0.0 gateway answers, as types; the recordings in tests/recordings are the specification."""
+"""What a Marie gateway answers, as types.
+
+The recordings of 4.0.0 in tests/recordings are the specification; of 5.x, its source (marie-wire, v5-operations).
+"""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -104,12 +107,27 @@ class Debug:
         pending: Submissions that were answered and are not in the database yet. They are registered before the answer
             goes out, so that none pending means that each is in the database, or lost.
         dags: Number of DAGs by state, over all queues.
+        paused: Whether somebody has told the scheduler to begin nothing new, which Marie 5 knows.
     """
 
     running: bool
     started: datetime | None = None
     pending: int = 0
     dags: Mapping[str, int] = field(default_factory=dict)
+    paused: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """What a gateway knows of its workers by probing them.
+
+    Attributes:
+        control_plane: Whether it has read its registry, and sends work.
+        ready: Addresses of workers that answer, by executor name; none for one whose workers all fail.
+    """
+
+    control_plane: bool
+    ready: Mapping[str, frozenset[str]]
 
 
 class Unreadable(Exception):  # noqa: N818 - the name says what the reply is
@@ -141,7 +159,7 @@ def submission(status: int, body: Json) -> SubmitReply:
     permanent = answered or status in {400, 422} or (status == 500 and "Processing error" in said)
     if permanent and said:
         return Refused(RefusalKind.REQUEST, said)
-    raise Unreadable(_unexpected(status, body))
+    raise Unreadable(unexpected(status, body))
 
 
 def node(status: int, body: Json) -> Node | None:
@@ -155,7 +173,7 @@ def node(status: int, body: Json) -> Node | None:
             return None
         if body.get("status") == "OK" and isinstance(body.get("result"), Mapping):
             return task(body["result"])
-    raise Unreadable(_unexpected(status, body))
+    raise Unreadable(unexpected(status, body))
 
 
 def task(row: Json) -> Node:
@@ -190,18 +208,6 @@ def tasks(status: int, body: Json) -> Iterator[Node]:
         yield task(row)
 
 
-def version(status: int, body: Json) -> str:
-    """The version of Marie, from the gateway's status page.
-
-    Raises:
-        Unreadable: it does not say.
-    """
-    found = _sentence(_mapping(body, "marie").get("marie"))
-    if status != 200 or not found:
-        raise Unreadable(_unexpected(status, body))
-    return found
-
-
 def debug(status: int, body: Json) -> Debug:
     """The debug page.
 
@@ -214,11 +220,13 @@ def debug(status: int, body: Json) -> Debug:
         for state, count in queue.items() if isinstance(queue, Mapping) else ():
             if state != "all":
                 states[str(state)] = states.get(str(state), 0) + _number(count)
+    scheduler = _mapping(result, "scheduler_info")
     return Debug(
-        running=_mapping(result, "scheduler_info").get("running") is True,
+        running=scheduler.get("running") is True,
         started=_moment(_mapping(result, "timing_info").get("start_time")),
         pending=_number(_mapping(result, "queue_status").get("pending_requests")),
         dags=states,
+        paused=scheduler.get("paused") is True,
     )
 
 
@@ -230,7 +238,7 @@ def planner_names(status: int, body: Json) -> frozenset[str]:
     """
     if status == 200 and isinstance(body, Mapping) and isinstance(body.get("planners"), list):
         return frozenset(str(item["name"]) for item in body["planners"] if isinstance(item, Mapping) and "name" in item)
-    raise Unreadable(_unexpected(status, body))
+    raise Unreadable(unexpected(status, body))
 
 
 def capacity(status: int, body: Json) -> dict[str, Slots]:
@@ -241,7 +249,7 @@ def capacity(status: int, body: Json) -> dict[str, Slots]:
     """
     rows = _result(status, body).get("slots")
     if not isinstance(rows, list):
-        raise Unreadable(_unexpected(status, body))
+        raise Unreadable(unexpected(status, body))
     return {
         str(row["name"]): Slots(_number(row.get("capacity")), _number(row.get("used")), _number(row.get("available")))
         for row in rows
@@ -262,6 +270,27 @@ def worker_addresses(status: int, body: Json) -> dict[str, frozenset[str]]:
     }
 
 
+def readiness(status: int, body: Json) -> Readiness:
+    """Who is there and was probed with success, as Marie 5 tells it.
+
+    Raises:
+        Unreadable: it does not.
+    """
+    result = _result(status, body)
+    rows = result.get("gateways")
+    if not isinstance(rows, list):
+        raise Unreadable(unexpected(status, body))
+    found: dict[str, set[str]] = {}
+    for row in rows:
+        executors = row.get("executors") if isinstance(row, Mapping) else None
+        for name in executors if isinstance(executors, list) else ():
+            ready = found.setdefault(str(name), set())
+            if row.get("ready") is True:
+                ready.add(_text(row.get("address")))
+    addresses = {name: frozenset(each) for name, each in found.items()}
+    return Readiness(control_plane=result.get("control_plane_ready") is True, ready=addresses)
+
+
 def acknowledged(status: int, body: Json) -> str:
     """What a stub says: stop and delete answer as if they had acted, and never do (marie-wire 4).
 
@@ -272,7 +301,7 @@ def acknowledged(status: int, body: Json) -> str:
         said = body.get("result")
         if isinstance(said, str):
             return said
-    raise Unreadable(_unexpected(status, body))
+    raise Unreadable(unexpected(status, body))
 
 
 def identifier(value: Json) -> str:
@@ -301,7 +330,7 @@ def _result(status: int, body: Json) -> Mapping[str, Json]:
         result = body.get("result")
         if isinstance(result, Mapping):
             return result
-    raise Unreadable(_unexpected(status, body))
+    raise Unreadable(unexpected(status, body))
 
 
 def _mapping(body: Json, name: str) -> Mapping[str, Json]:
@@ -339,6 +368,7 @@ def _sentence(value: Json) -> str:
     return redacted(" ".join(text.split()))[:_SHOWN]
 
 
-def _unexpected(status: int, body: Json) -> str:
+def unexpected(status: int, body: Json) -> str:
+    """What is said of an answer that means nothing to this client."""
     said = _message(body)
     return f"HTTP {status}{f': {said}' if said else ''}"

@@ -10,6 +10,7 @@ from marie_operator.api.mariecluster import MarieClusterStatus
 from marie_operator.controllers.mariecluster import status
 from marie_operator.controllers.mariecluster.refusals import Refusal
 from marie_operator.controllers.mariecluster.status import DETAIL_INTERVAL
+from marie_operator.marie.dialect import Dialect
 from marie_operator.marie.gateways import GatewayView
 from marie_operator.runtime.resource import DEPLOYMENTS
 from tests.controllers.mariecluster.seen import NOW, RUNNING, cluster, pod, seen
@@ -57,7 +58,9 @@ def test_a_ready_pod_without_a_running_scheduler_is_no_ready_server(gateway: Gat
 
 
 def test_an_operator_that_has_not_asked_yet_keeps_what_was_known() -> None:
-    known = status.of(seen(cluster(), ALL_READY)).model_dump(mode="json", by_alias=True)
+    fifth = GatewayView(reachable=True, running=True, dialect=Dialect("5.0.0", operations=True, readiness=True))
+    known = status.of(seen(cluster(), ALL_READY, gateway=fifth)).model_dump(mode="json", by_alias=True)
+    assert known["serverInfo"]["marieVersion"] == "5.0.0 (operations API)"
     again = cluster(status=known)
     assert status.of(seen(again, ALL_READY, gateway=None)) == again.status
 

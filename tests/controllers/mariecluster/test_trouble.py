@@ -70,7 +70,7 @@ def test_the_version_that_the_gateway_says_it_has_is_told() -> None:
     async def story(plane: Plane) -> None:
         await plane.apply(cluster(backingServices=MANAGED))
         await plane.condition("c", "Ready")
-        assert (await plane.get("marieclusters", "c"))["status"]["serverInfo"]["marieVersion"] == "4.0.0"
+        assert (await plane.get("marieclusters", "c"))["status"]["serverInfo"]["marieVersion"] == "4.0.0 (jobs API)"
 
     run(story)
 

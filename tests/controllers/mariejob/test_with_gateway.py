@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import cast
 
 import aiohttp
+import pytest
 from prometheus_client import CollectorRegistry
 
 from marie_operator.api.mariecluster import MarieCluster
@@ -34,6 +35,7 @@ from marie_operator.marie.transport import HttpTransport
 from marie_operator.runtime import Controller, Metrics, SystemClock, Typed, Writer, asked_for
 from marie_operator.runtime.resource import SECRETS, Object, ObjectKey
 from marie_operator.testing.gateway import Fault, Outcome, SimulatedGateways, SimulatedMarie
+from marie_operator.testing.gateway.identity import VERSION
 from tests.controllers.mariejob.apiserver import ApiServer
 from tests.controllers.mariejob.memory import MemoryObjects
 from tests.controllers.mariejob.operator_process import KEY, Bucket, Events, served
@@ -80,8 +82,10 @@ class Stage:
 
 
 @asynccontextmanager
-async def staged(subject: MarieJob, *, seconds: float = 1.0, key: str = "mas_key") -> AsyncIterator[Stage]:
-    gateways = SimulatedGateways(speed=SPEED, outcome=lambda _: Outcome(seconds))
+async def staged(
+    subject: MarieJob, *, seconds: float = 1.0, key: str = "mas_key", version: str = VERSION
+) -> AsyncIterator[Stage]:
+    gateways = SimulatedGateways(speed=SPEED, outcome=lambda _: Outcome(seconds), version=version)
     async with gateways.serve() as url:
         marie = gateways.cluster(*CLUSTER)
         marie.api_keys = {key}
@@ -159,8 +163,9 @@ def done_once(stage: Stage, documents: int) -> None:
     assert len(set(refs)) == len(refs) == documents
 
 
-async def test_a_kill_in_mid_batch_loses_and_doubles_nothing() -> None:
-    async with staged(job(batch={"maxInFlight": 4}), seconds=10) as stage:
+@pytest.mark.parametrize("version", [VERSION, "5.0.0"])
+async def test_a_kill_in_mid_batch_loses_and_doubles_nothing(version: str) -> None:
+    async with staged(job(batch={"maxInFlight": 4}), seconds=10, version=version) as stage:
         async with operator(stage):
             await stage.until(lambda: stage.in_flight() > 0)
         async with operator(stage):
@@ -172,8 +177,9 @@ async def test_a_kill_in_mid_batch_loses_and_doubles_nothing() -> None:
         done_once(stage, len(KEYS))
 
 
-async def test_a_gateway_that_misbehaves_delays_the_batch_and_no_more() -> None:
-    async with staged(job()) as stage:
+@pytest.mark.parametrize("version", [VERSION, "5.0.0"])
+async def test_a_gateway_that_misbehaves_delays_the_batch_and_no_more(version: str) -> None:
+    async with staged(job(), version=version) as stage:
         stage.marie.faults = [
             Fault("/api/v1/invoke", times=2, lost=True),
             Fault("/api/v1/invoke", times=2, status=503),

@@ -215,10 +215,11 @@ def _server(seen: Observation) -> Verdict:
 
 
 def _version(seen: Observation) -> str:
-    """What runs, or ran last: a gateway tells while its scheduler runs."""
-    told = "" if seen.gateway is None else seen.gateway.version
+    """Which Marie runs, or ran last."""
+    if seen.gateway is not None and seen.gateway.dialect is not None:
+        return str(seen.gateway.dialect)
     before = seen.cluster.status.server_info
-    return told or ("" if before is None else before.marie_version)
+    return "" if before is None else before.marie_version
 
 
 def _gateway(gateway: GatewayView) -> Verdict:

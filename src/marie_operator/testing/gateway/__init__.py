@@ -24,6 +24,8 @@ results                  two small objects for each document that succeeds, wher
 etcd                     ``SimulatedEtcd`` answers two kinds of transaction, and every worker has heard of its work
 =======================  ===============================================================================================
 
+A version of 5 shows what is known of that from its source alone (``fifth``): other pages, and a scheduler that pauses.
+
 Not simulated: repair of stuck nodes by SQL, a worker dead inside a live node, gRPC.
 """
 

@@ -44,6 +44,7 @@ class Engine:
         completed: How many others there are, by queue and number of tasks.
         pool: The executors.
         running: Whether the scheduler has started.
+        paused: Whether it is to begin nothing new, until it is told otherwise or starts again.
         started: When the gateway did.
         memory: The DAGs that the scheduler knows of.
         ready: Nodes that could be done, by id.
@@ -61,6 +62,7 @@ class Engine:
         self.completed: Counter[tuple[str, int]] = Counter()
         self.pool = Pool()
         self.running = False
+        self.paused = False
         self.started = 0.0
         self.memory: dict[str, Dag] = {}
         self.ready: dict[str, Node] = {}
@@ -94,6 +96,7 @@ class Engine:
     def start(self) -> None:
         """A new gateway answers; what an old one still had under way is lost, and its scheduler starts later."""
         self.kill()
+        self.paused = False
         self.started = self.now
         self.queues = set(self.planners)
         self.submissions = 0
@@ -115,6 +118,11 @@ class Engine:
         self._unwritten.clear()
         self._reaping = False
         self._looks = 0
+
+    def pause(self, paused: bool) -> None:
+        """Begin nothing new, or go on; what executors have in hand they finish."""
+        self.paused = paused
+        self._wake()
 
     def _run(self) -> None:
         self.running = True
@@ -306,7 +314,7 @@ class Engine:
         if self._next_round != self.now:
             return
         self._next_round = -math.inf
-        if not (self.running and self._database and self.pool.any_free()):
+        if self.paused or not (self.running and self._database and self.pool.any_free()):
             return
         self._last_round = self.now
         for node in list(self.ready.values()):

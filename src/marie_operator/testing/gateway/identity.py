@@ -1,5 +1,6 @@
 """What a gateway says about itself: versions, environment, paths."""
 
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -34,13 +35,38 @@ PATHS: dict[str, tuple[str, ...]] = {
 """Methods by path; a name in braces stands for one segment."""
 
 
+FIFTH_PATHS: dict[str, tuple[str, ...]] = {
+    "/api/operations/dags/{dag_id}": ("GET",),
+    "/api/operations/health": ("GET",),
+    "/api/discovery/readiness": ("GET",),
+    "/api/scheduler/pause": ("POST",),
+    "/api/scheduler/unpause": ("POST",),
+}
+"""What Marie 5 has beside them."""
+_GONE = frozenset({"/job/submit"})
+"""What it has no more."""
+
+
+def is_fifth(version: str) -> bool:
+    """Whether a version shows what Marie 5 does."""
+    return not version.startswith("4.")
+
+
+@lru_cache(maxsize=16)
+def paths(version: str) -> Mapping[str, tuple[str, ...]]:
+    """What a version serves: methods by path."""
+    kept = {path: methods for path, methods in PATHS.items() if path not in _GONE}
+    return {**kept, **FIFTH_PATHS} if is_fifth(version) else PATHS
+
+
 @lru_cache(maxsize=4096)
-def route(path: str) -> str | None:
-    """The entry of PATHS that a path falls under."""
-    if path in PATHS:
+def route(path: str, version: str = VERSION) -> str | None:
+    """The entry of ``paths`` that a path falls under."""
+    known = paths(version)
+    if path in known:
         return path
     parts = path.split("/")
-    for pattern in PATHS:
+    for pattern in known:
         names = pattern.split("/")
         if len(names) == len(parts) and all(
             (part and name.startswith("{")) or name == part for name, part in zip(names, parts, strict=True)
@@ -49,14 +75,15 @@ def route(path: str) -> str | None:
     return None
 
 
-def status(started: str) -> dict[str, Any]:
+def status(started: str, version: str = VERSION) -> dict[str, Any]:
     """The status page.
 
     Args:
         started: When the gateway did.
+        version: What it calls itself.
     """
     marie = {
-        "marie": VERSION,
+        "marie": version,
         "docarray": "0.40.0",
         "jcloud": "not-available",
         "jina-hubble-sdk": "v0.0.0",
@@ -88,14 +115,14 @@ def status(started: str) -> dict[str, Any]:
     return {"jina": None, "marie": marie, "envs": envs}
 
 
-def openapi() -> dict[str, Any]:
+def openapi(version: str = VERSION) -> dict[str, Any]:
     """The description of the API: version, paths and methods only."""
-    paths: dict[str, dict[str, Any]] = {
+    described: dict[str, dict[str, Any]] = {
         path: {method.lower(): {"responses": {}} for method in methods}
-        for path, methods in PATHS.items()
+        for path, methods in paths(version).items()
         if path not in {"/openapi.json", "/api/jobs/{state}"}
     }
-    paths["/api/jobs/{state}"] = {"get": {"responses": {}}}
-    paths["/api/jobs/{job_id}"] = {"delete": {"responses": {}}}
-    info = {"title": "My Marie Service", "description": "A simulation.", "version": VERSION}
-    return {"openapi": "3.1.0", "info": info, "paths": paths, "components": {"schemas": {}}}
+    described["/api/jobs/{state}"] = {"get": {"responses": {}}}
+    described["/api/jobs/{job_id}"] = {"delete": {"responses": {}}}
+    info = {"title": "My Marie Service", "description": "A simulation.", "version": version}
+    return {"openapi": "3.1.0", "info": info, "paths": described, "components": {"schemas": {}}}

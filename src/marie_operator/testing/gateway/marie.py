@@ -4,12 +4,12 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 
-from marie_operator.testing.gateway import pages
+from marie_operator.testing.gateway import fifth, pages
 from marie_operator.testing.gateway.admission import Admitted, accepted, judge
 from marie_operator.testing.gateway.dag import Dag, Ids, NodeState
 from marie_operator.testing.gateway.engine import Engine
 from marie_operator.testing.gateway.exchange import Fault, Reply, Request
-from marie_operator.testing.gateway.identity import PATHS, openapi, route, status
+from marie_operator.testing.gateway.identity import FIFTH_PATHS, VERSION, is_fifth, openapi, paths, route, status
 from marie_operator.testing.gateway.outcome import OutcomePolicy, Outcomes, ResultStore
 from marie_operator.testing.gateway.planner import EXTRACT, Planner
 
@@ -41,6 +41,7 @@ class SimulatedMarie:
         speed: How much faster than the recordings everything goes.
         clock: Seconds; the running loop's by default.
         store: Where executors store results.
+        version: Which Marie: 4.0.0 as recorded, or 5.x as far as its source tells.
 
     Attributes:
         api_keys: Accepted; none at all accepts nothing.
@@ -60,7 +61,9 @@ class SimulatedMarie:
         speed: float = 1.0,
         clock: Callable[[], float] = loop_time,
         store: ResultStore | None = None,
+        version: str = VERSION,
     ) -> None:
+        self.version = version
         self.api_keys: set[str] = set()
         self.planners = {planner.name: planner for planner in planners}
         self.faults: list[Fault] = []
@@ -180,20 +183,22 @@ class SimulatedMarie:
             await asyncio.sleep(fault.delay)
         if not self._serving:
             return None
-        known = route(request.path)
+        known = route(request.path, self.version)
         self.requests[f"{request.method} {known or request.path}"] += 1
         return self.answer(request) if fault is None else fault.instead_of(lambda: self.answer(request))
 
     def answer(self, request: Request) -> Reply:
         """Answer a request at once, whatever faults there are."""
-        pattern = route(request.path)
+        pattern = route(request.path, self.version)
         if pattern is None:
             there = request.path.rstrip("/")
-            redirected = request.path != there and route(there) is not None
+            redirected = request.path != there and route(there, self.version) is not None
             return Reply(307, headers={"location": there}) if redirected else Reply.of({"detail": "Not Found"}, 404)
-        methods = PATHS[pattern]
+        methods = paths(self.version)[pattern]
         if request.method not in methods:
             return Reply.of({"detail": "Method Not Allowed"}, 405, allow=methods[0])
+        if pattern in FIFTH_PATHS:
+            return fifth.endpoint(self.engine, pattern, request.path)
         return self._endpoint(pattern, request)
 
     def _endpoint(self, pattern: str, request: Request) -> Reply:
@@ -223,11 +228,11 @@ class SimulatedMarie:
         return Reply.of({"result": "ok" if request.path == "/check" else self._ids.new(engine.now)})
 
     def _page(self, engine: Engine, path: str) -> Reply:
-        contents: Mapping[str, Callable[[], object]] = {
+        contents: dict[str, Callable[[], object]] = {
             "/": dict,
-            "/status": lambda: status(pages.moment(engine.started).replace(tzinfo=None).isoformat()),
+            "/status": lambda: status(pages.moment(engine.started).replace(tzinfo=None).isoformat(), self.version),
             "/dry_run": lambda: {"code": 0, "description": "", "exception": None},
-            "/openapi.json": openapi,
+            "/openapi.json": lambda: openapi(self.version),
             "/api/jobs": lambda: pages.ok({}),
             "/api/jobs/{job_id}/stop": lambda: pages.ok("Job stopped"),
             "/api/jobs/{state}": lambda: pages.ok("Job deleted"),
@@ -238,7 +243,12 @@ class SimulatedMarie:
             "/api/deployment-status": lambda: pages.deployment_status(engine.pool),
             "/api/planners": lambda: pages.planners(self.planners.values(), engine.started, self._plans),
         }
-        return Reply.of(contents[path]())
+        newer: dict[str, Callable[[], object]] = {
+            "/api/debug": lambda: fifth.debug(engine),
+            "/api/capacity": lambda: fifth.capacity(engine.pool),
+            "/api/deployments": lambda: fifth.deployments(engine.pool),
+        }
+        return Reply.of((contents | newer if is_fifth(self.version) else contents)[path]())
 
 
 def _node(engine: Engine, node_id: str) -> Reply:

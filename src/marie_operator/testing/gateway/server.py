@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from aiohttp import hdrs, web
 
 from marie_operator.testing.gateway.exchange import Reply, Request
+from marie_operator.testing.gateway.identity import VERSION
 from marie_operator.testing.gateway.marie import SimulatedMarie, loop_time
 from marie_operator.testing.gateway.outcome import OutcomePolicy, Outcomes, ResultStore
 from marie_operator.testing.gateway.planner import EXTRACT, Planner
@@ -70,6 +71,7 @@ class SimulatedGateways:
         speed: Likewise.
         clock: Likewise.
         store: Where executors of all clusters store results.
+        version: Likewise.
     """
 
     def __init__(
@@ -81,7 +83,9 @@ class SimulatedGateways:
         speed: float = 1.0,
         clock: Callable[[], float] = loop_time,
         store: ResultStore | None = None,
+        version: str = VERSION,
     ) -> None:
+        self._version = version
         self._prefix = prefix
         self._planners = tuple(planners)
         self._outcome = outcome
@@ -101,6 +105,7 @@ class SimulatedGateways:
                 speed=self._speed,
                 clock=self._clock,
                 store=self._store,
+                version=self._version,
             )
         return self._clusters[key]
 
