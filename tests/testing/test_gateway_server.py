@@ -191,9 +191,11 @@ async def test_fault_meets_only_what_it_is_meant_for(url: str, session: ClientSe
 async def test_gateway_that_dies_during_a_request_breaks_the_connection(
     url: str, session: ClientSession, marie: SimulatedMarie
 ) -> None:
-    marie.faults = [Fault("/", delay=0.05)]
+    fault = Fault("/", delay=0.05)
+    marie.faults = [fault]
     request = asyncio.create_task(session.post(f"{url}/docs/c/api/v1/invoke").__aenter__())
-    await asyncio.sleep(0.02)
+    while fault.times:
+        await asyncio.sleep(0)
     marie.kill()
     with pytest.raises(ClientConnectionError):
         await request
