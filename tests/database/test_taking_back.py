@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from marie_operator.controllers import kinds
-from marie_operator.controllers.mariejob.decide import MOST_CANCELLING
+from marie_operator.controllers.mariejob.course import MOST_CANCELLING
 from marie_operator.controllers.mariejob.reconciler import FINALIZER
 from marie_operator.marie.database import Place
 from marie_operator.runtime.resource import Object
@@ -86,6 +86,25 @@ async def test_a_kill_while_documents_are_taken_back_loses_and_doubles_nothing(p
         assert stage.status["phase"] == "Succeeded"
         ended = [dag for dag in stage.marie.dags if dag.state == "completed"]
         assert sorted(dag.uri for dag in ended) == sorted(f"s3://bucket/{key}" for key in KEYS)
+
+
+async def test_a_job_that_is_late_fails_once_its_documents_are_cancelled(place: Place) -> None:
+    late = job(SINGLE, activeDeadlineSeconds=5)
+    async with staged(late, seconds=2 * LONG) as stage, bound(stage.marie, place) as database, operator(stage, place):
+        await stage.until(lambda: condition(stage, "FailureTarget") == ("True", "DeadlineExceeded"))
+        assert stage.status["phase"] == "Running"
+        await stage.finished()
+        assert condition(stage, "Failed") == ("True", "DeadlineExceeded")
+        assert stage.status["message"] == (
+            "The job did not end within spec.activeDeadlineSeconds (5 s): 0 of 1 document done, 1 in flight. "
+            "1 document was cancelled in Marie's database."
+        )
+        assert [states[-3:] for states in database.states.values()] == [["cancelled", "active", "cancelled"]]
+        assert [reason for _, reason, _ in stage.events.recorded][-3:] == [
+            "DeadlineExceeded",
+            "DeadlineExceeded",
+            "TakenBack",
+        ]
 
 
 async def test_a_deleted_job_is_kept_until_its_documents_are_cancelled(place: Place) -> None:

@@ -213,6 +213,9 @@ class JobCondition(StrEnum):
     FAILED = "Failed"
     """The job ended without all its results."""
 
+    FAILURE_TARGET = "FailureTarget"
+    """The job is given up, and fails once what Marie has of it is cancelled in Marie's database, a minute at most."""
+
     SUSPENDED = "Suspended"
     """No document is submitted because ``spec.suspend`` asked for it."""
 
@@ -384,6 +387,9 @@ class JobReason(StrEnum):
 
     WITHIN_DEADLINE = "WithinDeadline"
     """No deadline has passed. Nothing to do."""
+
+    NOT_GIVEN_UP = "NotGivenUp"
+    """The job was about to be given up, and is not any more. Nothing to do."""
 
     CANCELLED = "Cancelled"
     """Documents were cancelled in Marie. Create a new job to process them."""

@@ -18,7 +18,7 @@ from marie_operator.api.mariejob import DocumentInFlight, MarieJob
 from marie_operator.api.meta import Condition, ObjectMeta
 from marie_operator.builders import own_cluster as building
 from marie_operator.controllers.mariejob.choice import choose
-from marie_operator.controllers.mariejob.decide import decide
+from marie_operator.controllers.mariejob.decide import decide, leave
 from marie_operator.controllers.mariejob.decision import Decision
 from marie_operator.controllers.mariejob.delivery import (
     DeliveryFailure,
@@ -33,7 +33,7 @@ from marie_operator.controllers.mariejob.rerun import find
 from marie_operator.controllers.mariejob.source import FailedOf, Prefix
 from marie_operator.controllers.mariejob.store import ListRequest, Page, explained
 from marie_operator.controllers.mariejob.turns import Claim, Line
-from marie_operator.marie.gateways import DocumentState, DocumentView, GatewayView
+from marie_operator.marie.gateways import DatabaseView, DocumentState, DocumentView, GatewayView
 from marie_operator.runtime import Unparsable
 from marie_operator.runtime.resource import ObjectKey
 from tests.controllers.mariejob.clusters import Clusters
@@ -224,6 +224,28 @@ def resuming() -> MarieJob:
     return with_suspend(after(suspending(), seen_own(suspending(), own_cluster(owning()))), False)
 
 
+READY = DatabaseView(ready=True)
+AWAY = DatabaseView(problem="database postgres at c-postgres.docs.svc:5432 does not answer as it should: refused")
+
+
+def taking_back(*, deleted: datetime | None = None) -> MarieJob:
+    """A suspended job of two documents, both of which are being cancelled; or one that is deleted."""
+    subject = with_suspend(begun(job(), "a", "b"), True)
+    subject = after(subject, replace(ended(subject, R, R), database=READY))
+    metadata = subject.metadata.model_copy(update={"deletion_timestamp": deleted})
+    return subject.model_copy(update={"metadata": metadata})
+
+
+def given_up() -> MarieJob:
+    """A job that is late and whose document is being cancelled."""
+    subject = begun(job(SINGLE, activeDeadlineSeconds=60))
+    return after(subject, replace(ended(subject, R), now=later(seconds=61), database=READY))
+
+
+def taken_back(subject: MarieJob) -> Observation:
+    return replace(ended(subject, C, C), database=READY)
+
+
 def with_suspend(subject: MarieJob, suspend: bool) -> MarieJob:
     return subject.model_copy(update={"spec": subject.spec.model_copy(update={"suspend": suspend})})
 
@@ -368,6 +390,24 @@ SITUATIONS: dict[str, Callable[[], Decision]] = {
     "suspended from the start": lambda: decide(job(suspend=True), seen()),
     "suspended in mid-batch": lambda: decide(
         job(suspend=True, status=begun(job(), "a", "b").status), ended(begun(job(), "a", "b"), R)
+    ),
+    "suspended, being taken back": lambda: decide(
+        with_suspend(begun(job(), "a", "b"), True),
+        replace(ended(begun(job(), "a", "b"), R, DocumentState.CANCELLING), database=READY),
+    ),
+    "suspended, the database out of reach": lambda: decide(
+        with_suspend(begun(job(), "a", "b"), True), replace(ended(begun(job(), "a", "b"), R), database=AWAY)
+    ),
+    "suspended, all taken back": lambda: decide(taking_back(), taken_back(taking_back())),
+    "late, being taken back": lambda: decide(
+        begun(job(SINGLE, activeDeadlineSeconds=60)),
+        replace(ended(begun(job(SINGLE, activeDeadlineSeconds=60)), R), now=later(seconds=61), database=READY),
+    ),
+    "late, and done all the same": lambda: decide(given_up(), replace(ended(given_up(), S), now=later(seconds=62))),
+    "deleted, being taken back": lambda: leave(taking_back(), replace(seen(), database=READY)),
+    "deleted, all taken back": lambda: leave(taking_back(), taken_back(taking_back())),
+    "deleted, the database out of reach for a minute": lambda: leave(
+        taking_back(deleted=NOW), replace(seen(now=later(seconds=61)), database=AWAY)
     ),
     "others go first": lambda: decide(job(), seen(line=crowded())),
     "others go first in the middle of a batch": lambda: decide(

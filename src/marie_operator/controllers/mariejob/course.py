@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from marie_operator.api.conditions import JobReason
+from marie_operator.api.conditions import JobCondition, JobReason
 from marie_operator.api.mariecluster import MarieCluster
 from marie_operator.api.mariejob import DocumentFailure, DocumentInFlight, JobDocuments, MarieJob
 from marie_operator.controllers.mariejob import batch
 from marie_operator.controllers.mariejob.batch import Settled
+from marie_operator.controllers.mariejob.conditions import condition
 from marie_operator.controllers.mariejob.deadlines import Deadlines
 from marie_operator.controllers.mariejob.handover import Handover
 from marie_operator.controllers.mariejob.observation import Observation, Obstacle
@@ -16,6 +17,9 @@ from marie_operator.controllers.mariejob.plan import Plan
 from marie_operator.controllers.mariejob.source import SingleDocument
 from marie_operator.controllers.mariejob.turns import Turn
 from marie_operator.marie.gateways import DocumentState, DocumentView
+
+MOST_CANCELLING = timedelta(seconds=60)
+"""How long a job's end waits for Marie's database to say that its documents are cancelled."""
 
 _NOT_SUBMITTED = frozenset({DocumentState.WAITING, DocumentState.KEY_REFUSED})
 
@@ -116,6 +120,16 @@ class Course:
         return [document for document in self.at_marie if document.cancelling]
 
     @property
+    def giving_up_until(self) -> datetime | None:
+        """Until when a job that is given up waits for its documents to be cancelled; None when there is no need to."""
+        if not self.cancelling or not self.withdraws:
+            return None
+        told = condition(self.job.status, JobCondition.FAILURE_TARGET)
+        begun = told.last_transition_time if told is not None and told.status == "True" else self.now
+        until = begun + MOST_CANCELLING
+        return until if until > self.now else None
+
+    @property
     def confirmed(self) -> bool:
         """Whether Marie has confirmed a document of this job."""
         documents = self.documents
@@ -124,7 +138,7 @@ class Course:
             or documents.failed
             or self.job.status.retry_count
             or self.settled.retried
-            or any(document.dag_id for document in documents.in_flight)
+            or any(document.dag_id or document.interrupted for document in documents.in_flight)
         )
 
     @property

@@ -8,7 +8,7 @@ from marie_operator.api.mariecluster import MarieCluster
 from marie_operator.api.mariejob import JobDocuments, MarieJob
 from marie_operator.controllers.mariejob import batch, obstacles, own_cluster, submission, summary
 from marie_operator.controllers.mariejob.conditions import condition, is_finished, is_true
-from marie_operator.controllers.mariejob.course import Course
+from marie_operator.controllers.mariejob.course import MOST_CANCELLING, Course
 from marie_operator.controllers.mariejob.deadlines import Deadlines, Overrun
 from marie_operator.controllers.mariejob.decision import Decision
 from marie_operator.controllers.mariejob.delivery import DeliveryRequest
@@ -21,8 +21,6 @@ from marie_operator.controllers.mariejob.store import ListRequest, Page
 from marie_operator.controllers.mariejob.turns import Claim
 from marie_operator.marie.gateways import Ticket
 
-MOST_CANCELLING = timedelta(seconds=60)
-"""How long a job's end waits for Marie's database to say that its documents are cancelled."""
 _LEAST_WAIT = timedelta(seconds=5)
 _MOST_WAIT = timedelta(seconds=30)
 
@@ -57,7 +55,7 @@ def _decide(job: MarieJob, seen: Observation) -> Decision:
     overrun = deadlines.overrun(now, job.spec)
     course = _course(job, seen, plan, start=start, deadlines=deadlines, now=now, overrun=overrun)
     if (end := _end(course, overrun)) is not None:
-        return end
+        return end if is_finished(end.status) else _giving_up(course, end)
     status = summary.going(course)
     return Decision(
         status=status,
@@ -72,8 +70,20 @@ def _decide(job: MarieJob, seen: Observation) -> Decision:
     )
 
 
+def _giving_up(course: Course, decision: Decision) -> Decision:
+    """What is done about a job that is given up until its documents are cancelled."""
+    until = course.giving_up_until or course.now
+    return replace(
+        decision,
+        tickets=_tickets(course),
+        submits=False,
+        delivery=_delivery(course),
+        requeue_after=(until - course.seen.now).total_seconds(),
+    )
+
+
 def _end(course: Course, overrun: Overrun | None) -> Decision | None:
-    """The last decision about a job, if it has come to that."""
+    """The last decision about a job, or the one that it is given up, if it has come to that."""
     end: Decision | None = None
     if course.documents.total == 0:
         end = summary.empty(course)

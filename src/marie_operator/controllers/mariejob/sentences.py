@@ -89,6 +89,11 @@ def taken_back(number: int) -> str:
     return f"{count(number)} {were} cancelled in Marie's database."
 
 
+def being_taken_back(course: Course) -> str:
+    """What a job that is given up waits for."""
+    return f"{_being_taken_back(course)}."
+
+
 def _being_taken_back(course: Course) -> str:
     """What is being cancelled; empty when nothing is."""
     if not (number := len(course.cancelling)) or not course.withdraws:

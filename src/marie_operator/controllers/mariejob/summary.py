@@ -40,6 +40,7 @@ _CALM = frozenset(
         JobReason.NOT_SUSPENDED,
         JobReason.PAUSED,
         JobReason.NOT_PAUSED,
+        JobReason.NOT_GIVEN_UP,
         JobReason.WITHIN_DEADLINE,
         JobReason.COPYING,
         JobReason.COPIED,
@@ -148,11 +149,17 @@ def undelivered(course: Course) -> Decision:
 
 
 def _abandon(course: Course, reason: JobReason, message: str) -> Decision:
-    """The job is given up; what Marie has runs on, which is told."""
-    running = sentences.running_on(course)
-    verdict = Verdict(True, reason, f"{message} {running}" if running else message)
-    more = (Occurrence("Warning", EventReason.STILL_RUNNING, running),) if running else ()
-    return _end(course, "Failed", JobCondition.FAILED, verdict, more)
+    """The job is given up: what Marie has is cancelled first where that can be done, or runs on, which is told."""
+    if course.giving_up_until is not None:
+        target = {**_verdicts(course), JobCondition.FAILURE_TARGET: Verdict(True, reason, message)}
+        status = _status(course, _phase(course), f"{message} {sentences.being_taken_back(course)}", target)
+        return Decision(status, failures=course.failures, events=events(course, status))
+    running, taken = sentences.running_on(course), batch.taken_back(course.documents)
+    told = [sentences.taken_back(taken)] if taken else []
+    verdict = Verdict(True, reason, " ".join([message, *told, *([running] if running else [])]))
+    more = [Occurrence("Normal", EventReason.TAKEN_BACK, sentence) for sentence in told]
+    more += [Occurrence("Warning", EventReason.STILL_RUNNING, running)] if running else []
+    return _end(course, "Failed", JobCondition.FAILED, verdict, tuple(more))
 
 
 def leaving(course: Course) -> MarieJobStatus:
@@ -230,6 +237,8 @@ def _end(
 ) -> Decision:
     """The last decision: the status gets its result and its times, nothing is followed any more."""
     verdicts = {**_closed(course.job, verdict), **_at_end(course, verdict), kind: verdict}
+    if kind == JobCondition.COMPLETE and is_true(course.job.status, JobCondition.FAILURE_TARGET):
+        verdicts[JobCondition.FAILURE_TARGET] = _not_given_up()
     ended = _status(course, phase, verdict.message, verdicts)
     start = course.start or course.now
     failed = kind == JobCondition.FAILED
@@ -307,9 +316,15 @@ def _verdicts(course: Course) -> dict[JobCondition, Verdict]:
         verdicts[JobCondition.PAUSED] = Verdict(False, JobReason.NOT_PAUSED, "The operator looks after the job.")
     if (late := _late(course)) is not None:
         verdicts[JobCondition.SLA_MISSED] = late
+    if is_true(course.job.status, JobCondition.FAILURE_TARGET):
+        verdicts[JobCondition.FAILURE_TARGET] = _not_given_up()
     if course.documents.listed and (copied := _copied(course)) is not None:
         verdicts[JobCondition.RESULTS_COPIED] = copied
     return verdicts
+
+
+def _not_given_up() -> Verdict:
+    return Verdict(False, JobReason.NOT_GIVEN_UP, "The job is not given up.")
 
 
 def _copied(course: Course) -> Verdict | None:
