@@ -348,7 +348,8 @@ class MarieJobStatus(Model):
     error: JobError | None = Field(default=None, description="Why the job failed, once it has.")
     conditions: tuple[Condition, ...] = Field(
         default=(),
-        description="What is true of the job: Submitted, Complete, Failed, FailureTarget, Suspended, SLAMissed, ResultsCopied.",
+        description="What is true of the job: Submitted, Complete, Failed, FailureTarget, Suspended, SLAMissed, "
+        "ResultsCopied.",
         json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
     )
 
