@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -23,7 +24,7 @@ def views(decision: Decision, state: DocumentState) -> Mapping[str, DocumentView
     return {entry.ref_id: DocumentView(state, f"dag-{entry.ref_id}") for entry in documents.in_flight}
 
 
-def running(**spec: object) -> MarieJob:
+def running(**spec: Any) -> MarieJob:
     """A job whose document an executor has."""
     first = decide(job(SINGLE, **spec), seen())
     second = decide(
