@@ -1,4 +1,4 @@
-"""Makes docs/semantics.md and docs/upstream.md of promises, of the tests that name them, and of others' tests.
+"""Makes docs/semantics.md, docs/upstream.md and docs/kuberay.md of promises, of tests that name them, and of others'.
 
 ``python hack/semantics.py`` writes them; a test sees that they are current and that no promise is without a test.
 """
@@ -14,7 +14,7 @@ from typing import Any
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
-_MARK = "pytest.mark.semantics"
+_PROMISES, _DEFECTS = "pytest.mark.semantics", "pytest.mark.kuberay"
 _SEMANTICS = """# What the runtime promises
 
 Each line is a promise of `marie_operator.runtime`, with the tests that hold it. The ids group them by what they are
@@ -32,6 +32,18 @@ The tests of client-go, controller-runtime and kube-rs, file by file. Each is an
 [semantics.md](semantics.md), whose tests show here what it shows there, or by the reason why it has no counterpart.
 
 This page is made by `python hack/semantics.py` of `docs/upstream.toml`.
+"""
+_KUBERAY = """# KubeRay's defects, and what prevents them here
+
+KubeRay's operator was read from source (version 1.7, August 2026), since this one is built after its model: what it got
+wrong, or does not have, is a test here. Tests name the defects (`pytest.mark.kuberay`): `grep -rn '"KR-05"' tests`
+finds them. Where a defect has no counterpart, the reason stands instead.
+
+This page is made by `python hack/semantics.py` of `docs/kuberay.toml` and the tests' marks; a defect without a test and
+without a reason fails `make test`.
+
+| id | there | here | shown by |
+|---|---|---|---|
 """
 
 
@@ -73,6 +85,23 @@ class Answer:
     reason: str
 
 
+@dataclass(frozen=True)
+class Defect:
+    """A defect of KubeRay's.
+
+    Attributes:
+        id: As tests name it.
+        there: What goes wrong there.
+        here: What prevents it here, or why it has no counterpart.
+        counterpart: Whether it could happen here, so that tests show that it does not.
+    """
+
+    id: str
+    there: str
+    here: str
+    counterpart: bool
+
+
 def promises() -> Mapping[str, tuple[Promise, ...]]:
     """All promises, by the title of their section."""
     return {
@@ -97,24 +126,42 @@ def upstream() -> Mapping[str, Mapping[str, tuple[Answer, ...]]]:
     }
 
 
-@functools.cache
+def defects() -> tuple[Defect, ...]:
+    """All of KubeRay's defects."""
+    return tuple(
+        Defect(name, said["there"], said.get("here") or said["reason"], "here" in said)
+        for name, said in _read("kuberay.toml").items()
+    )
+
+
 def tests() -> Mapping[str, tuple[Test, ...]]:
+    """The tests of each promise."""
+    return _marked(_PROMISES)
+
+
+def tests_of_defects() -> Mapping[str, tuple[Test, ...]]:
+    """The tests that show a defect to be absent."""
+    return _marked(_DEFECTS)
+
+
+@functools.cache
+def _marked(mark: str) -> Mapping[str, tuple[Test, ...]]:
     """The tests of each id, from their marks, without importing anything."""
     found: defaultdict[str, set[Test]] = defaultdict(set)
     for path in sorted((ROOT / "tests").rglob("test_*.py")):
         text = path.read_text(encoding="utf-8")
-        if _MARK not in text:
+        if mark not in text:
             continue
         for node in ast.walk(ast.parse(text)):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-                for name in _marks(node):
+                for name in _marks(node, mark):
                     found[name].add(Test(path.relative_to(ROOT).as_posix(), node.name))
     return {name: tuple(sorted(them)) for name, them in found.items()}
 
 
-def _marks(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> Iterator[str]:
+def _marks(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef, mark: str) -> Iterator[str]:
     for decorator in node.decorator_list:
-        if isinstance(decorator, ast.Call) and ast.unparse(decorator.func) == _MARK:
+        if isinstance(decorator, ast.Call) and ast.unparse(decorator.func) == mark:
             yield from (str(argument.value) for argument in decorator.args if isinstance(argument, ast.Constant))
 
 
@@ -129,10 +176,23 @@ def semantics_page() -> str:
 
 
 def _row(promise: Promise, proven: tuple[Test, ...]) -> str:
-    links = "<br>".join(f"[{_words(test.name)}](../{test.path})" for test in proven)
-    shown = f"*Not promised.* {promise.reason}" if promise.reason else links
+    shown = f"*Not promised.* {promise.reason}" if promise.reason else _links(proven)
     anchor = f'<a id="{promise.id.lower()}"></a>{promise.id}'
     return f"| {anchor} | {promise.sentence} | {shown} |"
+
+
+def _links(proven: tuple[Test, ...]) -> str:
+    return "<br>".join(f"[{_words(test.name)}](../{test.path})" for test in proven)
+
+
+def kuberay_page() -> str:
+    """docs/kuberay.md."""
+    proven = tests_of_defects()
+    rows = [
+        f"| {each.id} | {each.there} | {each.here} | {_links(proven.get(each.id, ())) or 'no counterpart'} |"
+        for each in defects()
+    ]
+    return _KUBERAY + "\n".join(rows) + "\n"
 
 
 def _words(name: str) -> str:
@@ -157,7 +217,11 @@ def _answered(answer: Answer) -> str:
 
 def pages() -> Mapping[Path, str]:
     """Every page by its place."""
-    return {DOCS / "semantics.md": semantics_page(), DOCS / "upstream.md": upstream_page()}
+    return {
+        DOCS / "semantics.md": semantics_page(),
+        DOCS / "upstream.md": upstream_page(),
+        DOCS / "kuberay.md": kuberay_page(),
+    }
 
 
 def _read(name: str) -> dict[str, Any]:

@@ -37,6 +37,7 @@ def nodes(schema: Schema, outlines: bool = False) -> list[Schema]:
 
 
 @plurals
+@pytest.mark.kuberay("KR-37")
 def test_every_own_field_tells_the_user_what_to_write(plural: str) -> None:
     short = [
         path
@@ -126,6 +127,7 @@ def test_a_definition_is_valid_in_every_supported_version(plural: str, version: 
 
 
 @plurals
+@pytest.mark.kuberay("KR-37")
 def test_files_and_client_side_apply_have_room_to_spare(plural: str) -> None:
     assert (ROOT / f"config/crd/marie.ai_{plural}.yaml").stat().st_size < 250_000
     # kubectl apply keeps the object in an annotation; annotations hold 262,144 bytes together.

@@ -56,6 +56,7 @@ def test_children_are_in_the_chains_order_each_under_a_name_of_its_own(given: Ma
 
 @pytest.mark.model
 @given(clusters())
+@pytest.mark.kuberay("KR-31")
 def test_every_child_is_found_by_its_labels_and_its_owner(given: MarieCluster) -> None:
     for _, manifest in chain.desired(given):
         metadata = manifest["metadata"]

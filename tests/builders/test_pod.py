@@ -114,6 +114,7 @@ def test_the_servers_ports_are_the_same_everywhere(ports: list[Object], chosen: 
         ([{"name": "flow", "containerPort": 52110}], 52111, 52110),
     ],
 )
+@pytest.mark.kuberay("KR-30")
 def test_executors_are_probed_at_their_worker(ports: list[Object], worker: int, flow: int) -> None:
     built = executor(container(ports=ports))
     for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
@@ -229,6 +230,7 @@ def test_privileges_are_not_raised_unless_the_user_says_so(context: Object | Non
         ({"serviceAccountName": "marie", "automountServiceAccountToken": False}, False),
     ],
 )
+@pytest.mark.kuberay("KR-38")
 def test_no_token_where_nobody_asks_for_one(spec: Object, mounted: bool | None) -> None:
     assert server(**spec).get("automountServiceAccountToken") is mounted
 

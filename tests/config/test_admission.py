@@ -81,6 +81,7 @@ def test_the_samples_apply_together(kubectl: Kubectl, namespace: str) -> None:
 
 
 @pytest.mark.parametrize("case", REFUSED, ids=lambda case: f"{case.field}-{case.message[:24]}")
+@pytest.mark.kuberay("KR-36")
 def test_a_contradiction_is_refused_with_its_sentence_alone(kubectl: Kubectl, case: Refused) -> None:
     with pytest.raises(RefusedError) as refusal:
         kubectl("create", "--dry-run=server", "-f", "-", stdin=given_object(case))

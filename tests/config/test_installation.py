@@ -158,6 +158,7 @@ def test_the_operator_may_do_what_the_tables_say(kubectl: Kubectl) -> None:
         assert denied(kubectl, accesses) == []
 
 
+@pytest.mark.kuberay("KR-38")
 def test_the_operator_may_do_nothing_else(kubectl: Kubectl) -> None:
     accesses = [
         ("list", "secrets", "", "default"),

@@ -70,6 +70,7 @@ def stored(kubectl: Kubectl) -> dict[str, Any]:
     return kubectl.object("get", *ADDRESS)
 
 
+@pytest.mark.kuberay("KR-40")
 def test_it_can_be_told_in_its_status_and_corrected_or_deleted(kubectl: Kubectl, stored: dict[str, Any]) -> None:
     (first, second) = problems(MarieCluster.model_validate(stored))
     assert (first.field, second.field) == (

@@ -25,6 +25,7 @@ async def executors(world: World) -> list[Any]:
 
 
 @pytest.mark.timeout(240)
+@pytest.mark.kuberay("KR-05")
 async def test_a_group_is_whole_again_elsewhere_after_its_node_has_died(world: World) -> None:
     api, kubelet = world.api, world.stage.kubelet
     manifest = cluster("c", hasty(group("extract", replicas=3)))

@@ -21,6 +21,7 @@ async def fetched(port: int, path: str) -> tuple[int, str]:
         return response.status, await response.text()
 
 
+@pytest.mark.kuberay("KR-33")
 async def test_probes_and_metrics(served: ServedWorld) -> None:
     async def ready() -> bool:
         try:
@@ -38,6 +39,7 @@ async def test_probes_and_metrics(served: ServedWorld) -> None:
 
 
 @pytest.mark.timeout(120)
+@pytest.mark.kuberay("KR-34")
 async def test_a_standby_takes_over_at_once_after_a_clean_stop_and_in_time_after_a_kill(world: World) -> None:
     await world.operator.end()
     first, second = (world.new_operator(lease=world.namespace) for _ in range(2))

@@ -30,6 +30,7 @@ async def test_a_group_that_fits_on_no_node_says_so_in_the_scheduler_s_words(wor
 
 @pytest.mark.real
 @pytest.mark.timeout(180)
+@pytest.mark.kuberay("KR-02")
 async def test_a_group_beyond_its_quota_says_so_in_the_quota_s_words_and_comes_when_there_is_room(world: World) -> None:
     quotas = f"/api/v1/namespaces/{world.namespace}/resourcequotas"
     quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "few"}, "spec": {"hard": {"pods": "2"}}}

@@ -120,6 +120,7 @@ async def test_a_deleted_job_is_kept_until_its_documents_are_cancelled(place: Pl
         )
 
 
+@pytest.mark.kuberay("KR-23")
 async def test_a_dead_database_does_not_keep_a_deleted_job_for_long(postgres: Server, place: Place) -> None:
     async with staged(job(SINGLE), seconds=10 * LONG) as stage:
         async with bound(stage.marie, place), operator(stage, place):

@@ -12,7 +12,7 @@ semantics: Any = program("semantics")
 PROMISES = {promise.id: promise for section in semantics.promises().values() for promise in section}
 
 
-@pytest.mark.parametrize("page", ["semantics.md", "upstream.md"])
+@pytest.mark.parametrize("page", ["semantics.md", "upstream.md", "kuberay.md"])
 def test_the_page_is_current(page: str) -> None:
     place = ROOT / "docs" / page
     assert place.read_text(encoding="utf-8") == semantics.pages()[place], "run: make docs"
@@ -34,6 +34,14 @@ def test_every_weak_point_of_others_is_shown_to_be_absent() -> None:
     ids = {name for name in PROMISES if name.startswith("W-")}
     assert ids == {f"W-{number:02}" for number in range(1, 28)} | {"W-08b"}
     assert [name for name in sorted(ids) if PROMISES[name].reason] == []
+
+
+def test_every_defect_of_kuberay_has_a_test_or_a_reason_why_it_has_no_counterpart() -> None:
+    proven, known = semantics.tests_of_defects(), {each.id: each for each in semantics.defects()}
+    assert set(proven) <= set(known)
+    assert list(known) == [f"KR-{number:02}" for number in range(1, 42)]
+    assert [name for name, each in known.items() if each.counterpart and name not in proven] == []
+    assert [name for name, each in known.items() if not each.counterpart and name in proven] == []
 
 
 def test_every_test_of_others_is_answered_once() -> None:

@@ -243,6 +243,7 @@ async def asked(ask: Question, gateway: Gateway) -> Any:
 
 
 @pytest.mark.parametrize("name", FILES)
+@pytest.mark.kuberay("KR-16")
 async def test_every_recorded_reply_means_what_it_meant(name: str) -> None:
     recording, means = Recording.of(name), expected(name)
     ask, exact = question(recording.line)
@@ -382,6 +383,7 @@ async def test_of_a_proxys_page_only_the_title_is_shown() -> None:
 
 @pytest.mark.parametrize("ask", QUESTIONS)
 @pytest.mark.parametrize("rubbish", RUBBISH)
+@pytest.mark.kuberay("KR-16")
 async def test_rubbish_is_no_answer(rubbish: str, ask: str) -> None:
     async with wire() as (server, gateway):
         server.answer = RUBBISH[rubbish]

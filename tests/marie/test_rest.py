@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import pytest
 from prometheus_client import CollectorRegistry
 
 from marie_operator.marie.document import Ticket
@@ -49,6 +50,7 @@ async def asked(marie: SimulatedMarie, seconds: float) -> Counter[str]:
     return marie.requests - before
 
 
+@pytest.mark.kuberay("KR-15")
 def test_a_gateway_at_rest_is_asked_how_it_is_and_little_else() -> None:
     async def main() -> None:
         simulated = SimulatedGateways(outcome=lambda _: Outcome(30.0))

@@ -151,6 +151,7 @@ def test_any_order_of_events_lists_and_own_writes(actions: list[tuple[str, str, 
 
 
 @pytest.mark.semantics("R-61", "W-11")
+@pytest.mark.kuberay("KR-13")
 def test_managed_fields_are_not_kept() -> None:
     copy = informer()
     copy.event("", WatchEvent("ADDED", thing("a", 1)))

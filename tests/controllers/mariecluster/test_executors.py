@@ -245,6 +245,7 @@ def _own_annotation() -> dict[str, Any]:
     }
 
 
+@pytest.mark.kuberay("KR-06")
 def test_workers_to_delete_go_once_each_and_only_when_idle() -> None:
     async def story(plane: Plane) -> None:
         watch = await at_work(plane, 3, busy=1, seconds=30.0)
@@ -279,6 +280,7 @@ def _stranger(name: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("how", ["removed", "suspended"])
+@pytest.mark.kuberay("KR-07")
 def test_a_group_that_is_to_go_ends_its_work_first(how: str) -> None:
     async def story(plane: Plane) -> None:
         watch = await at_work(plane, 2, busy=1, seconds=30.0)
@@ -303,6 +305,7 @@ def test_a_group_that_is_to_go_ends_its_work_first(how: str) -> None:
     run(story)
 
 
+@pytest.mark.kuberay("KR-36")
 def test_replicas_outside_of_their_bounds_are_clamped_and_it_is_said() -> None:
     async def story(plane: Plane) -> None:
         await plane.apply(sized(5, minReplicas=1, maxReplicas=2))

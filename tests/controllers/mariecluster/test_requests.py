@@ -25,6 +25,7 @@ async def events(plane: Plane) -> list[dict[str, Any]]:
     return [each for each in items if each["regarding"]["kind"] == "MarieCluster"]
 
 
+@pytest.mark.kuberay("KR-14")
 def test_a_new_cluster_takes_one_write_for_each_child_and_one_event_for_all() -> None:
     async def story(plane: Plane) -> None:
         since = plane.server.audit.mark()
@@ -66,6 +67,7 @@ def test_a_child_that_has_lost_its_label_is_the_cluster_s_still() -> None:
     run(story)
 
 
+@pytest.mark.kuberay("KR-31")
 def test_an_object_of_someone_else_is_left_as_it_is() -> None:
     async def story(plane: Plane) -> None:
         service = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "c-server-svc"}}

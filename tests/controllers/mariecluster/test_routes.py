@@ -56,6 +56,7 @@ def test_a_gateway_s_word_on_the_route_is_the_cluster_s() -> None:
     run(story)
 
 
+@pytest.mark.kuberay("KR-35")
 def test_a_route_comes_when_the_gateway_api_is_installed_later_than_the_cluster() -> None:
     async def story(plane: Plane) -> None:
         await plane.apply(routed())

@@ -32,6 +32,7 @@ def broken(**resources: Any) -> dict[str, Any]:
     ],
     ids=["pull", "crash", "memory"],
 )
+@pytest.mark.kuberay("KR-08", "KR-41")
 def test_a_group_s_trouble_is_told_within_seconds_and_harms_no_other(behaviour: Behaviour, words: str) -> None:
     async def story(plane: Plane) -> None:
         made = broken()

@@ -94,6 +94,7 @@ def test_no_more_documents_are_taken_than_asked_for() -> None:
     assert decision.listing is None
 
 
+@pytest.mark.kuberay("KR-21")
 def test_a_failed_document_waits_before_it_is_submitted_again() -> None:
     first = decide(job(SINGLE), seen())
     failed = {first.tickets[0].ref_id: DocumentView(DocumentState.FAILED, "dag", "boom")}
@@ -163,12 +164,34 @@ def test_resumption_starts_the_clock_anew() -> None:
     assert resumed.requeue_after == 60
 
 
+@pytest.mark.kuberay("KR-19")
 def test_a_deadline_ends_the_job_and_says_what_runs_on() -> None:
     first = decide(job(SINGLE, activeDeadlineSeconds=60), seen())
     late = decide(job(SINGLE, activeDeadlineSeconds=60, status=first.status), seen(now=later(seconds=61)))
     assert (late.status.phase, code(late)) == ("Failed", JobReason.DEADLINE_EXCEEDED)
     assert "runs on" in late.status.message
     assert late.tickets == ()
+
+
+@pytest.mark.kuberay("KR-17")
+def test_a_job_that_cannot_be_done_ends_at_once_and_is_not_looked_at_again() -> None:
+    flawed = decide(job("ftp://host/one.pdf"), seen())
+    assert (flawed.status.phase, code(flawed)) == ("Failed", JobReason.INVALID_URI)
+    assert flawed.requeue_after is None
+    assert decide(job("ftp://host/one.pdf", status=flawed.status), seen()).requeue_after is None
+
+
+@pytest.mark.kuberay("KR-18")
+def test_a_job_that_waits_for_its_cluster_is_suspended_and_ends_at_its_deadline() -> None:
+    absent = Obstacle(JobReason.CLUSTER_NOT_FOUND, "There is no such cluster.")
+    first = decide(job(SINGLE, activeDeadlineSeconds=60), seen(cluster=absent))
+    assert first.status.phase == "Pending"
+    late = decide(
+        job(SINGLE, activeDeadlineSeconds=60, status=first.status), seen(cluster=absent, now=later(seconds=61))
+    )
+    assert (late.status.phase, code(late)) == ("Failed", JobReason.DEADLINE_EXCEEDED)
+    halted = decide(job(SINGLE, suspend=True, status=first.status), seen(cluster=absent))
+    assert is_true(halted.status, JobCondition.SUSPENDED)
 
 
 def test_a_job_that_ends_at_its_deadline_is_complete() -> None:

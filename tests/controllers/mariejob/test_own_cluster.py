@@ -117,6 +117,7 @@ def test_rules_take_the_workers_first_and_the_cluster_then() -> None:
     run(story)
 
 
+@pytest.mark.kuberay("KR-20")
 def test_a_job_that_no_rule_foresaw_leaves_no_cluster_behind() -> None:
     async def story(plane: Plane) -> None:
         rules = [{"policy": "DeleteNone", "condition": {"phase": "Failed"}}]

@@ -487,6 +487,7 @@ def test_a_sentence_ends_and_is_not_cut(name: str) -> None:
     assert "None" not in message
 
 
+@pytest.mark.kuberay("KR-22")
 def test_every_reason_of_a_waiting_job_is_shown() -> None:
     shown = {condition.reason for situation in SITUATIONS.values() for condition in situation().status.conditions}
     from_secrets = {
