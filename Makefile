@@ -53,6 +53,7 @@ manifests: $(READY) ## Regenerate config/crd, config/rbac and the dashboard from
 docs: $(READY) ## Regenerate the pages of docs/ that are made of source, tests and data.
 	$(BIN)/python hack/semantics.py
 	$(BIN)/python hack/reference.py
+	$(BIN)/python hack/conditions.py
 
 install: ## Install the CRDs in the cluster of the current kubeconfig context.
 	$(KUBECTL) apply -k config/crd
