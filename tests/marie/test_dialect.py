@@ -17,7 +17,8 @@ from marie_operator.marie.metrics import GatewayMetrics
 from marie_operator.runtime import LoopClock
 from marie_operator.testing import virtual
 from marie_operator.testing.gateway import Fault, Outcome, Request, SimulatedGateways, SimulatedMarie
-from tests.marie.test_rest import CLUSTER, JOB, Direct
+from tests.marie.direct import Direct
+from tests.marie.test_rest import CLUSTER, JOB
 from tests.marie.wire import INVOICE, KEY
 from tests.testing.recording import recorded
 

@@ -1,10 +1,7 @@
 """How often a gateway is asked that has nothing to do: on a simulated one without sockets, in virtual time."""
 
 import asyncio
-import json
 from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -12,35 +9,13 @@ from prometheus_client import CollectorRegistry
 from marie_operator.marie.document import Ticket
 from marie_operator.marie.gateways import Gateways
 from marie_operator.marie.metrics import GatewayMetrics
-from marie_operator.marie.transport import Request, Response
 from marie_operator.runtime import LoopClock, ObjectKey
 from marie_operator.testing import virtual
 from marie_operator.testing.gateway import Outcome, SimulatedGateways, SimulatedMarie
-from marie_operator.testing.gateway.exchange import Request as Asked
+from tests.marie.direct import Direct
 from tests.marie.wire import INVOICE, KEY
 
 CLUSTER, JOB = ObjectKey("n", "c"), ObjectKey("n", "j")
-
-
-async def once(body: bytes) -> AsyncIterator[bytes]:
-    yield body
-
-
-class Direct:
-    """Carries requests to a gateway in this process."""
-
-    def __init__(self, marie: SimulatedMarie) -> None:
-        self._marie = marie
-
-    @asynccontextmanager
-    async def exchange(self, request: Request) -> AsyncIterator[Response]:
-        path, _, query = request.path.partition("?")
-        pairs = dict(pair.split("=", 1) for pair in query.split("&") if pair)
-        content = b"" if request.body is None else json.dumps(request.body).encode()
-        bearer = f"Bearer {request.key}" if request.key else ""
-        reply = await self._marie.respond(Asked(request.method, path, pairs, bearer, content))
-        assert reply is not None
-        yield Response(reply.status, once(reply.body))
 
 
 async def asked(marie: SimulatedMarie, seconds: float) -> Counter[str]:

@@ -8,38 +8,23 @@ import contextlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from typing import cast
 
 import aiohttp
 import pytest
-from prometheus_client import CollectorRegistry
 
-from marie_operator.api.mariecluster import MarieCluster
 from marie_operator.api.mariejob import MarieJob
 from marie_operator.controllers import kinds
-from marie_operator.controllers.mariejob import (
-    INDEXES,
-    Deliveries,
-    Listings,
-    MarieJobReconciler,
-    Owned,
-    Secrets,
-    Sources,
-    Turns,
-)
-from marie_operator.controllers.named import NamedObjects
-from marie_operator.marie.database import Place, connection
+from marie_operator.marie.database import Place
 from marie_operator.marie.gateways import Gateways
-from marie_operator.marie.metrics import GatewayMetrics
 from marie_operator.marie.transport import HttpTransport
-from marie_operator.runtime import Controller, Metrics, SystemClock, Typed, Writer, asked_for
+from marie_operator.runtime import SystemClock
 from marie_operator.runtime.resource import SECRETS, Object, ObjectKey
 from marie_operator.testing.gateway import Fault, Outcome, SimulatedGateways, SimulatedMarie
 from marie_operator.testing.gateway.identity import VERSION
 from tests.controllers.mariejob.apiserver import ApiServer
-from tests.controllers.mariejob.memory import MemoryObjects
-from tests.controllers.mariejob.operator_process import KEY, Bucket, Events, served
+from tests.controllers.mariejob.operator_process import KEY, Events, served
 from tests.controllers.mariejob.samples import SINGLE, job
+from tests.controllers.mariejob.whole import whole
 
 SPEED = 20
 CLUSTER = ObjectKey("docs", "c")
@@ -97,57 +82,11 @@ async def staged(
 @asynccontextmanager
 async def operator(stage: Stage, database: Place | None = None) -> AsyncIterator[Gateways]:
     """One process of the operator, killed at the end."""
-    api, clock = stage.api, FastClock()
-    jobs, clusters = api.inform(kinds.MARIE_JOBS, **INDEXES), api.inform(kinds.MARIE_CLUSTERS)
-    for (resource, _), obj in list(api.objects.items()):
-        if resource in api.informers:
-            api.put(resource, obj)
-
-    def enqueue(key: ObjectKey) -> None:
-        controller.enqueue(key)
-
     async with aiohttp.ClientSession() as session:
-        gateways = Gateways(
-            HttpTransport(session),
-            clock=clock,
-            metrics=GatewayMetrics(CollectorRegistry()),
-            on_cluster=lambda _cluster: enqueue(KEY),
-            on_job=enqueue,
-            connect=connection,
+        found = whole(
+            stage.api, HttpTransport(session), KEYS, events=stage.events, clock=FastClock(), timers=SystemClock()
         )
-        listings = Listings(Bucket(KEYS), on_change=enqueue)
-        deliveries = Deliveries(MemoryObjects(), on_change=enqueue, clock=clock, writer="test")
-        typed = Typed(jobs, MarieJob.model_validate)
-        turns = Turns(typed, clock=clock, on_turn=enqueue)
-        jobs.add_handler(turns.handle)
-        sources = Sources(
-            clusters=Typed(clusters, MarieCluster.model_validate),
-            jobs=typed,
-            secrets=Secrets(NamedObjects(api, clock=clock)),
-            gateways=gateways,
-            listings=listings,
-            deliveries=deliveries,
-            turns=turns,
-            owned=Owned(cast("Writer", api), clock=clock),
-            clock=clock,
-        )
-        reconciler = MarieJobReconciler(
-            informer=jobs,
-            jobs=typed,
-            sources=sources,
-            client=api,
-            events=stage.events,
-        )
-        controller = Controller(
-            # The queue's timers are the loop's, and so must its clock be.
-            "mariejob",
-            reconciler.reconcile,
-            clock=SystemClock(),
-            metrics=Metrics(CollectorRegistry()),
-        ).watch(jobs, when=asked_for)
-        tasks = [
-            asyncio.create_task(each) for each in (listings.run(), gateways.run(), controller.run(asyncio.Event()))
-        ]
+        gateways, tasks = found.gateways, [asyncio.create_task(each) for each in found.parts]
         gateways.ensure(CLUSTER, stage.url, database=database)
         try:
             yield gateways

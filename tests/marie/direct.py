@@ -1,0 +1,47 @@
+"""Requests to a simulated gateway in this process, without a socket."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from marie_operator.marie.transport import Request, Response, Unanswered
+from marie_operator.testing.gateway import SimulatedMarie
+from marie_operator.testing.gateway.exchange import Request as Asked
+
+
+async def _once(body: bytes) -> AsyncIterator[bytes]:
+    yield body
+
+
+class Direct:
+    """Carries every request to one gateway.
+
+    Args:
+        marie: The gateway.
+        latency: Seconds that a request takes on its way, and its answer.
+    """
+
+    def __init__(self, marie: SimulatedMarie, *, latency: float = 0.0) -> None:
+        self._marie = marie
+        self._latency = latency
+
+    @asynccontextmanager
+    async def exchange(self, request: Request) -> AsyncIterator[Response]:
+        """Ask it; a connection that it breaks leaves open whether it has acted."""
+        path, _, query = request.path.partition("?")
+        pairs = dict(pair.split("=", 1) for pair in query.split("&") if pair)
+        content = b"" if request.body is None else json.dumps(request.body).encode()
+        bearer = f"Bearer {request.key}" if request.key else ""
+        await self._pass()
+        if not self._marie.serving:
+            raise Unanswered("connection refused", maybe_sent=False)
+        reply = await self._marie.respond(Asked(request.method, path, pairs, bearer, content))
+        await self._pass()
+        if reply is None:
+            raise Unanswered("broke off", maybe_sent=True)
+        yield Response(reply.status, _once(reply.body))
+
+    async def _pass(self) -> None:
+        if self._latency:
+            await asyncio.sleep(self._latency)
