@@ -62,7 +62,7 @@ uninstall: ## Remove the CRDs, and with them every MarieCluster and MarieJob.
 	$(KUBECTL) delete --ignore-not-found -k config/crd
 
 deploy: ## Install the CRDs and the operator: make deploy IMG=registry/name:tag
-	$(KUBECTL) kustomize config/default | sed 's|image: marieai/marie-operator:latest|image: $(IMG)|' | $(KUBECTL) apply -f -
+	$(KUBECTL) kustomize config/default | sed 's|: marieai/marie-operator:latest|: $(IMG)|' | $(KUBECTL) apply -f -
 
 undeploy: ## Remove the operator and the CRDs.
 	$(KUBECTL) delete --ignore-not-found -k config/default

@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -166,6 +167,7 @@ def test_the_operator_may_do_nothing_else(kubectl: Kubectl) -> None:
         ("delete", "persistentvolumeclaims", "", "default"),
         ("create", "pods", "", "default"),
         ("list", "configmaps", "", "default"),
+        ("update", "jobs", "batch", "default"),
         ("update", "marieclusters", "marie.ai", "default"),
         ("create", "mariejobs", "marie.ai", "default"),
         ("update", "leases", "coordination.k8s.io", "default"),
@@ -181,3 +183,17 @@ def test_the_image_is_named_in_one_place(kubectl: Kubectl) -> None:
         for container in manifest.get("spec", {}).get("template", {}).get("spec", {}).get("containers", ())
     }
     assert images == {"marieai/marie-operator:latest"}
+
+
+def test_submitters_run_the_image_that_the_operator_runs(kubectl: Kubectl, tmp_path: Path) -> None:
+    manager = tmp_path / "manager"
+    shutil.copytree(ROOT / "config/manager", manager)
+    settings = yaml.safe_load((manager / "kustomization.yaml").read_text())
+    settings["images"][0] |= {"newName": "registry.example/operator", "newTag": "v9"}
+    (manager / "kustomization.yaml").write_text(yaml.safe_dump(settings))
+    deployment = next(
+        each for each in yaml.safe_load_all(kubectl("kustomize", str(manager))) if each["kind"] == "Deployment"
+    )
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    told = {each["name"]: each.get("value") for each in container["env"]}
+    assert told["MARIE_OPERATOR_IMAGE"] == container["image"] == "registry.example/operator:v9"

@@ -18,6 +18,7 @@ from tests.simulation.trace import Trace
 from tests.simulation.wires import ApiWire, BucketWire, GatewayWire, ObjectsWire, Port
 
 NAMESPACE, LEASE = "marie-system", "marie-operator"
+SUBMITTER_IMAGE = "marieai/marie-operator:simulated"
 
 
 class Surroundings(Protocol):
@@ -156,6 +157,7 @@ class Replica:
             instance=name,
             clock=around.clock,
             metrics=metrics,
+            submitter_image=SUBMITTER_IMAGE,
             entropy=around.source.randbytes,
             jitter=jitter,
         )

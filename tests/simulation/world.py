@@ -24,8 +24,9 @@ from marie_operator.testing.kubelet import LEASE_PERIOD, Behaviour, FakeKubelet,
 from marie_operator.testing.pods import MariePods
 from marie_operator.testing.workloads import ALL, Controller, Periods, Workloads
 from tests.simulation.network import Network
-from tests.simulation.replica import NAMESPACE, Replica
+from tests.simulation.replica import NAMESPACE, SUBMITTER_IMAGE, Replica
 from tests.simulation.stored import Stored
+from tests.simulation.submitters import Submitters
 from tests.simulation.trace import Trace
 
 CONFIG = Path(__file__).parents[2] / "config"
@@ -70,6 +71,7 @@ class World:
         api: A client of it that may everything.
         gateways: Marie.
         kubelet: Runs the pods.
+        submitters: What runs in submitter pods.
         network: Between the operator and the servers.
         replicas: Of the operator; they run once they are started.
         on_send: Called with a process and what it sends, when a write or a submission is about to leave.
@@ -114,10 +116,15 @@ class World:
             api_key=api_key,
             api=self.api,
         )
+        self.submitters = Submitters(self)
+        submitting = {association.NODE_TYPE_LABEL: association.SUBMITTER}
         self.kubelet = FakeKubelet(
             self.api,
             nodes=nodes,
-            behaviours=behaviours,
+            behaviours=[
+                *behaviours,
+                Behaviour(submitting, image=SUBMITTER_IMAGE, program=self.submitters),
+            ],
             on_ready=pods.ready,
             on_gone=pods.gone,
             lease_period=lease_period,

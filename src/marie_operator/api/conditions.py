@@ -247,8 +247,8 @@ class JobReason(StrEnum):
     CLUSTER_STARTING = "ClusterStarting"
     """The cluster of ``clusterSpec`` is made. Wait."""
 
-    CLUSTER_REFUSED = "ClusterRefused"
-    """The API server or an admission policy refused the cluster of ``clusterSpec``.
+    CHILD_REFUSED = "ChildRefused"
+    """The API server or an admission policy refused the job's own cluster, or its submitter Job.
 
     Correct what the message quotes: a field of a pod template, a quota, a policy.
     """
@@ -278,6 +278,12 @@ class JobReason(StrEnum):
     """The gateway has no planner of that name.
 
     Set ``spec.planner`` to one that the message lists, or add the planner to the cluster.
+    """
+
+    SUBMITTER_IMAGE_UNKNOWN = "SubmitterImageUnknown"
+    """The operator does not know which image submits, as when it does not run in a cluster.
+
+    Set MARIE_OPERATOR_IMAGE or ``--submitter-image`` of the operator, or an image in ``submitterPodTemplate``.
     """
 
     NO_INPUT = "NoInput"

@@ -133,6 +133,17 @@ class JobBatch(Model):
     )
 
 
+class SubmitterConfig(Model):
+    """How the submitter Job of K8sJobSubmission runs."""
+
+    backoff_limit: Int32 = Field(
+        default=2,
+        ge=0,
+        description="How often the submitter's pod is made again when it fails, for each attempt at the document. A "
+        "new pod submits nothing that was submitted before.",
+    )
+
+
 class DeletionCondition(Model):
     """When a deletion rule applies."""
 
@@ -199,11 +210,17 @@ class MarieJobSpec(Model):
     )
     submission_mode: Literal["HTTPSubmission", "K8sJobSubmission"] = Field(
         default="HTTPSubmission",
-        description="HTTPSubmission: the operator submits the documents. K8sJobSubmission: a Job made from "
-        "submitterPodTemplate does.",
+        description="HTTPSubmission: the operator submits the documents. K8sJobSubmission: the pod of a Job submits "
+        "the document, follows it, prints its progress, and ends as it does; for jobs of one document.",
     )
     submitter_pod_template: PodTemplate | None = Field(
-        default=None, description="Pod template of the submitter Job; only with submissionMode K8sJobSubmission."
+        default=None,
+        description="Pod template of the submitter Job; only with submissionMode K8sJobSubmission. What it leaves out "
+        "is filled in: the operator's image and command, the environment (MARIE_SERVER_URL, MARIE_API_KEY "
+        'and so on), resources. The container is the one named "submitter", else the first.',
+    )
+    submitter_config: SubmitterConfig = Field(
+        default_factory=SubmitterConfig, description="How the submitter Job runs, with submissionMode K8sJobSubmission."
     )
     input: JobInput = Field(default_factory=JobInput, description="Where the documents are.")
     output: JobOutput = Field(default_factory=JobOutput, description="Where the results should go.")

@@ -65,6 +65,12 @@ CLUSTER_PERMISSIONS = (
         "The volumes of managed etcd and PostgreSQL; never deleted, they go with their cluster.",
     ),
     Permission(
+        "batch",
+        ("jobs",),
+        ("get", "list", "watch", "create", "patch", "delete"),
+        "The submitters of jobs with submissionMode K8sJobSubmission.",
+    ),
+    Permission(
         "networking.k8s.io",
         ("ingresses",),
         ("get", "list", "watch", "create", "patch", "delete"),

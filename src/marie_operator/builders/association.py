@@ -36,6 +36,7 @@ SERVER = "server"
 EXECUTOR = "executor"
 ETCD = "etcd"
 POSTGRES = "postgres"
+SUBMITTER = "submitter"
 
 BUSY_LABEL = f"{GROUP}/busy"
 """On executor pods that have work in hand, or had a moment ago."""

@@ -96,6 +96,15 @@ def run(
             " MarieCluster's. Default: the Service of each cluster.",
         ),
     ] = "",
+    submitter_image: Annotated[
+        str,
+        typer.Option(
+            envvar="MARIE_OPERATOR_IMAGE",
+            metavar="IMAGE",
+            help="Image of submitter pods (submissionMode K8sJobSubmission) that name none of their own: the operator's"
+            " own. Without it, such jobs say that it is missing.",
+        ),
+    ] = "",
     log_level: Annotated[LogLevel, typer.Option(envvar="LOG_LEVEL", help="Least severe lines to log.")] = LogLevel.info,
     log_format: Annotated[
         LogFormat, typer.Option(envvar="LOG_FORMAT", help="auto: console on a terminal, json elsewhere.")
@@ -117,6 +126,7 @@ def run(
         health_probe_bind_address=health_probe_bind_address,
         debug_bind_address=debug_bind_address,
         marie_url_template=marie_url_template,
+        submitter_image=submitter_image,
     )
     raise typer.Exit(running.main(settings))
 
@@ -148,6 +158,14 @@ def demo(
 
 
 @app.command()
+def submit() -> None:
+    """Submit one document and follow it to its end, as the environment says (pods of K8sJobSubmission run this)."""
+    import marie_operator.cli.submit as submitting  # noqa: PLC0415 - as above
+
+    raise typer.Exit(submitting.main())
+
+
+@app.command()
 def version() -> None:
     """Print the version."""
     typer.echo(f"marie-operator {__version__}")
@@ -156,7 +174,7 @@ def version() -> None:
 def main() -> None:
     """Entry point; the first word that is no command belongs to ``run``."""
     arguments = sys.argv[1:]
-    commands = {"run", "demo", "version"}
+    commands = {"run", "demo", "submit", "version"}
     if not arguments or (arguments[0] not in commands and arguments[0] not in {"--help", "-h"}):
         arguments = ["run", *arguments]
     app(args=arguments, prog_name="marie-operator")

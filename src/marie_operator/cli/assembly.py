@@ -49,6 +49,7 @@ class Operator:
         instance: Names this process in events.
         clock: For every wait and age.
         metrics: Where it counts.
+        submitter_image: Of submitter Jobs that name none of their own; empty when it is not known.
         entropy: That many bytes that nobody can guess, for keys and passwords.
         jitter: Yields numbers in [0, 1); spreads what many processes would do together.
         connect: Makes connections to the databases of clusters; None for using none.
@@ -72,6 +73,7 @@ class Operator:
         instance: str,
         clock: Clock,
         metrics: Metrics,
+        submitter_image: str = "",
         entropy: Callable[[int], bytes] = secrets.token_bytes,
         jitter: Callable[[], float] = random.random,
         connect: Connect | None = None,
@@ -81,7 +83,8 @@ class Operator:
         self.cache = cache = Cache(client, namespaces=namespaces, clock=clock, metrics=metrics, jitter=jitter)
         cache.add(kinds.MARIE_CLUSTERS, indexes={**states.INDEXES, mariecluster.STORE_INDEX: mariecluster.stores})
         cache.add(kinds.MARIE_JOBS, indexes={**states.INDEXES, **mariejob.INDEXES})
-        mariecluster.add_informers(cache)
+        mariecluster.add_informers(cache, pods=mariejob.POD_INDEXES)
+        mariejob.add_informer(cache)
         fence = _unfenced if elector is None else elector.check
         fenced = client.fenced(fence)
         writer = Writer(fenced, cache)
@@ -140,6 +143,7 @@ class Operator:
                     listings=self._listings,
                     deliveries=self._deliveries,
                     turns=turns,
+                    submitters=mariejob.CachedSubmitters(cache, image=submitter_image),
                     owned=mariejob.Owned(writer, clock=clock),
                     clock=clock,
                 ),

@@ -52,6 +52,7 @@ async def serve(settings: Settings) -> None:
             lister=mariejob.S3Lister(os.environ),
             objects=mariejob.S3Objects(os.environ),
             gateway_url=gateway_url.of,
+            submitter_image=settings.submitter_image,
             namespaces=settings.namespaces,
             concurrency=settings.concurrency,
             instance=process.instance,

@@ -28,6 +28,7 @@ class Settings:
     health_probe_bind_address: str = ":8081"
     debug_bind_address: str = "0"
     marie_url_template: str = ""
+    submitter_image: str = ""
 
     def process(self) -> Options:
         """What any operator's process is told; the lease is in the pod's own namespace, or in ``marie-system``."""

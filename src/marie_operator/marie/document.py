@@ -76,6 +76,7 @@ class Ticket:
         dag_id: Its DAG, once known; empty before.
         fresh: It was recorded a moment ago by this process, so that Marie cannot know it.
         cancel: It is not wanted any more: Marie's database is to say that it is cancelled.
+        awaited: Another process is about to submit it, or may be: that Marie does not have it yet says nothing.
     """
 
     ref_id: str
@@ -84,6 +85,7 @@ class Ticket:
     dag_id: str = ""
     fresh: bool = False
     cancel: bool = False
+    awaited: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +149,8 @@ class Document:
         """A document this process has not met: confirmed, new, or in doubt."""
         if dag_id := identifier(ticket.dag_id):
             view = DocumentView(DocumentState.SUBMITTED, dag_id)
+        elif ticket.awaited:
+            view = DocumentView(DocumentState.LOOKING_UP)
         elif ticket.fresh:
             view = DocumentView(DocumentState.WAITING)
         else:
@@ -154,6 +158,15 @@ class Document:
                 DocumentState.LOOKING_UP, message="It may have been submitted before; Marie is searched."
             )
         return cls(ticket, view, now)
+
+    def expect(self, ticket: Ticket, now: float) -> None:
+        """Whether another process submits it is different now; what is not with Marie by then is looked up anew."""
+        if ticket.awaited == self.ticket.awaited:
+            return
+        self.ticket = ticket
+        if self.state in {DocumentState.WAITING, DocumentState.LOOKING_UP}:
+            self.since = now
+            self._is(DocumentState.LOOKING_UP)
 
     @property
     def state(self) -> DocumentState:
@@ -298,7 +311,9 @@ class Document:
         if dag_id is not None:
             self._found(dag_id)
         elif (found.exhaustive or too_long) and self.settled(began, backlog=backlog):
-            if self.drops >= MOST_DROPS:
+            if self.ticket.awaited:
+                self.since = began
+            elif self.drops >= MOST_DROPS:
                 self._is(
                     DocumentState.REFUSED,
                     f"Marie accepted the document {self.drops} times and dropped it each time;"

@@ -45,7 +45,10 @@ class Roster:
     def _met(self, job: ObjectKey, ticket: Ticket, known: dict[str, Document]) -> Document:
         """The document of a ticket. One that was forgotten while it was being sent is still the same one."""
         found = known.get(ticket.ref_id) or self._sending.get((job, ticket.ref_id))
-        return found if found is not None else Document.of(ticket, self._clock.monotonic())
+        if found is None:
+            return Document.of(ticket, self._clock.monotonic())
+        found.expect(ticket, self._clock.monotonic())
+        return found
 
     def views(self, job: ObjectKey) -> dict[str, DocumentView]:
         """What is known of a job's documents, by reference id."""

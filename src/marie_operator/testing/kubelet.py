@@ -78,6 +78,8 @@ class Behaviour:
         message: The sentence that goes with it.
         exit_code: Of a container that ended by itself; 137 is OOMKilled.
         ready: False for a pod that runs and never gets ready.
+        program: What the containers do once they run, in place of ``runs``: given the pod, it returns the exit code and
+            the termination message. It is cancelled when the pod is deleted or its node dies.
     """
 
     labels: Mapping[str, str] = field(default_factory=dict)
@@ -92,6 +94,7 @@ class Behaviour:
     message: str = ""
     exit_code: int = 1
     ready: bool = True
+    program: Callable[[Pod], Awaitable[tuple[int, str]]] | None = None
 
     def matches(self, pod: Pod) -> bool:
         """Whether it selects a pod."""
@@ -320,11 +323,15 @@ class FakeKubelet:
                 self._up.add(pod["metadata"]["uid"])
                 if self._on_ready is not None:
                     await self._on_ready({**pod, "status": {"podIP": address}})
-            if behaviour.runs is None:
+            said = ""
+            if behaviour.program is not None:
+                code, said = await behaviour.program(pod)
+            elif behaviour.runs is None:
                 return
-            await asyncio.sleep(behaviour.runs)
+            else:
+                await asyncio.sleep(behaviour.runs)
             await self._stopped(pod)
-            last = self._own_end(code)
+            last = self._own_end(code) | ({"message": said} if said else {})
             if not pod_status.restarts_after(pod, code):
                 await self._report(pod, pod_status.ended(pod, last, at=self._now(), address=address, restarts=restarts))
                 return

@@ -14,6 +14,8 @@ from marie_operator.testing.apiserver.embedded import EmbeddedApiServer
 from marie_operator.testing.audit import Request
 from marie_operator.testing.gateway import SimulatedGateways
 from marie_operator.testing.kubelet import FakeKubelet
+from tests.simulation.replica import Replica
+from tests.simulation.submitters import Submitters
 from tests.simulation.world import OPERATOR, World, installed
 
 MARIE = "/apis/marie.ai/v1alpha1/namespaces/default"
@@ -27,6 +29,8 @@ class Plane:
     api: Api
     gateways: SimulatedGateways
     kubelet: FakeKubelet
+    submitters: Submitters
+    replica: Replica
 
     def path(self, kind: str, name: str = "") -> str:
         root = {
@@ -34,6 +38,7 @@ class Plane:
             "statefulsets": "/apis/apps/v1/namespaces/default",
             "marieclusters": MARIE,
             "mariejobs": MARIE,
+            "jobs": "/apis/batch/v1/namespaces/default",
         }.get(kind, "/api/v1/namespaces/default")
         return f"{root}/{kind}" + (f"/{name}" if name else "")
 
@@ -100,4 +105,5 @@ async def _run(origin: EmbeddedApiServer, main: Callable[[Plane], Coroutine[Any,
     async with World(origin, random.Random(1)) as world:
         for replica in world.replicas:
             replica.start()
-        await main(Plane(world.server, world.api, world.gateways, world.kubelet))
+        plane = Plane(world.server, world.api, world.gateways, world.kubelet, world.submitters, world.replicas[0])
+        await main(plane)

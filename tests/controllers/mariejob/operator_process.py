@@ -24,6 +24,7 @@ from marie_operator.controllers.mariejob import (
     Turns,
 )
 from marie_operator.controllers.mariejob.store import ListRequest, Page
+from marie_operator.controllers.mariejob.submitter import SubmitterJob
 from marie_operator.controllers.named import NamedObjects
 from marie_operator.marie.gateways import DatabaseView, DocumentState, DocumentView, GatewayView, Ticket
 from marie_operator.runtime import ObjectReference, Result, Typed, Writer
@@ -115,6 +116,15 @@ class Monitors:
             self.asked_for.add(ref_id)
 
 
+class NoSubmitters:
+    """The operator submits itself."""
+
+    image = ""
+
+    def of(self, job: MarieJob) -> SubmitterJob:
+        raise AssertionError(f"{job.metadata.name} has no submitter")
+
+
 class Process:
     """The reconciler with its collaborators; a new one is what a restart makes."""
 
@@ -135,6 +145,7 @@ class Process:
             listings=self.listings,
             deliveries=self.deliveries,
             turns=turns,
+            submitters=NoSubmitters(),
             owned=Owned(cast("Writer", api), clock=clock),
             clock=clock,
         )

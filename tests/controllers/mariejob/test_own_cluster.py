@@ -190,7 +190,7 @@ def test_a_template_with_a_typo_is_refused_by_name_and_mends() -> None:
 
         async def refused() -> dict[str, Any] | None:
             found = (await status(plane)).get("conditions", ())
-            return next((each for each in found if each["reason"] == "ClusterRefused"), None)
+            return next((each for each in found if each["reason"] == "ChildRefused"), None)
 
         told = await plane.until(refused)
         assert "imagePullPolcy" in told["message"]

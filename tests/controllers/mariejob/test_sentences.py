@@ -32,6 +32,7 @@ from marie_operator.controllers.mariejob.observation import Observation, Obstacl
 from marie_operator.controllers.mariejob.rerun import find
 from marie_operator.controllers.mariejob.source import FailedOf, Prefix
 from marie_operator.controllers.mariejob.store import ListRequest, Page, explained
+from marie_operator.controllers.mariejob.submitter import SubmitterJob
 from marie_operator.controllers.mariejob.turns import Claim, Line
 from marie_operator.marie.gateways import DatabaseView, DocumentState, DocumentView, GatewayView
 from marie_operator.runtime import Unparsable
@@ -193,8 +194,28 @@ STOPPED = GatewayView(
 OTHER = GatewayView(reachable=True, running=True, problem="", planners=frozenset({"extract", "mock"}), executors={})
 S, F, R, C = DocumentState.SUCCEEDED, DocumentState.FAILED, DocumentState.RUNNING, DocumentState.CANCELLED
 
+JOB_REFUSED = Obstacle(
+    JobReason.CHILD_REFUSED,
+    'Job scan-submit cannot be written: jobs.batch "scan-submit" is forbidden: exceeded quota: jobs. '
+    "Correct the job; it then goes on by itself.",
+)
+
+
+def by_job(**spec: Any) -> MarieJob:
+    return job(SINGLE, submissionMode="K8sJobSubmission", **spec)
+
+
+def begun_by_job(**spec: Any) -> MarieJob:
+    return after(by_job(**spec), seen_by_job(SubmitterJob("scan-submit")))
+
+
+def seen_by_job(submitter: SubmitterJob, state: DocumentState | None = None) -> Observation:
+    views = {} if state is None else {entry.ref_id: DocumentView(state) for entry in entries(begun_by_job())}
+    return seen(submitter=submitter, submitter_image="marieai/marie-operator:1.0", documents=views)
+
+
 CLUSTER_REFUSED = Obstacle(
-    JobReason.CLUSTER_REFUSED,
+    JobReason.CHILD_REFUSED,
     f'MarieCluster {OWN_NAME} cannot be written: marieclusters "{OWN_NAME}" is forbidden: exceeded quota: gpus. '
     "Correct the job; it then goes on by itself.",
 )
@@ -315,7 +336,28 @@ SITUATIONS: dict[str, Callable[[], Decision]] = {
     "no cluster named": lambda: decide(job(clusterRef=None), seen()),
     "two clusters named": lambda: decide(job(clusterSelector={"a": "b"}), seen()),
     "deadlines reversed": lambda: decide(job(sla={"softDeadline": "2h", "hardDeadline": "1h"}), seen()),
-    "submitter job": lambda: decide(job(SINGLE, submissionMode="K8sJobSubmission"), seen()),
+    "submitter: for a prefix": lambda: decide(job(submissionMode="K8sJobSubmission"), seen()),
+    "submitter: no image": lambda: decide(by_job(), seen(submitter=SubmitterJob("scan-submit"))),
+    "submitter: refused": lambda: decide(
+        by_job(), seen(submitter=SubmitterJob("scan-submit"), submitter_image="m", refused=JOB_REFUSED)
+    ),
+    "submitter: made": lambda: decide(by_job(), seen_by_job(SubmitterJob("scan-submit"))),
+    "submitter: cannot start": lambda: decide(
+        begun_by_job(), seen_by_job(SubmitterJob("scan-submit", "u", told="pod scan-submit-x failed: Evicted"))
+    ),
+    "submitter: has ended, and Marie is searched": lambda: decide(
+        begun_by_job(), seen_by_job(SubmitterJob("scan-submit", "u", succeeded=True), DocumentState.LOOKING_UP)
+    ),
+    "submitter: ended well in its own way": lambda: decide(
+        begun_by_job(), seen_by_job(SubmitterJob("scan-submit", "u", succeeded=True), DocumentState.WAITING)
+    ),
+    "submitter: failed": lambda: decide(
+        begun_by_job(backoffLimit=0),
+        seen_by_job(SubmitterJob("scan-submit", "u", failed=True, told="no such file"), DocumentState.WAITING),
+    ),
+    "submitter: failed without a word, and another follows": lambda: decide(
+        begun_by_job(), seen_by_job(SubmitterJob("scan-submit", "u", failed=True), DocumentState.WAITING)
+    ),
     "inline data": lambda: decide(job("", input={"data": "aGVsbG8="}), seen()),
     "config map": lambda: decide(job("", input={"configMapRef": {"name": "x"}}), seen()),
     "secret": lambda: decide(job("", input={"secretRef": {"name": "x"}}), seen()),

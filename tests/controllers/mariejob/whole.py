@@ -29,7 +29,7 @@ from marie_operator.runtime import Clock, Controller, Metrics, Typed, Writer, as
 from marie_operator.runtime.resource import ObjectKey
 from tests.controllers.mariejob.apiserver import ApiServer
 from tests.controllers.mariejob.memory import MemoryObjects
-from tests.controllers.mariejob.operator_process import KEY, Bucket, Events
+from tests.controllers.mariejob.operator_process import KEY, Bucket, Events, NoSubmitters
 
 
 @dataclass(frozen=True)
@@ -86,6 +86,7 @@ def whole(
         listings=listings,
         deliveries=Deliveries(MemoryObjects(), on_change=enqueue, clock=clock, writer="test"),
         turns=turns,
+        submitters=NoSubmitters(),
         owned=Owned(cast("Writer", api), clock=clock),
         clock=clock,
     )

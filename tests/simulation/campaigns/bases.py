@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tests.simulation.campaigns.stage import Object
+from tests.simulation.replica import SUBMITTER_IMAGE
 
 KEY = "mas_" + "k" * 54
 _MARIE = {"name": "marie", "image": "marieai/marie:4.0.0"}
@@ -309,6 +310,15 @@ BASES: Mapping[str, Object] = {
             "deletionStrategy": {
                 "deletionRules": [{"policy": "DeleteWorkers", "condition": {"phase": "Succeeded", "ttlSeconds": 20}}]
             },
+        },
+    },
+    "submitted": {
+        **_JOB,
+        "spec": {
+            **_JOB["spec"],
+            "submissionMode": "K8sJobSubmission",
+            "submitterConfig": {"backoffLimit": 1},
+            "submitterPodTemplate": {"spec": {"containers": [{"name": "submitter", "image": SUBMITTER_IMAGE}]}},
         },
     },
     "batch": {

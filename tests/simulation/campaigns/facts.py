@@ -88,7 +88,6 @@ def harmless(field: str, value: Value) -> bool:
 _IMPOSSIBLE = frozenset(
     {
         *(("spec.jobType", kind) for kind in ("classify", "ner", "transform", "pipeline")),
-        ("spec.submissionMode", "K8sJobSubmission"),
         *(
             (f"spec.networkPolicy.{peers}[].{selector}.matchExpressions[].operator", operator)
             for peers in ("clients", "monitoring")
@@ -97,7 +96,7 @@ _IMPOSSIBLE = frozenset(
         ),
     }
 )
-"""The simulated gateway has the planner extract alone; this version has no submitter; these operators have no values,
+"""The simulated gateway has the planner extract alone; these operators have no values,
 which a NetworkPolicy is refused for. All of it is told."""
 
 

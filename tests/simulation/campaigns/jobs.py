@@ -169,7 +169,7 @@ def _named_alike(status: Any) -> Any:
 
 def _renamed(value: Any) -> Any:
     if isinstance(value, str):
-        return re.sub(r"\b(walked|created|returned)-(\d+|base)(-[0-9a-v]{6})?\b", "JOB", value)
+        return re.sub(r"\b(walked|created|returned)-(\d+|base)(-submit)?(-[0-9a-v]{6})?\b", "JOB", value)
     if isinstance(value, Mapping):
         return {key: _renamed(each) for key, each in value.items()}
     if isinstance(value, list | tuple):

@@ -24,6 +24,8 @@ OTHERWISE = {
     "clusterSelector": "selecting",
     "clusterSpec": "owning",
     "deletionStrategy": "owning",
+    "submitterConfig": "submitted",
+    "submitterPodTemplate": "submitted",
 }
 """The bases of jobs by what they have that not all do."""
 

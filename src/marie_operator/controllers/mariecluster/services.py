@@ -7,7 +7,7 @@ from marie_operator.api.conditions import ClusterCondition, ClusterReason
 from marie_operator.api.mariecluster import MarieCluster
 from marie_operator.builders import association, backing, waits
 from marie_operator.builders.backing import Address, Service
-from marie_operator.controllers.mariecluster import trouble
+from marie_operator.controllers import trouble
 from marie_operator.controllers.mariecluster.supplies import Problem
 from marie_operator.runtime.children import LiveChildren
 from marie_operator.runtime.resource import STATEFUL_SETS, Object

@@ -15,8 +15,8 @@ from marie_operator.api.mariecluster import (
     ServerInfo,
 )
 from marie_operator.builders import association, endpoints, totals
-from marie_operator.controllers import custody
-from marie_operator.controllers.mariecluster import services, trouble
+from marie_operator.controllers import custody, trouble
+from marie_operator.controllers.mariecluster import services
 from marie_operator.controllers.mariecluster.executors import GroupView
 from marie_operator.controllers.mariecluster.refusals import Refusal
 from marie_operator.controllers.mariecluster.routes import RouteVerdict, RouteView

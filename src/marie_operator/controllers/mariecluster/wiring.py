@@ -1,23 +1,30 @@
 """What the MarieCluster controller watches, and which cluster each change concerns."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from marie_operator.builders import association, chain
 from marie_operator.controllers import kinds
 from marie_operator.controllers.mariecluster import ranking, scaling
 from marie_operator.controllers.mariecluster.reconciler import CLUSTER_INDEX, OWNER_INDEX, MarieClusterReconciler
 from marie_operator.runtime import Cache, Clock, Controller, Event, Metrics, Tracer, owner
+from marie_operator.runtime.informer import IndexFunction
 from marie_operator.runtime.ownership import controller_uid
 from marie_operator.runtime.resource import PODS, Object, ObjectKey
 
 _ANNOTATIONS = frozenset({ranking.DELETION_COST, scaling.LEAVING})
 
 
-def add_informers(cache: Cache) -> None:
-    """Have ``cache`` keep what the reconciler reads: the chain's kinds and the clusters' pods, nothing else of them."""
+def add_informers(cache: Cache, *, pods: Mapping[str, IndexFunction]) -> None:
+    """Have ``cache`` keep what the reconciler reads: the chain's kinds and the clusters' pods, nothing else of them.
+
+    Args:
+        cache: Not yet running.
+        pods: Further indexes of the pods.
+    """
     for resource in chain.KINDS:
         cache.add(resource, label_selector=association.MANAGED_SELECTOR, indexes={OWNER_INDEX: _owner_uid})
-    cache.add(PODS, label_selector=association.CLUSTER_LABEL, indexes={CLUSTER_INDEX: _cluster}, transform=_trimmed)
+    indexes = {CLUSTER_INDEX: _cluster, **pods}
+    cache.add(PODS, label_selector=association.CLUSTER_LABEL, indexes=indexes, transform=_trimmed)
 
 
 def controller(
@@ -44,11 +51,18 @@ def _owner_uid(obj: Object) -> Iterable[str]:
 
 
 def _cluster(pod: Object) -> Iterable[str]:
-    return (str(ObjectKey(pod["metadata"]["namespace"], pod["metadata"]["labels"][association.CLUSTER_LABEL])),)
+    return [str(key) for key in _clusters(pod)]
 
 
 def _cluster_of_pod(event: Event) -> Iterable[ObjectKey]:
-    metadata = event.object["metadata"]
+    return _clusters(event.object)
+
+
+def _clusters(pod: Object) -> Iterable[ObjectKey]:
+    """The cluster that a pod is a part of; one that only submits to it is none."""
+    metadata = pod["metadata"]
+    if metadata["labels"].get(association.NODE_TYPE_LABEL) == association.SUBMITTER:
+        return ()
     return (ObjectKey(metadata["namespace"], metadata["labels"][association.CLUSTER_LABEL]),)
 
 

@@ -14,11 +14,14 @@ from marie_operator.controllers.mariejob.reconciler import MarieJobReconciler
 from marie_operator.controllers.mariejob.rerun import Origins
 from marie_operator.controllers.mariejob.secrets import Secrets
 from marie_operator.controllers.mariejob.store import Lister, S3Lister
+from marie_operator.controllers.mariejob.submitters import POD_INDEXES, CachedSubmitters, add_informer
 from marie_operator.controllers.mariejob.turns import Turns
 from marie_operator.controllers.mariejob.wiring import INDEXES, controller, of_cluster
 
 __all__ = [
     "INDEXES",
+    "POD_INDEXES",
+    "CachedSubmitters",
     "Deliveries",
     "Lister",
     "Listings",
@@ -31,6 +34,7 @@ __all__ = [
     "Secrets",
     "Sources",
     "Turns",
+    "add_informer",
     "controller",
     "of_cluster",
 ]

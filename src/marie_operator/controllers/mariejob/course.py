@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from marie_operator.api.conditions import JobCondition, JobReason
 from marie_operator.api.mariecluster import MarieCluster
 from marie_operator.api.mariejob import DocumentFailure, DocumentInFlight, JobDocuments, MarieJob
-from marie_operator.controllers.mariejob import batch
+from marie_operator.controllers.mariejob import batch, submitter
 from marie_operator.controllers.mariejob.batch import Settled
 from marie_operator.controllers.mariejob.conditions import condition
 from marie_operator.controllers.mariejob.deadlines import Deadlines
@@ -133,6 +133,9 @@ class Course:
     def confirmed(self) -> bool:
         """Whether Marie has confirmed a document of this job."""
         documents = self.documents
+        if self.seen.submitter is not None:
+            known = (*documents.in_flight, *self.seen.documents.values())
+            return bool(self.job.status.dag_id) or any(each.dag_id for each in known)
         return bool(
             documents.succeeded
             or documents.failed
@@ -140,6 +143,11 @@ class Course:
             or self.settled.retried
             or any(document.dag_id or document.interrupted for document in documents.in_flight)
         )
+
+    @property
+    def is_hearsay(self) -> bool:
+        """Whether the document has ended as its submitter says, and Marie knows nothing of it."""
+        return submitter.is_hearsay(self.seen.documents, self.seen.submitter)
 
     @property
     def running(self) -> bool:

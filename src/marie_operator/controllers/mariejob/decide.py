@@ -6,7 +6,10 @@ from datetime import datetime, timedelta
 from marie_operator.api.conditions import JobCondition
 from marie_operator.api.mariecluster import MarieCluster
 from marie_operator.api.mariejob import JobDocuments, MarieJob
-from marie_operator.controllers.mariejob import batch, obstacles, own_cluster, submission, summary
+from marie_operator.builders import endpoints
+from marie_operator.builders import submitter as building
+from marie_operator.builders.association import HTTP
+from marie_operator.controllers.mariejob import batch, obstacles, own_cluster, submission, submitter, summary
 from marie_operator.controllers.mariejob.conditions import condition, is_finished, is_true
 from marie_operator.controllers.mariejob.course import MOST_CANCELLING, Course
 from marie_operator.controllers.mariejob.deadlines import Deadlines, Overrun
@@ -19,6 +22,7 @@ from marie_operator.controllers.mariejob.plan import FlawError, Plan
 from marie_operator.controllers.mariejob.source import FailedOf, SingleDocument
 from marie_operator.controllers.mariejob.store import ListRequest, Page
 from marie_operator.controllers.mariejob.turns import Claim
+from marie_operator.marie.errand import Errand
 from marie_operator.marie.gateways import Ticket
 
 _LEAST_WAIT = timedelta(seconds=5)
@@ -31,7 +35,7 @@ def decide(job: MarieJob, seen: Observation) -> Decision:
     Pure, and idempotent: once its status is written, deciding again on the same observation changes nothing.
     """
     if is_finished(job.status):
-        return retire(job, seen.now, seen.own)
+        return retire(job, seen.now, seen.own, seen.submitter)
     if own_cluster.is_halted(job, seen.own):
         halted = job.model_copy(update={"spec": job.spec.model_copy(update={"suspend": True})})
         decision = _decide(halted, replace(seen, resuming=not job.spec.suspend))
@@ -39,8 +43,9 @@ def decide(job: MarieJob, seen: Observation) -> Decision:
         decision = _decide(job, seen)
     if is_finished(decision.status):
         # Nothing else will call for the job once its end is written.
-        rest = retire(job.model_copy(update={"status": decision.status}), seen.now, seen.own)
-        return replace(decision, requeue_after=0.0 if rest.own or rest.expired else rest.requeue_after)
+        rest = retire(job.model_copy(update={"status": decision.status}), seen.now, seen.own, seen.submitter)
+        due = rest.own or rest.submitter or rest.expired
+        return replace(decision, requeue_after=0.0 if due else rest.requeue_after)
     return decision
 
 
@@ -67,6 +72,7 @@ def _decide(job: MarieJob, seen: Observation) -> Decision:
         events=summary.events(course, status),
         requeue_after=_requeue_after(course),
         own=own_cluster.step(job, seen.own),
+        submitter=_submitter(course),
     )
 
 
@@ -75,8 +81,9 @@ def _giving_up(course: Course, decision: Decision) -> Decision:
     until = course.giving_up_until or course.now
     return replace(
         decision,
-        tickets=_tickets(course),
+        tickets=_tickets(course, ends=True),
         submits=False,
+        submitter=_dismissal(course, "the job is given up"),
         delivery=_delivery(course),
         requeue_after=(until - course.seen.now).total_seconds(),
     )
@@ -114,7 +121,13 @@ def leave(job: MarieJob, seen: Observation) -> Decision:
     )
     if left <= 0 or not course.at_marie or seen.database is None:
         return Decision(job.status, released=True, events=summary.departure(course))
-    return Decision(summary.leaving(course), tickets=_tickets(course), submits=False, requeue_after=left)
+    return Decision(
+        summary.leaving(course),
+        tickets=_tickets(course, ends=True),
+        submits=False,
+        submitter=_dismissal(course, "the job is deleted"),
+        requeue_after=left,
+    )
 
 
 def _start(job: MarieJob, now: datetime) -> datetime | None:
@@ -136,8 +149,11 @@ def _course(
     overrun: Overrun | None,
 ) -> Course:
     """Take in what Marie says of the documents in flight and, unless the job is halted, put more in flight."""
-    handover = Handover.of(job, plan, seen, now)
-    settled = batch.settle(_rehomed(job, seen), seen.documents, now, handover.outcome)
+    # What Marie does not have, it has no results of.
+    hearsay = submitter.is_hearsay(seen.documents, seen.submitter)
+    handover = Handover() if hearsay else Handover.of(job, plan, seen, now)
+    views = submitter.judged(seen.documents, seen.submitter)
+    settled = batch.settle(_rehomed(job, seen), views, now, handover.outcome)
     documents = settled.documents
     if seen.own is not None and (job.spec.suspend or not seen.own.stays):
         documents = own_cluster.begun_anew(documents)
@@ -185,23 +201,67 @@ def _rehomed(job: MarieJob, seen: Observation) -> MarieJob:
     return job.model_copy(update={"status": status})
 
 
-def _tickets(course: Course) -> tuple[Ticket, ...]:
-    """The documents to follow: fresh where this decision puts them in flight."""
+def _tickets(course: Course, *, ends: bool = False) -> tuple[Ticket, ...]:
+    """The documents to follow: fresh where this decision puts them in flight.
+
+    Args:
+        course: Where the job stands.
+        ends: Whether it is to submit nothing more.
+    """
     if not isinstance(course.seen.cluster, MarieCluster) or (course.suspended and course.seen.own is not None):
         return ()
     before = course.job.status.documents or JobDocuments()
     sent = {document.ref_id for document in before.in_flight if document.not_before is None}
-    start = course.start or course.now
+    start, found = course.start or course.now, course.seen.submitter
+    # A submitter Job may submit at any moment if it works, or is about to be made.
+    awaited = found is not None and not found.has_ended and (found.works or not (ends or course.suspended))
     return tuple(
         submission.ticket(
             course.job,
             course.plan,
             document,
             start=start,
-            fresh=document.ref_id not in sent,
+            fresh=document.ref_id not in sent and course.seen.submitter is None,
             cancel=bool(document.cancelling) and course.seen.database is not None,
+            awaited=awaited,
         )
         for document in course.followed
+    )
+
+
+def _dismissal(course: Course, why: str) -> submitter.Dismiss | None:
+    """Whether the submitter of a job that is to submit nothing more is to go."""
+    found, in_flight = course.seen.submitter, course.documents.in_flight
+    return submitter.dismissal(course.job, found, in_flight[0], why) if found is not None and in_flight else None
+
+
+def _submitter(course: Course) -> submitter.Step | None:
+    """What is to become of the submitter Job, once the intent is written."""
+    found, in_flight = course.seen.submitter, course.documents.in_flight
+    if found is None or not in_flight:
+        return None
+    document = in_flight[0]
+    if course.suspended:
+        return _dismissal(course, "spec.suspend of the job")
+    cluster, key = course.seen.cluster, course.seen.api_key
+    ready = isinstance(cluster, MarieCluster) and isinstance(key, str)
+    if found.uid or document.dag_id or document.not_before is not None or not ready:
+        return None
+    assert isinstance(cluster, MarieCluster)  # noqa: S101 - ready says so
+    image = course.seen.submitter_image
+    if obstacles.of_cluster(course.seen) or not building.image(course.job, image):
+        return None
+    ticket = submission.ticket(course.job, course.plan, document, start=course.start or course.now, fresh=False)
+    errand = Errand(endpoints.of(cluster)[HTTP], document.ref_id, ticket.submission)
+    return submitter.Launch(
+        building.manifest(
+            course.job,
+            attempt=document.attempt,
+            cluster=cluster.metadata.name,
+            environment=errand.environment(),
+            api_key=obstacles.reference(cluster),
+            own_image=image,
+        )
     )
 
 

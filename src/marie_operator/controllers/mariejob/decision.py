@@ -4,8 +4,9 @@ from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 from marie_operator.api.mariejob import DocumentFailure, MarieJobStatus
+from marie_operator.controllers.mariejob import own_cluster
+from marie_operator.controllers.mariejob import submitter as submitting
 from marie_operator.controllers.mariejob.delivery import DeliveryRequest
-from marie_operator.controllers.mariejob.own_cluster import Step
 from marie_operator.controllers.mariejob.store import ListRequest
 from marie_operator.marie.gateways import Ticket
 
@@ -34,6 +35,7 @@ class Decision:
         requeue_after: seconds after which time alone changes the decision, or a look at what does not announce
             itself is due; ``None`` when neither.
         own: what is to become of the job's own cluster, once the status is written; ``None`` for nothing new.
+        submitter: what is to become of the submitter Job, likewise.
         expired: what says that the job itself is to be deleted; empty for nothing.
         released: whether a job that is being deleted may go.
     """
@@ -46,6 +48,7 @@ class Decision:
     failures: tuple[DocumentFailure, ...] = ()
     events: tuple[Occurrence, ...] = field(default=())
     requeue_after: float | None = None
-    own: Step | None = None
+    own: own_cluster.Step | None = None
+    submitter: submitting.Step | None = None
     expired: str = ""
     released: bool = False

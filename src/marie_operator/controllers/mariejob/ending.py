@@ -9,6 +9,10 @@ from marie_operator.builders import own_cluster
 from marie_operator.builders.association import spec_hash
 from marie_operator.controllers.mariejob.decision import Decision
 from marie_operator.controllers.mariejob.own_cluster import Keep, OwnCluster, Remove, Step
+from marie_operator.controllers.mariejob.submitter import Dismiss, SubmitterJob
+
+LAST_LOOK = timedelta(minutes=1)
+"""Time that a submitter has to see the end of its document, before the job's own cluster goes."""
 
 _WEIGHT = {"DeleteNone": 0, "DeleteWorkers": 1, "DeleteCluster": 2, "DeleteSelf": 3}
 
@@ -54,14 +58,22 @@ def _by_fields(job: MarieJob) -> Iterator[Rule]:
         yield Rule("DeleteSelf", ttl, "spec.ttlSecondsAfterFinished")
 
 
-def retire(job: MarieJob, now: datetime, own: OwnCluster | None = None) -> Decision:
+def retire(
+    job: MarieJob, now: datetime, own: OwnCluster | None = None, submitter: SubmitterJob | None = None
+) -> Decision:
     """What to do about a finished job: let it rest, and delete what its rules say when they say so.
 
-    Of several rules whose time has come the one that deletes most is enough. Changes of the spec do nothing else.
+    Of several rules whose time has come the one that deletes most is enough. Changes of the spec do nothing else. A
+    submitter that may still submit, although the job was given up, goes at once; one that has yet to see the end of its
+    document has a minute for that before the cluster goes.
     """
     end = job.status.completion_time
     if end is None:
         return Decision(job.status)
+    works = submitter is not None and submitter.works
+    unfinished = job.status.documents.in_flight if job.status.documents else ()
+    if submitter is not None and works and unfinished and not submitter.deleting:
+        return Decision(job.status, submitter=Dismiss(submitter, "the job has ended"), requeue_after=0.0)
     known = rules(job)
     passed = [rule for rule in known if end + timedelta(seconds=rule.seconds) <= now]
     ahead = [(end + timedelta(seconds=rule.seconds) - now).total_seconds() for rule in known if rule not in passed]
@@ -69,6 +81,8 @@ def retire(job: MarieJob, now: datetime, own: OwnCluster | None = None) -> Decis
     if due is not None and due.policy == "DeleteSelf":
         return Decision(job.status, expired=due.why)
     step = None if due is None or own is None else _step(job, due, own)
+    if step is not None and works and (left := (end + LAST_LOOK - now).total_seconds()) > 0:
+        return Decision(job.status, requeue_after=min([left, *ahead]))
     return Decision(job.status, own=step, requeue_after=min(ahead, default=None))
 
 

@@ -8,7 +8,9 @@ from marie_operator.api.conditions import JobReason
 from marie_operator.api.mariecluster import MarieCluster
 from marie_operator.api.mariejob import JobDocuments, MarieJob
 from marie_operator.builders import own_cluster as building
+from marie_operator.controllers import kinds
 from marie_operator.controllers.mariejob import batch, choice, obstacles, own_cluster, rerun, routes
+from marie_operator.controllers.mariejob import submitter as submitting
 from marie_operator.controllers.mariejob.choice import Clusters
 from marie_operator.controllers.mariejob.credentials import Credentials
 from marie_operator.controllers.mariejob.deliveries import Deliveries
@@ -18,10 +20,11 @@ from marie_operator.controllers.mariejob.own_cluster import OwnCluster
 from marie_operator.controllers.mariejob.owned import Owned
 from marie_operator.controllers.mariejob.secrets import Secrets
 from marie_operator.controllers.mariejob.source import FailedOf
+from marie_operator.controllers.mariejob.submitter import SubmitterJob
 from marie_operator.controllers.mariejob.turns import Turns
 from marie_operator.marie.gateways import DatabaseView, DocumentView, GatewayView, Ticket
 from marie_operator.runtime import Clock, Forbidden, Typed
-from marie_operator.runtime.resource import ObjectKey
+from marie_operator.runtime.resource import JOBS, ObjectKey
 
 
 class Monitors(Protocol):
@@ -44,6 +47,20 @@ class Monitors(Protocol):
         ...
 
 
+class Submitters(Protocol):
+    """The Jobs that submit in the operator's place.
+
+    Attributes:
+        image: Of those that name none of their own; empty when it is not known.
+    """
+
+    image: str
+
+    def of(self, job: MarieJob) -> SubmitterJob:
+        """The one of the present attempt at a job's document."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Sources:
     """Where observations come from.
@@ -56,6 +73,7 @@ class Sources:
         listings: pages of keys.
         deliveries: results on their way.
         turns: whose turn it is.
+        submitters: the Jobs that submit in the operator's place.
         owned: what could not be written of what jobs own.
         clock: for deadlines.
     """
@@ -67,6 +85,7 @@ class Sources:
     listings: Listings
     deliveries: Deliveries
     turns: Turns
+    submitters: Submitters
     owned: Owned
     clock: Clock
 
@@ -80,10 +99,14 @@ class Sources:
         cluster = choice.choose(job, self.clusters)
         key = ObjectKey(job.metadata.namespace, job.metadata.name)
         if isinstance(cluster, Obstacle) and job.spec.cluster_spec is not None:
-            cluster = self.owned.refusal(key) or cluster
+            cluster = self.owned.refusal(key, kinds.MARIE_CLUSTERS) or cluster
         if isinstance(cluster, Obstacle):
             return Observation(
-                now=self.clock.now(), cluster=cluster, own=self.own_cluster(job), listing=self.listings.outcome(key)
+                now=self.clock.now(),
+                cluster=cluster,
+                own=self.own_cluster(job),
+                submitter=self.submitter(job),
+                listing=self.listings.outcome(key),
             )
         api_key = await self._api_key(cluster)
         credentials = await self._credentials(job)
@@ -105,6 +128,9 @@ class Sources:
             failed=self._failed(job),
             route=await routes.find(job, cluster, self.secrets, has_own=self.deliveries.has_own),
             delivery=self.deliveries.outcome(key),
+            submitter=self.submitter(job),
+            submitter_image=self.submitters.image,
+            refused=self.owned.refusal(key, JOBS),
             line=self.turns.line(cluster, workers),
         )
 
@@ -113,6 +139,10 @@ class Sources:
         if job.spec.cluster_spec is None:
             return None
         return own_cluster.of(job, self.clusters.get(ObjectKey(job.metadata.namespace, building.name(job))))
+
+    def submitter(self, job: MarieJob) -> SubmitterJob | None:
+        """The submitter Job of the present attempt; None where the operator submits itself."""
+        return self.submitters.of(job) if job.spec.submission_mode == submitting.MODE else None
 
     def _failed(self, job: MarieJob) -> FailedOf | Obstacle | None:
         """Where the job's documents are recorded as another's failures; not looked up any more once all are taken."""

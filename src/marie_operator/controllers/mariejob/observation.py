@@ -13,6 +13,7 @@ from marie_operator.controllers.mariejob.listing import ListingFailure
 from marie_operator.controllers.mariejob.own_cluster import OwnCluster
 from marie_operator.controllers.mariejob.source import FailedOf
 from marie_operator.controllers.mariejob.store import Page
+from marie_operator.controllers.mariejob.submitter import SubmitterJob
 from marie_operator.controllers.mariejob.turns import Line
 from marie_operator.marie.gateways import DatabaseView, DocumentView, GatewayView
 
@@ -44,6 +45,9 @@ class Observation:
             none are asked for.
         route: the way of the job's results, why it is unknown at the moment, or ``None`` where nothing says it.
         delivery: how far they are.
+        submitter: the submitter Job of the present attempt; ``None`` where the operator submits itself.
+        submitter_image: of submitters that name no image of their own; empty when it is not known.
+        refused: why what the job is to own was not written.
         line: the cluster's jobs, which share what it is given at a time.
     """
 
@@ -61,4 +65,7 @@ class Observation:
     failed: FailedOf | Obstacle | None = None
     route: Route | Obstacle | None = None
     delivery: DeliveryOutcome = field(default_factory=DeliveryOutcome)
+    submitter: SubmitterJob | None = None
+    submitter_image: str = ""
+    refused: Obstacle | None = None
     line: Line = field(default_factory=Line)

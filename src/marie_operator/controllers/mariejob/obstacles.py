@@ -4,6 +4,7 @@ from marie_operator.api.conditions import ClusterCondition, ClusterReason, JobRe
 from marie_operator.api.mariecluster import MarieCluster
 from marie_operator.api.mariejob import JobDocuments, MarieJob
 from marie_operator.api.meta import Condition, SecretKeyReference
+from marie_operator.builders import submitter as building
 from marie_operator.controllers.mariejob import submission
 from marie_operator.controllers.mariejob.listing import ListingFailure
 from marie_operator.controllers.mariejob.observation import Observation, Obstacle
@@ -48,6 +49,8 @@ def of_submission(job: MarieJob, seen: Observation) -> Obstacle | None:
         return seen.api_key
     if (pending := _pending(seen)) is not None:
         return pending
+    if seen.submitter is not None and (found := _of_submitter(job, seen)) is not None:
+        return found
     planners = seen.gateway.planners if seen.gateway is not None else None
     planner = submission.planner(job.spec)
     if planners is not None and planner not in planners:
@@ -69,6 +72,20 @@ def _pending(seen: Observation) -> Obstacle | None:
         f"MarieCluster {seen.cluster.metadata.name} is about to be changed, once Marie is done with the documents it "
         "has; no more are submitted until then. The job then goes on by itself.",
     )
+
+
+def _of_submitter(job: MarieJob, seen: Observation) -> Obstacle | None:
+    """Why the submitter Job cannot be made."""
+    if seen.submitter is not None and seen.submitter.uid:
+        return None
+    if not building.image(job, seen.submitter_image):
+        return Obstacle(
+            JobReason.SUBMITTER_IMAGE_UNKNOWN,
+            "The operator does not know which image is to submit. Set MARIE_OPERATOR_IMAGE in its environment, or "
+            "start it with --submitter-image; or name an image in spec.submitterPodTemplate. The job then goes on by "
+            "itself.",
+        )
+    return seen.refused
 
 
 def _of_key(job: MarieJob, seen: Observation) -> Obstacle | None:

@@ -9,9 +9,10 @@ from marie_operator.controllers import kinds
 from marie_operator.controllers.mariejob.decision import Occurrence
 from marie_operator.controllers.mariejob.observation import Obstacle
 from marie_operator.controllers.mariejob.own_cluster import Keep, OwnCluster, Remove
+from marie_operator.controllers.mariejob.submitter import Dismiss, Launch
 from marie_operator.runtime import ApplyConflict, BadRequest, Clock, Conflict, Forbidden, Invalid, NotFound, Writer
 from marie_operator.runtime.children import Change, Create, NameTaken, carry_out
-from marie_operator.runtime.resource import Object, ObjectKey, Resource
+from marie_operator.runtime.resource import JOBS, Object, ObjectKey, Resource
 
 AGAIN = 15.0
 """Seconds after which what was refused is tried again, unless it has changed before."""
@@ -35,16 +36,17 @@ class Owned:
     def __init__(self, writer: Writer, *, clock: Clock) -> None:
         self._writer = writer
         self._clock = clock
-        self._refusals: dict[ObjectKey, _Refusal] = {}
+        self._refusals: dict[tuple[ObjectKey, Resource], _Refusal] = {}
 
-    def refusal(self, job: ObjectKey) -> Obstacle | None:
-        """Why what a job is to own was not written."""
-        found = self._refusals.get(job)
+    def refusal(self, job: ObjectKey, resource: Resource) -> Obstacle | None:
+        """Why what a job is to own of a kind was not written."""
+        found = self._refusals.get((job, resource))
         return None if found is None else found.obstacle
 
     def forget(self, job: ObjectKey) -> None:
         """A job is over, or gone."""
-        self._refusals.pop(job, None)
+        for resource in (kinds.MARIE_CLUSTERS, JOBS):
+            self._refusals.pop((job, resource), None)
 
     async def keep(self, job: MarieJob, step: Keep, own: OwnCluster) -> list[Occurrence]:
         """Have a job's own cluster be there, as its manifest says; returns what to tell.
@@ -56,7 +58,7 @@ class Owned:
             Unreachable: it does not answer.
         """
         if own.deleting or own.digest == association.spec_hash(step.manifest):
-            self.forget(_key(job))
+            self._refusals.pop((_key(job), kinds.MARIE_CLUSTERS), None)
             return []
         return await self._write(job, kinds.MARIE_CLUSTERS, step.manifest, exists=bool(own.uid))
 
@@ -81,8 +83,30 @@ class Owned:
             return [Occurrence("Warning", EventReason.NO_DELETION_RULE, note)]
         return [Occurrence("Normal", EventReason.DELETED, note)]
 
+    async def launch(self, job: MarieJob, step: Launch) -> list[Occurrence]:
+        """Make a job's submitter Job; returns what to tell.
+
+        Raises:
+            ApiError: the API server refuses, for a reason that is not told of the job.
+            Unreachable: it does not answer.
+        """
+        return await self._write(job, JOBS, step.manifest, exists=False)
+
+    async def dismiss(self, job: MarieJob, step: Dismiss) -> list[Occurrence]:
+        """Have a job's submitter Job go, with its pods; returns what to tell.
+
+        Raises:
+            ApiError: the API server refuses, for a reason that is not told of the job.
+            Unreachable: it does not answer.
+        """
+        try:
+            await self._writer.delete(JOBS, ObjectKey(job.metadata.namespace, step.job.name), uid=step.job.uid)
+        except (NotFound, Conflict):
+            return []
+        return [Occurrence("Normal", EventReason.DELETED, f"Deleted Job {step.job.name}: {step.why}.")]
+
     async def _write(self, job: MarieJob, resource: Resource, manifest: Object, *, exists: bool) -> list[Occurrence]:
-        key, digest = _key(job), association.spec_hash(manifest)
+        key, digest = (_key(job), resource), association.spec_hash(manifest)
         before = self._refusals.get(key)
         if before is not None and before.digest == digest and self._clock.monotonic() < before.at + AGAIN:
             return []
@@ -106,11 +130,11 @@ class Owned:
             )
         except (Invalid, BadRequest, Forbidden) as error:
             refused = Obstacle(
-                JobReason.CLUSTER_REFUSED,
+                JobReason.CHILD_REFUSED,
                 f"{what} cannot be written: {error.message.rstrip('.')}. Correct the job; it then goes on by itself.",
             )
         else:
-            self.forget(key)
+            self._refusals.pop(key, None)
             return [Occurrence("Normal", EventReason.CHANGED if exists else EventReason.CREATED, f"{done}.")]
         self._refusals[key] = _Refusal(refused, digest, self._clock.monotonic())
         told = before is not None and before.obstacle == refused

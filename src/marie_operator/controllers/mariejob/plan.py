@@ -11,7 +11,7 @@ from marie_operator.api.mariejob import JobSLA, MarieJob, MarieJobSpec
 from marie_operator.controllers.mariejob import delivery, source
 from marie_operator.controllers.mariejob.delivery import Output
 from marie_operator.controllers.mariejob.selection import Selection
-from marie_operator.controllers.mariejob.source import FailedOf, Prefix, Source, SourceError
+from marie_operator.controllers.mariejob.source import FailedOf, Prefix, SingleDocument, Source, SourceError
 
 T = TypeVar("T")
 
@@ -80,8 +80,10 @@ class Plan:
         """The plan for documents that are known to be somewhere.
 
         Raises:
-            FlawError: ``spec.output.uri`` is none that results can be copied to.
+            FlawError: the mode of submission is not for such documents, or ``spec.output.uri`` is none that results can
+                be copied to.
         """
+        _check_mode(spec, documents)
         sla, seconds = spec.sla or JobSLA(), spec.active_deadline_seconds
         return cls(
             source=documents,
@@ -111,13 +113,17 @@ def _parsed(parse: Callable[[str], T], uri: str) -> T:
         raise FlawError(JobReason.INVALID_URI, f"{error}. {_AGAIN}") from error
 
 
-def _check_support(spec: MarieJobSpec) -> None:
-    if spec.submission_mode != "HTTPSubmission":
+def _check_mode(spec: MarieJobSpec, documents: Source) -> None:
+    if spec.submission_mode == "K8sJobSubmission" and not isinstance(documents, SingleDocument):
         raise FlawError(
             JobReason.UNSUPPORTED,
-            f"spec.submissionMode {spec.submission_mode} is not supported by this version. "
-            f"HTTPSubmission, which needs no submitter pod, is. {_AGAIN}",
+            "spec.submissionMode K8sJobSubmission is for one document: a pod for each document of many costs more than "
+            "it does. Use HTTPSubmission, in which the operator lists the documents, keeps their order and bounds how "
+            f"many are in flight. {_AGAIN}",
         )
+
+
+def _check_support(spec: MarieJobSpec) -> None:
     given = {
         "data": spec.input.data,
         "configMapRef": spec.input.config_map_ref and spec.input.config_map_ref.name,

@@ -17,9 +17,10 @@ from marie_operator.controllers.mariejob.ending import retire
 from marie_operator.controllers.mariejob.failures import ApiClient, RecordTakenError
 from marie_operator.controllers.mariejob.gather import Sources
 from marie_operator.controllers.mariejob.observation import Observation
-from marie_operator.controllers.mariejob.own_cluster import Keep, OwnCluster
+from marie_operator.controllers.mariejob.own_cluster import Keep, OwnCluster, Remove
 from marie_operator.controllers.mariejob.owned import AGAIN
 from marie_operator.controllers.mariejob.pacing import Pace
+from marie_operator.controllers.mariejob.submitter import Launch
 from marie_operator.runtime import (
     Conflict,
     Forbidden,
@@ -33,7 +34,7 @@ from marie_operator.runtime import (
     is_true,
     with_condition,
 )
-from marie_operator.runtime.resource import Object, ObjectKey, Resource
+from marie_operator.runtime.resource import JOBS, Object, ObjectKey, Resource
 from marie_operator.runtime.status import StatusWriter, write_status
 
 FINALIZER = "marie.ai/documents"
@@ -127,6 +128,7 @@ class MarieJobReconciler:
             with contextlib.suppress(NotFound):
                 await write_status(self._client, kinds.MARIE_JOBS, live, wire(decision.status))
             self._follow(job, seen, decision)
+            await self._see_to_owned(job, decision, seen.own)
             return Result(requeue_after=decision.requeue_after)
         with contextlib.suppress(NotFound):
             await self._hold(live, holds=False)
@@ -185,7 +187,7 @@ class MarieJobReconciler:
         elif written:
             self._pace.wrote(job)
         self._follow(job, seen, decision)
-        requeue_after, held = decision.requeue_after, await self._see_to_cluster(job, decision, seen.own)
+        requeue_after, held = decision.requeue_after, await self._see_to_owned(job, decision, seen.own)
         if held:
             requeue_after = min(HELD, requeue_after or HELD)
         self._sources.listings.want(key, decision.listing)
@@ -195,17 +197,21 @@ class MarieJobReconciler:
             await self._finish(key, decision.status.cluster_name)
         return Result(requeue_after=requeue_after, changes=_changes(job.status, decision.status))
 
-    async def _see_to_cluster(self, job: MarieJob, decision: Decision, own: OwnCluster | None) -> bool:
-        """Bring a job's own cluster to where it is to be; whether the API server did not let it."""
-        if own is None or decision.own is None:
-            return False
-        owned = self._sources.owned
-        if isinstance(decision.own, Keep):
-            told = await owned.keep(job, decision.own, own)
-        else:
-            told = await owned.remove(job, decision.own, own)
+    async def _see_to_owned(self, job: MarieJob, decision: Decision, own: OwnCluster | None) -> bool:
+        """Bring what a job owns to where it is to be; whether the API server did not let it."""
+        owned, told, held = self._sources.owned, list[Occurrence](), False
+        if isinstance(decision.submitter, Launch):
+            told += await owned.launch(job, decision.submitter)
+            held = owned.refusal(_key(job), JOBS) is not None
+        elif decision.submitter is not None:
+            told += await owned.dismiss(job, decision.submitter)
+        if own is not None and isinstance(decision.own, Keep):
+            told += await owned.keep(job, decision.own, own)
+            held = held or owned.refusal(_key(job), kinds.MARIE_CLUSTERS) is not None
+        elif own is not None and isinstance(decision.own, Remove):
+            told += await owned.remove(job, decision.own, own)
         self._announce(job, told)
-        return owned.refusal(_key(job)) is not None
+        return held
 
     def _follow(self, job: MarieJob, seen: Observation, decision: Decision) -> None:
         """Tell the monitor which documents to bring to Marie and to their end."""
@@ -213,7 +219,8 @@ class MarieJobReconciler:
             return
         key, namespace = _key(job), job.metadata.namespace
         # Without a key nothing is submitted, and what Marie has is followed all the same.
-        api_key = seen.api_key if isinstance(seen.api_key, str) and decision.submits else ""
+        submits = decision.submits and seen.submitter is None
+        api_key = seen.api_key if submits and isinstance(seen.api_key, str) else ""
         cluster = seen.cluster.metadata.name
         if job.status.cluster_name not in {"", cluster}:
             self._sources.gateways.follow(ObjectKey(namespace, job.status.cluster_name), key, (), api_key="")
@@ -272,10 +279,10 @@ class MarieJobReconciler:
             return Result()
         await self._prune(job.metadata.namespace, job.status.cluster_name)
         own = self._sources.own_cluster(job)
-        decision = retire(job, self._sources.clock.now(), own)
+        decision = retire(job, self._sources.clock.now(), own, self._sources.submitter(job))
         if decision.expired:
             return await self._expire(job, decision.expired)
-        if await self._see_to_cluster(job, decision, own):
+        if await self._see_to_owned(job, decision, own):
             return Result(requeue_after=AGAIN)
         return Result(requeue_after=decision.requeue_after)
 

@@ -8,6 +8,7 @@ from marie_operator.controllers.mariejob import batch, failures, refs
 from marie_operator.controllers.mariejob.choice import labels
 from marie_operator.controllers.mariejob.course import Course
 from marie_operator.controllers.mariejob.source import SingleDocument
+from marie_operator.controllers.mariejob.submitter import SubmitterJob
 from marie_operator.marie.gateways import DocumentState
 
 
@@ -144,9 +145,19 @@ def _one(course: Course, source: SingleDocument) -> str:
         return f"An executor of MarieCluster {course.cluster_name} works on {source.uri}."
     if document.dag_id:
         return f"MarieCluster {course.cluster_name} has {source.uri} in its queue."
-    if told := _told(course):
-        return told.lstrip()
-    return f"{source.uri} is being submitted to MarieCluster {course.cluster_name}."
+    if course.seen.submitter is not None:
+        return _by_submitter(course, course.seen.submitter, source.uri)
+    return _told(course).lstrip() or f"{source.uri} is being submitted to MarieCluster {course.cluster_name}."
+
+
+def _by_submitter(course: Course, submitter: SubmitterJob, uri: str) -> str:
+    """How far the submitter Job is with what Marie does not have yet."""
+    what = f"Submitter Job {submitter.name}"
+    if submitter.has_ended:
+        return f"{what} has ended; MarieCluster {course.cluster_name} is searched for {uri}."
+    if submitter.told:
+        return f"{what} is to submit {uri}: {submitter.told.rstrip('.')}."
+    return f"{what} is to submit {uri} to MarieCluster {course.cluster_name}."
 
 
 def _many(course: Course) -> str:
@@ -215,6 +226,16 @@ def manifest_uri(course: Course) -> str:
     route = handover.route
     key = route.manifest if handover.outcome.totals is not None else f"{route.parts}/"
     return f"{route.target.uri}/{key}"
+
+
+def hearsay(course: Course) -> str:
+    """What is known of a document that only its submitter knows of."""
+    submitter = course.seen.submitter
+    name = submitter.name if submitter is not None else ""
+    return (
+        f"Submitter Job {name} has ended well. Marie has no document under the reference id that it was told "
+        "(MARIE_REF_ID), so what became of it, and where results are, its own command alone knows."
+    )
 
 
 def results_uri(job: MarieJob) -> str:

@@ -17,7 +17,14 @@ def planner(spec: MarieJobSpec) -> str:
 
 
 def ticket(
-    job: MarieJob, plan: Plan, document: DocumentInFlight, *, start: datetime, fresh: bool, cancel: bool
+    job: MarieJob,
+    plan: Plan,
+    document: DocumentInFlight,
+    *,
+    start: datetime,
+    fresh: bool,
+    cancel: bool = False,
+    awaited: bool = False,
 ) -> Ticket:
     """What the monitor needs to submit and follow one attempt at one document.
 
@@ -28,6 +35,7 @@ def ticket(
         start: when the job started, from which deadlines count.
         fresh: whether the entry was written by this very reconcile, so that Marie cannot know the document.
         cancel: whether it is to be cancelled in Marie's database.
+        awaited: whether a submitter Job is about to submit it, or may be.
     """
     soft, hard = plan.marie_deadlines(start) or (None, None)
     return Ticket(
@@ -36,6 +44,7 @@ def ticket(
         dag_id=document.dag_id,
         fresh=fresh,
         cancel=cancel,
+        awaited=awaited,
         submission=Submission(
             uri=document.uri,
             queue=job.spec.options.get("queue", "") or job.spec.job_type,

@@ -8,6 +8,7 @@ from marie_operator.api import duration
 from marie_operator.api.conditions import EventReason, JobCondition, JobReason
 from marie_operator.api.mariejob import JobDocuments, JobError, JobPhase, JobResult, MarieJob, MarieJobStatus
 from marie_operator.api.meta import Condition
+from marie_operator.builders import submitter as building
 from marie_operator.controllers import custody
 from marie_operator.controllers.mariejob import batch, sentences
 from marie_operator.controllers.mariejob.conditions import condition, is_true
@@ -77,7 +78,8 @@ def done(course: Course) -> Decision:
     """Every document has come to its end."""
     documents = course.documents
     if not documents.failed:
-        message = f"{_all(documents)} succeeded. {sentences.results(course)}"
+        results = sentences.hearsay(course) if course.is_hearsay else sentences.results(course)
+        message = f"{_all(documents)} succeeded. {results}"
         verdict = Verdict(True, JobReason.SUCCEEDED, message)
         return _end(course, "Succeeded", JobCondition.COMPLETE, verdict)
     if isinstance(course.plan.source, SingleDocument):
@@ -258,7 +260,7 @@ def _result(course: Course) -> JobResult:
     totals = course.handover.outcome.totals if course.handover.outcome is not None else None
     return JobResult(
         document_count=course.documents.succeeded,
-        output_uri=sentences.output_uri(course) if course.documents.succeeded else "",
+        output_uri=sentences.output_uri(course) if course.documents.succeeded and not course.is_hearsay else "",
         manifest_uri=sentences.manifest_uri(course),
         summary={"results": str(totals.results)} if totals is not None else {},
     )
@@ -281,11 +283,20 @@ def _status(course: Course, phase: JobPhase, message: str, verdicts: Mapping[Job
             "progress": _percent(documents),
             "documents": documents,
             "queue_position": course.queue_position,
+            "submitter_job_name": _submitter(course),
             "retry_count": (old.retry_count or 0) + len(course.settled.retried),
             "start_time": course.start,
             "conditions": _conditions(course.job, verdicts, course.now),
         }
     )
+
+
+def _submitter(course: Course) -> str:
+    """The submitter Job of the last attempt that was made at the document."""
+    in_flight = course.documents.in_flight
+    if course.seen.submitter is None or not in_flight or in_flight[0].not_before is not None:
+        return course.job.status.submitter_job_name
+    return building.name(course.job, in_flight[0].attempt)
 
 
 def _percent(documents: JobDocuments) -> int | None:

@@ -5,10 +5,22 @@ from collections.abc import Iterable, Mapping
 from marie_operator.api.conditions import ClusterCondition, JobCondition
 from marie_operator.builders import association
 from marie_operator.controllers import kinds
+from marie_operator.controllers.mariejob import submitters
 from marie_operator.controllers.mariejob.reconciler import FINISHED_INDEX, MarieJobReconciler
-from marie_operator.runtime import Cache, Clock, Controller, Event, Informer, Metrics, Tracer, asked_for, is_true
+from marie_operator.runtime import (
+    Cache,
+    Clock,
+    Controller,
+    Event,
+    Informer,
+    Metrics,
+    Tracer,
+    asked_for,
+    is_true,
+    owner,
+)
 from marie_operator.runtime.informer import IndexFunction
-from marie_operator.runtime.resource import Object, ObjectKey
+from marie_operator.runtime.resource import JOBS, PODS, Object, ObjectKey
 
 CLUSTER_INDEX = "cluster"
 """Unfinished jobs by the cluster they wait for or run on; by the namespace and ``*`` when they select one by labels.
@@ -83,6 +95,8 @@ def controller(
             map=lambda event: [*of_cluster(jobs, ObjectKey.of(event.object)), *_history_of(jobs, event.object)],
             when=concerns_jobs_of_cluster,
         )
+        .watch(cache[JOBS], map=owner(kinds.MARIE_JOBS.kind, kinds.MARIE_JOBS.group))
+        .watch(cache[PODS], map=lambda event: submitters.owner_of_pod(cache, event))
     )
 
 
