@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from marie_operator.controllers.mariecluster import trouble
+from marie_operator.controllers import trouble
 from marie_operator.testing.kubelet import Behaviour
 from tests.controllers.mariecluster.plane import Plane, run
 from tests.controllers.mariecluster.test_backing import MANAGED, cluster

@@ -134,8 +134,8 @@ class Course:
         """Whether Marie has confirmed a document of this job."""
         documents = self.documents
         if self.seen.submitter is not None:
-            known = (*documents.in_flight, *self.seen.documents.values())
-            return bool(self.job.status.dag_id) or any(each.dag_id for each in known)
+            known = [self.job.status.dag_id, *(each.dag_id for each in documents.in_flight)]
+            return any([*known, *(view.dag_id for view in self.seen.documents.values())])
         return bool(
             documents.succeeded
             or documents.failed
