@@ -29,7 +29,10 @@ class ClusterCondition(StrEnum):
     """The operator changes nothing of the cluster because the annotation ``marie.ai/reconcile: paused`` asks for it."""
 
     UPGRADE_PENDING = "UpgradePending"
-    """A change that replaces pods waits until Marie has no document in hand, as ``spec.upgradeStrategy`` asks for."""
+    """A change that replaces pods waits until Marie has no document in hand, as ``spec.upgradeStrategy`` asks for.
+
+    It is there only as long as a change waits.
+    """
 
     HTTP_ROUTE_ACCEPTED = "HTTPRouteAccepted"
     """Every Gateway of ``spec.httpRoute`` leads to the server; ``Ready`` does not depend on it."""
@@ -166,9 +169,6 @@ class ClusterReason(StrEnum):
 
     Wait, do what ``ServerPodReady`` says, or set ``spec.upgradeStrategy.type`` to ``Immediate``.
     """
-
-    NO_UPGRADE_PENDING = "NoUpgradePending"
-    """No change waits. Nothing to do."""
 
     INVALID_SPEC = "InvalidSpec"
     """The spec contradicts itself.

@@ -29,6 +29,7 @@ from marie_operator.runtime.resource import DEPLOYMENTS, STATEFUL_SETS, Object
 
 _OF_SERVICES = frozenset(services.CONDITIONS.values())
 _OF_OPTIONS = _OF_SERVICES | {ClusterCondition.HTTP_ROUTE_ACCEPTED}
+_PASSING = ClusterCondition.UPGRADE_PENDING
 _WORDS: Mapping[bool | None, Literal["True", "False", "Unknown"]] = {True: "True", False: "False", None: "Unknown"}
 
 FIRST_RETRY = timedelta(seconds=15)
@@ -305,13 +306,10 @@ def _paused(cluster: MarieCluster) -> Mapping[ClusterCondition, Verdict]:
 
 
 def _upgrade(seen: Observation) -> Mapping[ClusterCondition, Verdict]:
-    """Told of once a change waits, and from then on."""
-    kind = ClusterCondition.UPGRADE_PENDING
-    if seen.upgrade.reason is not None:
-        return {kind: Verdict(True, seen.upgrade.reason, seen.upgrade.message)}
-    if any(condition.type == kind for condition in seen.cluster.status.conditions):
-        return {kind: Verdict(False, ClusterReason.NO_UPGRADE_PENDING, "No change of the cluster's pods waits.")}
-    return {}
+    """Told of as long as a change waits."""
+    if seen.upgrade.reason is None:
+        return {}
+    return {ClusterCondition.UPGRADE_PENDING: Verdict(True, seen.upgrade.reason, seen.upgrade.message)}
 
 
 def _route(seen: Observation) -> Mapping[ClusterCondition, Verdict]:
@@ -387,7 +385,8 @@ def _conditions(seen: Observation, verdicts: Mapping[ClusterCondition, Verdict])
         item.model_dump(mode="json", by_alias=True, exclude_none=True)
         for item in seen.cluster.status.conditions
         # What the spec no longer has is no longer told of, once the rest is as the spec asks.
-        if item.type not in _OF_OPTIONS or item.type in verdicts or seen.refusals or _is_left(seen, item.type)
+        if (item.type not in _OF_OPTIONS or item.type in verdicts or seen.refusals or _is_left(seen, item.type))
+        and (item.type != _PASSING or item.type in verdicts)
     ]
     for kind, verdict in verdicts.items():
         conditions = with_condition(
