@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 import yaml
 
+from marie_operator.api.mariejob import MarieJob
+from marie_operator.api.meta import SecretKeyReference
 from marie_operator.api.permissions import CLUSTER_PERMISSIONS, LEADER_ELECTION_PERMISSIONS
-from marie_operator.builders import chain
+from marie_operator.builders import chain, submitter
 from marie_operator.runtime.resource import STATEFUL_SETS
 from tests.builders.clusters import GOLDENS, admitted
 from tests.builders.schemas import validate
@@ -133,6 +135,20 @@ def test_managed_services_are_admitted_where_restricted_is_enforced(kubectl: Kub
         pod = {"apiVersion": "v1", "kind": "Pod", "spec": spec}
         pod["metadata"] = {**template["metadata"], "name": name, "namespace": "marie-system"}
         kubectl("create", "--dry-run=server", "-f", "-", stdin=pod)
+
+
+def test_submitters_are_admitted_where_restricted_is_enforced(kubectl: Kubectl) -> None:
+    job = MarieJob.model_validate(
+        {"metadata": {"name": "j", "namespace": "marie-system", "uid": "u"}, "spec": {"clusterRef": "c"}}
+    )
+    made = submitter.manifest(
+        job, attempt=0, cluster="c", environment={}, api_key=SecretKeyReference(name="key"), own_image="operator:1"
+    )
+    # Nobody makes the default account here.
+    spec = {**made["spec"]["template"]["spec"], "serviceAccountName": "marie-operator"}
+    metadata = {**made["spec"]["template"]["metadata"], "name": "j", "namespace": "marie-system"}
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
+    kubectl("create", "--dry-run=server", "-f", "-", stdin=pod)
 
 
 def test_the_operator_reads_its_environment_and_writes_no_file(kubectl: Kubectl) -> None:

@@ -31,6 +31,7 @@ from marie_operator.testing.kubelet import FakeKubelet, NodeSpec
 from marie_operator.testing.objectstore import SimulatedS3
 from marie_operator.testing.pods import MariePods
 from marie_operator.testing.s3 import S3Server
+from tests.controlplane import submitters
 from tests.controlplane.processes import Plane, ServedStage, ServedWorld
 from tests.controlplane.virtual import TestLoop, VirtualStage, logs_kept
 from tests.controlplane.waiting import until
@@ -169,7 +170,10 @@ async def furnished(plane: Plane, s3: S3Server | SimulatedS3) -> AsyncIterator[S
             api_key=API_KEY,
             api=api,
         )
-        async with FakeKubelet(api, nodes=nodes, on_ready=pods.ready, on_gone=pods.gone) as kubelet:
+        behaviours = [submitters.behaviour(api, url)]
+        async with FakeKubelet(
+            api, nodes=nodes, behaviours=behaviours, on_ready=pods.ready, on_gone=pods.gone
+        ) as kubelet:
             await install(plane)
             yield ServedStage(plane, api, kubelet, gateways, url, s3)
 

@@ -20,6 +20,7 @@ from marie_operator.testing.objectstore import SimulatedS3
 from marie_operator.testing.processes import free_ports
 from marie_operator.testing.s3 import S3Server
 from tests.controlplane.world import ROOT, World
+from tests.simulation.replica import SUBMITTER_IMAGE
 
 PROGRAM = ("-m", "marie_operator")
 
@@ -129,6 +130,7 @@ class OperatorProcess:
             "MARIE_URL_TEMPLATE": self._stage.gateways_url + "/{namespace}/{name}",
             "METRICS_BIND_ADDRESS": f"127.0.0.1:{self.metrics}",
             "HEALTH_PROBE_BIND_ADDRESS": f"127.0.0.1:{self.health}",
+            "MARIE_OPERATOR_IMAGE": SUBMITTER_IMAGE,
             "LOG_FORMAT": "json",
             "PYTHONWARNINGS": "error",
             # Programs of the tests' own import each other by name.

@@ -174,6 +174,7 @@ class World:
             "secrets": "/api/v1",
             "configmaps": "/api/v1",
             "deployments": "/apis/apps/v1",
+            "jobs": "/apis/batch/v1",
             "statefulsets": "/apis/apps/v1",
             "persistentvolumeclaims": "/api/v1",
             "ingresses": "/apis/networking.k8s.io/v1",

@@ -53,7 +53,7 @@ class Submitters:
     async def __call__(self, pod: Pod) -> tuple[int, str]:
         """Run a pod's container to its end."""
         around, name, process = self.around, pod["metadata"]["name"], Process()
-        told, key = Errand.read(await self._environment(pod))
+        told, key = Errand.read(await environment(around.api, pod, "{namespace}/{name}"))
         port = Port(around.network, process, name, around.trace, around.on_send)
         if self.fuses:
             port.fuse = self.fuses.pop(0)
@@ -72,17 +72,26 @@ class Submitters:
             if not process.dead:
                 await process.kill()
 
-    async def _environment(self, pod: Pod) -> dict[str, str]:
-        (container,) = pod["spec"]["containers"]
-        found = {}
-        for each in container["env"]:
-            source = each.get("valueFrom")
-            found[each["name"]] = each.get("value", "") if source is None else await self._secret(pod, source)
-        service = _SERVICE.fullmatch(found[errand.URL])
-        assert service is not None, found[errand.URL]
-        return found | {errand.URL: f"{service['namespace']}/{service['name']}"}
 
-    async def _secret(self, pod: Pod, source: dict[str, dict[str, str]]) -> str:
-        reference = source["secretKeyRef"]
-        path = f"/api/v1/namespaces/{pod['metadata']['namespace']}/secrets/{reference['name']}"
-        return base64.b64decode((await self.around.api.get(path))["data"][reference["key"]]).decode()
+async def environment(api: Api, pod: Pod, url: str) -> dict[str, str]:
+    """The variables of a submitter's container, as the kubelet gives them.
+
+    Args:
+        api: Reads Secrets.
+        pod: The container's.
+        url: Where gateways are; ``{namespace}`` and ``{name}`` are the MarieCluster's.
+    """
+    (container,) = pod["spec"]["containers"]
+    found = {}
+    for each in container["env"]:
+        source = each.get("valueFrom")
+        found[each["name"]] = each.get("value", "") if source is None else await _secret(api, pod, source)
+    service = _SERVICE.fullmatch(found[errand.URL])
+    assert service is not None, found[errand.URL]
+    return found | {errand.URL: url.format(**service.groupdict())}
+
+
+async def _secret(api: Api, pod: Pod, source: dict[str, dict[str, str]]) -> str:
+    reference = source["secretKeyRef"]
+    path = f"/api/v1/namespaces/{pod['metadata']['namespace']}/secrets/{reference['name']}"
+    return base64.b64decode((await api.get(path))["data"][reference["key"]]).decode()
