@@ -187,9 +187,8 @@ class World:
         return f"{roots[kind]}/namespaces/{self.namespace}/{kind}" + (f"/{name}" if name else "")
 
     async def create(self, manifest: dict[str, Any]) -> dict[str, Any]:
-        """Create a MarieCluster, MarieJob or Secret."""
-        kind = {"MarieCluster": "marieclusters", "MarieJob": "mariejobs", "Secret": "secrets"}[manifest["kind"]]
-        created: dict[str, Any] = await self.api.create(self.path(kind), manifest)
+        """Create a MarieCluster, MarieJob, Secret or ConfigMap."""
+        created: dict[str, Any] = await self.api.create(self.path(f"{manifest['kind'].lower()}s"), manifest)
         return created
 
     async def key_of(self, cluster: str, value: str = API_KEY) -> None:

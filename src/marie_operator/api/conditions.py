@@ -313,6 +313,9 @@ class JobReason(StrEnum):
     Check the endpoint and NetworkPolicies when it lasts.
     """
 
+    INPUT_MISSING = "InputMissing"
+    """The ConfigMap or Secret of ``input`` does not exist. Create it; the job then goes on by itself."""
+
     FAILURES_UNKNOWN = "FailuresUnknown"
     """The job of ``input.failedOf`` is missing, has not ended, or its record of failures is gone.
 
@@ -419,10 +422,10 @@ class JobReason(StrEnum):
     COPIED = "Copied"
     """Results are where the job wants them. Nothing to do."""
 
-    RESULT_STORE_UNKNOWN = "ResultStoreUnknown"
-    """The operator does not know how to reach the object store in which Marie keeps results, so they stay there.
+    OBJECT_STORE_UNKNOWN = "ObjectStoreUnknown"
+    """The operator does not know how to reach the object store that Marie reads documents from and keeps results in.
 
-    Set ``backingServices.s3`` of the cluster, and make the job again or copy them yourself.
+    Set ``backingServices.s3`` of the cluster. Results stay where Marie stored them; make the job again to have a copy.
     """
 
     RESULTS_NOT_COPIED = "ResultsNotCopied"

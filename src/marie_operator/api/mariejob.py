@@ -56,12 +56,20 @@ class JobInput(Model):
         "names them.",
     )
     content_type: str = Field(default="application/pdf", description="MIME type of the documents, such as image/tiff.")
-    data: str = Field(default="", description="One small document itself, in base64, where there is no object store.")
+    data: str = Field(
+        default="",
+        description="Instead of uri: one small document itself, in base64. It is put into the cluster's object store, "
+        "and taken away when the job has ended.",
+    )
     config_map_ref: LocalObjectReference | None = Field(
-        default=None, description="ConfigMap that holds the documents, where there is no object store."
+        default=None,
+        description="Instead of uri: ConfigMap of the namespace whose keys are documents, which are put into the "
+        "cluster's object store, and taken away when the job has ended.",
     )
     secret_ref: LocalObjectReference | None = Field(
-        default=None, description="Secret that holds the documents, where there is no object store."
+        default=None,
+        description="Instead of uri: Secret of the namespace whose keys are documents, which are put into the "
+        "cluster's object store, and taken away when the job has ended.",
     )
     credentials_secret_ref: SecretReference | None = Field(
         default=None,

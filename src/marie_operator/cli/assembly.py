@@ -103,10 +103,11 @@ class Operator:
             jitter=jitter,
             connect=connect,
         )
-        self._listings = mariejob.Listings(mariejob.Origins(lister, client), on_change=self._on_job)
+        self._listings = mariejob.Listings(mariejob.Origins(lister, client, objects), on_change=self._on_job)
         self._deliveries = mariejob.Deliveries(
             objects, on_change=self._on_job, clock=clock, writer=hashlib.sha256(instance.encode()).hexdigest()[:12]
         )
+        self._clearances = mariejob.Clearances(objects, on_change=self._on_job)
         jobs = Typed(cache[kinds.MARIE_JOBS], MarieJob.model_validate)
         turns = mariejob.Turns(jobs, clock=clock, on_turn=self._on_turn)
         cache[kinds.MARIE_JOBS].add_handler(turns.handle)
@@ -142,6 +143,7 @@ class Operator:
                     gateways=self._gateways,
                     listings=self._listings,
                     deliveries=self._deliveries,
+                    clearances=self._clearances,
                     turns=turns,
                     submitters=mariejob.CachedSubmitters(cache, image=submitter_image),
                     owned=mariejob.Owned(writer, clock=clock),
@@ -178,7 +180,13 @@ class Operator:
             cache=self.cache,
             controllers=self.controllers,
             standing=standing,
-            leading=[self._gateways.run, self._listings.run, self._deliveries.run, self._events.run],
+            leading=[
+                self._gateways.run,
+                self._listings.run,
+                self._deliveries.run,
+                self._clearances.run,
+                self._events.run,
+            ],
             measures=[self._gateways.measure, self._measure_states],
             sections={"gateways": self._gateways.report},
             servers=servers,

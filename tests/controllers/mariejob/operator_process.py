@@ -14,6 +14,7 @@ from marie_operator.api.mariejob import MarieJob
 from marie_operator.controllers import kinds
 from marie_operator.controllers.mariejob import (
     INDEXES,
+    Clearances,
     Deliveries,
     Listings,
     MarieJobReconciler,
@@ -132,7 +133,7 @@ class Process:
         jobs, clusters = api.inform(kinds.MARIE_JOBS, **INDEXES), api.inform(kinds.MARIE_CLUSTERS)
         self.api, self.bucket = api, bucket
         self.events, self.monitors = Events(), Monitors(marie)
-        self.listings = Listings(Origins(bucket, api), on_change=lambda _job: None)
+        self.listings = Listings(Origins(bucket, api, MemoryObjects()), on_change=lambda _job: None)
         self.deliveries = Deliveries(MemoryObjects(), on_change=lambda _job: None, clock=clock, writer="test")
         typed = Typed(jobs, MarieJob.model_validate)
         turns = Turns(typed, clock=clock, on_turn=lambda _job: None)
@@ -144,6 +145,7 @@ class Process:
             gateways=self.monitors,
             listings=self.listings,
             deliveries=self.deliveries,
+            clearances=Clearances(MemoryObjects(), on_change=lambda _job: None),
             turns=turns,
             submitters=NoSubmitters(),
             owned=Owned(cast("Writer", api), clock=clock),

@@ -17,6 +17,7 @@ from marie_operator.api.mariecluster import MarieCluster
 from marie_operator.api.mariejob import DocumentInFlight, MarieJob
 from marie_operator.api.meta import Condition, ObjectMeta
 from marie_operator.builders import own_cluster as building
+from marie_operator.controllers.mariejob.buckets import Bucket
 from marie_operator.controllers.mariejob.choice import choose
 from marie_operator.controllers.mariejob.decide import decide, leave
 from marie_operator.controllers.mariejob.decision import Decision
@@ -30,7 +31,8 @@ from marie_operator.controllers.mariejob.delivery import (
 from marie_operator.controllers.mariejob.listing import ListingFailure
 from marie_operator.controllers.mariejob.observation import Observation, Obstacle
 from marie_operator.controllers.mariejob.rerun import find
-from marie_operator.controllers.mariejob.source import FailedOf, Prefix
+from marie_operator.controllers.mariejob.routes import unknown
+from marie_operator.controllers.mariejob.source import FailedOf, Inline, Prefix
 from marie_operator.controllers.mariejob.store import ListRequest, Page, explained
 from marie_operator.controllers.mariejob.submitter import SubmitterJob
 from marie_operator.controllers.mariejob.turns import Claim, Line
@@ -107,6 +109,7 @@ def begun(subject: MarieJob, *keys: str) -> MarieJob:
     return subject.model_copy(update={"status": status})
 
 
+DATA = {"data": "aGVsbG8="}
 NO_TARGET = DeliveryFailure("https://minio has no bucket bucket. Create it.", True, NOW, at_source=False)
 NO_SOURCE = DeliveryFailure("https://minio has no bucket marie. Create it.", True, NOW, at_source=True)
 
@@ -130,6 +133,18 @@ def delivering(
     return begun, replace(
         ended(begun, *states), now=now, route=way, delivery=DeliveryOutcome(receipts, 1, failure, totals)
     )
+
+
+def inline(
+    cleared: str | None, state: DocumentState = DocumentState.SUCCEEDED, *, now: datetime = NOW, **spec: Any
+) -> tuple[MarieJob, Observation]:
+    """A job with a document of its own, which stands so."""
+    subject = job("", input=DATA, **spec)
+    source = Inline("scan", "docs", "", "document.pdf", b"hello", Bucket("marie"))
+    keys = (source.key("document.pdf"),)
+    status = decide(subject, seen(inline=source, listing=Page(ListRequest(source), keys, keys[-1], last=True))).status
+    begun = subject.model_copy(update={"status": status})
+    return begun, replace(ended(begun, state), now=now, inline=source, cleared=cleared)
 
 
 def begin_more(subject: MarieJob, *keys: str) -> MarieJob:
@@ -358,9 +373,23 @@ SITUATIONS: dict[str, Callable[[], Decision]] = {
     "submitter: failed without a word, and another follows": lambda: decide(
         begun_by_job(), seen_by_job(SubmitterJob("scan-submit", "u", failed=True), DocumentState.WAITING)
     ),
-    "inline data": lambda: decide(job("", input={"data": "aGVsbG8="}), seen()),
-    "config map": lambda: decide(job("", input={"configMapRef": {"name": "x"}}), seen()),
-    "secret": lambda: decide(job("", input={"secretRef": {"name": "x"}}), seen()),
+    "inline data, and nothing says where Marie reads from": lambda: decide(
+        job("", input=DATA), seen(inline=Obstacle(JobReason.OBJECT_STORE_UNKNOWN, unknown(cluster(), "reads from")))
+    ),
+    "inline data that is none": lambda: decide(job("", input={"data": "?"}), seen()),
+    "inline data beside a uri": lambda: decide(job(SINGLE, input=DATA), seen()),
+    "config map that is missing": lambda: decide(
+        job("", input={"configMapRef": {"name": "x"}}),
+        seen(listing=ListingFailure("There is no ConfigMap x in namespace docs.", answered=True, missing=True)),
+    ),
+    "secret that holds nothing": lambda: decide(
+        job("", input={"secretRef": {"name": "x"}}),
+        seen(listing=Page(ListRequest(Inline("scan", "docs", "Secret", "x")), (), "", last=True)),
+    ),
+    "inline data, done": lambda: decide(*inline(None)),
+    "inline data, taken away": lambda: decide(*inline("")),
+    "inline data, that stays": lambda: decide(*inline("What was put under s3://marie/staged/scan/ stays: no rights.")),
+    "inline data, given up": lambda: decide(*inline(None, R, now=later(hours=1), activeDeadlineSeconds=60)),
     "listing": lambda: decide(job(), seen()),
     "single: submitting": lambda: decide(job(SINGLE), seen()),
     "single: queued": lambda: decide(begun(job(SINGLE)), ended(begun(job(SINGLE)), DocumentState.SUBMITTED)),

@@ -12,6 +12,7 @@ from marie_operator.api.mariejob import MarieJob
 from marie_operator.controllers import kinds
 from marie_operator.controllers.mariejob import (
     INDEXES,
+    Clearances,
     Deliveries,
     Listings,
     MarieJobReconciler,
@@ -85,6 +86,7 @@ def whole(
         gateways=gateways,
         listings=listings,
         deliveries=Deliveries(MemoryObjects(), on_change=enqueue, clock=clock, writer="test"),
+        clearances=Clearances(MemoryObjects(), on_change=enqueue),
         turns=turns,
         submitters=NoSubmitters(),
         owned=Owned(cast("Writer", api), clock=clock),

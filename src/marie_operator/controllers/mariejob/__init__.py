@@ -13,6 +13,7 @@ from marie_operator.controllers.mariejob.owned import Owned
 from marie_operator.controllers.mariejob.reconciler import MarieJobReconciler
 from marie_operator.controllers.mariejob.rerun import Origins
 from marie_operator.controllers.mariejob.secrets import Secrets
+from marie_operator.controllers.mariejob.staging import Clearances
 from marie_operator.controllers.mariejob.store import Lister, S3Lister
 from marie_operator.controllers.mariejob.submitters import POD_INDEXES, CachedSubmitters, add_informer
 from marie_operator.controllers.mariejob.turns import Turns
@@ -22,6 +23,7 @@ __all__ = [
     "INDEXES",
     "POD_INDEXES",
     "CachedSubmitters",
+    "Clearances",
     "Deliveries",
     "Lister",
     "Listings",

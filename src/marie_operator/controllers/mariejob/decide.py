@@ -19,7 +19,7 @@ from marie_operator.controllers.mariejob.ending import retire
 from marie_operator.controllers.mariejob.handover import Handover
 from marie_operator.controllers.mariejob.observation import Observation, Obstacle
 from marie_operator.controllers.mariejob.plan import FlawError, Plan
-from marie_operator.controllers.mariejob.source import FailedOf, SingleDocument
+from marie_operator.controllers.mariejob.source import FailedOf, Inline, SingleDocument
 from marie_operator.controllers.mariejob.store import ListRequest, Page
 from marie_operator.controllers.mariejob.turns import Claim
 from marie_operator.marie.errand import Errand
@@ -68,6 +68,7 @@ def _decide(job: MarieJob, seen: Observation) -> Decision:
         submits=not job.spec.suspend,
         listing=_listing(course),
         delivery=_delivery(course),
+        clearing=_clearing(course),
         failures=course.failures,
         events=summary.events(course, status),
         requeue_after=_requeue_after(course),
@@ -98,7 +99,8 @@ def _end(course: Course, overrun: Overrun | None) -> Decision | None:
         end = summary.exceeded(course)
     elif batch.is_done(course.documents):
         # With its results there, a job is not late for the sake of a manifest.
-        end = summary.done(course) if course.handover.is_closed or overrun is not None else None
+        over = course.handover.is_closed and not _clears(course)
+        end = summary.done(course) if over or overrun is not None else None
     elif course.handover.given_up:
         end = summary.undelivered(course)
     elif overrun is not None:
@@ -128,6 +130,17 @@ def leave(job: MarieJob, seen: Observation) -> Decision:
         submitter=_dismissal(course, "the job is deleted"),
         requeue_after=left,
     )
+
+
+def _clears(course: Course) -> bool:
+    """Whether documents are being taken away that were put where Marie reads from."""
+    return _clearing(course) is not None and course.seen.cleared is None
+
+
+def _clearing(course: Course) -> Inline | None:
+    """What is to be taken away of what was put where Marie reads from."""
+    inline = course.seen.inline
+    return inline if isinstance(inline, Inline) and batch.is_done(course.documents) else None
 
 
 def _start(job: MarieJob, now: datetime) -> datetime | None:
@@ -273,6 +286,8 @@ def _listing(course: Course) -> ListRequest | None:
         return None
     if batch.is_listed(course.documents):
         return None
+    if isinstance(source, Inline):
+        return ListRequest(seen.inline, course.documents.cursor) if isinstance(seen.inline, Inline) else None
     if isinstance(source, FailedOf):
         return ListRequest(seen.failed, course.documents.cursor) if isinstance(seen.failed, FailedOf) else None
     return ListRequest(source, course.documents.cursor, seen.credentials)

@@ -7,6 +7,7 @@ from typing import Literal, NamedTuple, TypeAlias
 
 from marie_operator.controllers.mariejob.buckets import Bucket
 from marie_operator.controllers.mariejob.source import (
+    Inline,
     Prefix,
     SingleDocument,
     Source,
@@ -198,6 +199,8 @@ def folder(source: Source, uri: str, ref_id: str, output: Output) -> str:
         name = key.rpartition("/")[2]
     elif isinstance(source, Prefix):
         name = source.relative(key)
+    elif isinstance(source, Inline):
+        name = source.relative(uri)
     plain = "/".join(f"{part}%" if part in {"", ".", ".."} else part for part in name.split("/"))
     if len(f"{output.prefix}{plain}".encode()) > _LONGEST_FOLDER:
         return ref_id.partition(".")[0]

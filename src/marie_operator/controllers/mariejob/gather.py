@@ -1,7 +1,7 @@
 """Everything a decision about a job depends on, read from caches, from the monitor, and from Secrets by name."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from marie_operator.api.conditions import JobReason
@@ -18,8 +18,10 @@ from marie_operator.controllers.mariejob.listing import Listings
 from marie_operator.controllers.mariejob.observation import Observation, Obstacle
 from marie_operator.controllers.mariejob.own_cluster import OwnCluster
 from marie_operator.controllers.mariejob.owned import Owned
+from marie_operator.controllers.mariejob.plan import inline_of
 from marie_operator.controllers.mariejob.secrets import Secrets
-from marie_operator.controllers.mariejob.source import FailedOf
+from marie_operator.controllers.mariejob.source import FailedOf, Inline
+from marie_operator.controllers.mariejob.staging import Clearances
 from marie_operator.controllers.mariejob.submitter import SubmitterJob
 from marie_operator.controllers.mariejob.turns import Turns
 from marie_operator.marie.gateways import DatabaseView, DocumentView, GatewayView, Ticket
@@ -72,6 +74,7 @@ class Sources:
         gateways: what Marie knows.
         listings: pages of keys.
         deliveries: results on their way.
+        clearances: documents that were put where Marie reads from, and go.
         turns: whose turn it is.
         submitters: the Jobs that submit in the operator's place.
         owned: what could not be written of what jobs own.
@@ -84,6 +87,7 @@ class Sources:
     gateways: Monitors
     listings: Listings
     deliveries: Deliveries
+    clearances: Clearances
     turns: Turns
     submitters: Submitters
     owned: Owned
@@ -126,6 +130,8 @@ class Sources:
             credentials=credentials,
             listing=self.listings.outcome(key),
             failed=self._failed(job),
+            inline=await self._inline(job, cluster),
+            cleared=self.clearances.outcome(key),
             route=await routes.find(job, cluster, self.secrets, has_own=self.deliveries.has_own),
             delivery=self.deliveries.outcome(key),
             submitter=self.submitter(job),
@@ -150,6 +156,16 @@ class Sources:
         if not name or batch.is_listed(documents):
             return None
         return rerun.find(FailedOf(job.metadata.namespace, name), self.jobs, documents.cursor)
+
+    async def _inline(self, job: MarieJob, cluster: MarieCluster) -> Inline | Obstacle | None:
+        """Where documents are put for Marie that are in no object store."""
+        inline = inline_of(job)
+        if inline is None:
+            return None
+        store = await routes.store(job, cluster, self.secrets, has_own=self.deliveries.has_own)
+        if store is None:
+            return Obstacle(JobReason.OBJECT_STORE_UNKNOWN, routes.unknown(cluster, "reads documents from"))
+        return store if isinstance(store, Obstacle) else replace(inline, store=store)
 
     async def _api_key(self, cluster: MarieCluster) -> str | Obstacle:
         namespace, name = cluster.metadata.namespace, cluster.metadata.name

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from marie_operator.api.conditions import JobCondition, JobReason
 from marie_operator.api.mariecluster import MarieCluster
 from marie_operator.api.mariejob import DocumentInFlight, MarieJob
-from marie_operator.controllers.mariejob import delivery
+from marie_operator.controllers.mariejob import delivery, routes
 from marie_operator.controllers.mariejob.conditions import condition
 from marie_operator.controllers.mariejob.delivery import (
     DeliveryFailure,
@@ -51,11 +51,11 @@ class Handover:
         if plan.output is None or not isinstance(seen.cluster, MarieCluster):
             return cls()
         told = condition(job.status, JobCondition.RESULTS_COPIED)
-        if told is not None and told.reason == JobReason.RESULT_STORE_UNKNOWN:
+        if told is not None and told.reason == JobReason.OBJECT_STORE_UNKNOWN:
             # What was left at Marie once is not copied later: the manifest would lack it.
             return cls(unknown=told.message)
         if seen.route is None:
-            return cls(unknown=_unknown(seen.cluster))
+            return cls(unknown=routes.unknown(seen.cluster, "keeps results in"))
         if isinstance(seen.route, Obstacle):
             return cls(outcome=seen.delivery, obstacle=seen.route)
         return cls._under_way(seen.cluster, seen.route, seen.delivery, now)
@@ -117,14 +117,6 @@ class Handover:
 
 def _reason(failure: DeliveryFailure) -> JobReason:
     return JobReason.STORAGE_REFUSED if failure.answered else JobReason.STORAGE_UNREACHABLE
-
-
-def _unknown(cluster: MarieCluster) -> str:
-    name = cluster.metadata.name
-    return (
-        f"The operator does not know the object store in which MarieCluster {name} keeps results, nor has it "
-        "credentials for one. Set spec.backingServices.s3 of the cluster, or spec.input.credentialsSecretRef of a job."
-    )
 
 
 def _assumed(cluster: MarieCluster) -> str:

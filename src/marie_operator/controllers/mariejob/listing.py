@@ -21,10 +21,12 @@ class ListingFailure:
     Attributes:
         message: what is wrong and what to do.
         answered: whether the object store gave an answer that only a correction on our side will change.
+        missing: whether it is a ConfigMap or Secret with the documents that is not there.
     """
 
     message: str
     answered: bool
+    missing: bool = False
 
 
 @dataclass(slots=True)
@@ -148,4 +150,4 @@ class Listings:
         try:
             return await self._lister.page(request)
         except ListingError as error:
-            return ListingFailure(str(error), error.answered)
+            return ListingFailure(str(error), error.answered, error.missing)

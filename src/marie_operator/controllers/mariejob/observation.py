@@ -11,7 +11,7 @@ from marie_operator.controllers.mariejob.credentials import Credentials
 from marie_operator.controllers.mariejob.delivery import DeliveryOutcome, Route
 from marie_operator.controllers.mariejob.listing import ListingFailure
 from marie_operator.controllers.mariejob.own_cluster import OwnCluster
-from marie_operator.controllers.mariejob.source import FailedOf
+from marie_operator.controllers.mariejob.source import FailedOf, Inline
 from marie_operator.controllers.mariejob.store import Page
 from marie_operator.controllers.mariejob.submitter import SubmitterJob
 from marie_operator.controllers.mariejob.turns import Line
@@ -43,6 +43,10 @@ class Observation:
         listing: the next keys of the job, or why they cannot be had.
         failed: where the failures of the job of ``spec.input.failedOf`` are, or why they are unknown; ``None`` when
             none are asked for.
+        inline: where documents that the job or an object holds are put for Marie, or why that is unknown; ``None`` for
+            other documents.
+        cleared: what became of these once they were needed no more: empty when they are gone, else why not; ``None``
+            before that.
         route: the way of the job's results, why it is unknown at the moment, or ``None`` where nothing says it.
         delivery: how far they are.
         submitter: the submitter Job of the present attempt; ``None`` where the operator submits itself.
@@ -63,6 +67,8 @@ class Observation:
     credentials: Credentials | Obstacle | None = None
     listing: Page | ListingFailure | None = None
     failed: FailedOf | Obstacle | None = None
+    inline: Inline | Obstacle | None = None
+    cleared: str | None = None
     route: Route | Obstacle | None = None
     delivery: DeliveryOutcome = field(default_factory=DeliveryOutcome)
     submitter: SubmitterJob | None = None

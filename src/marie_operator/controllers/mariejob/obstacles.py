@@ -130,8 +130,11 @@ def of_listing(seen: Observation) -> Obstacle | None:
     """Why the documents under the prefix cannot be listed."""
     if isinstance(seen.credentials, Obstacle):
         return seen.credentials
-    if isinstance(seen.failed, Obstacle):
-        return seen.failed
+    for found in (seen.failed, seen.inline):
+        if isinstance(found, Obstacle):
+            return found
+    if isinstance(seen.listing, ListingFailure) and seen.listing.missing:
+        return Obstacle(JobReason.INPUT_MISSING, seen.listing.message)
     if isinstance(seen.listing, ListingFailure) and isinstance(seen.failed, FailedOf):
         return Obstacle(JobReason.FAILURES_UNKNOWN, seen.listing.message)
     if isinstance(seen.listing, ListingFailure):

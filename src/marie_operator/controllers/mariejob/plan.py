@@ -8,10 +8,10 @@ from typing import TypeVar
 from marie_operator.api import duration, validation
 from marie_operator.api.conditions import JobReason
 from marie_operator.api.mariejob import JobSLA, MarieJob, MarieJobSpec
-from marie_operator.controllers.mariejob import delivery, source
+from marie_operator.controllers.mariejob import delivery, refs, source, staging
 from marie_operator.controllers.mariejob.delivery import Output
 from marie_operator.controllers.mariejob.selection import Selection
-from marie_operator.controllers.mariejob.source import FailedOf, Prefix, SingleDocument, Source, SourceError
+from marie_operator.controllers.mariejob.source import FailedOf, Inline, Prefix, SingleDocument, Source, SourceError
 
 T = TypeVar("T")
 
@@ -59,13 +59,18 @@ class Plan:
             FlawError: it contradicts itself, or asks for what this version cannot do.
         """
         spec = job.spec
-        _check_support(spec)
         if problems := validation.problems(job):
             raise FlawError(JobReason.INVALID_SPEC, f"{'; '.join(map(str, problems))}. {_AGAIN}")
+        if (inline := _inline(job)) is not None:
+            return cls.timed(spec, inline)
         if spec.input.failed_of:
             return cls.timed(spec, FailedOf(job.metadata.namespace, spec.input.failed_of))
         if not spec.input.uri:
-            raise FlawError(JobReason.NO_INPUT, f"spec.input.uri is empty: give it, like {source.EXAMPLES}. {_AGAIN}")
+            raise FlawError(
+                JobReason.NO_INPUT,
+                f"spec.input.uri is empty: give it, like {source.EXAMPLES}, or data, configMapRef or secretRef "
+                f"instead. {_AGAIN}",
+            )
         documents = _parsed(source.parse, spec.input.uri)
         cursor = job.status.documents.cursor if job.status.documents else ""
         if isinstance(documents, Prefix) and not cursor.startswith(documents.prefix if cursor else ""):
@@ -123,16 +128,41 @@ def _check_mode(spec: MarieJobSpec, documents: Source) -> None:
         )
 
 
-def _check_support(spec: MarieJobSpec) -> None:
-    given = {
-        "data": spec.input.data,
-        "configMapRef": spec.input.config_map_ref and spec.input.config_map_ref.name,
-        "secretRef": spec.input.secret_ref and spec.input.secret_ref.name,
-    }
-    for name, value in given.items():
-        if value:
-            raise FlawError(
-                JobReason.UNSUPPORTED,
-                f"spec.input.{name} is not supported by this version, for Marie reads documents from S3: "
-                f"upload the document and give its address in spec.input.uri. {_AGAIN}",
-            )
+def _inline(job: MarieJob) -> Inline | None:
+    """The documents that are in no object store, if the spec names such.
+
+    Raises:
+        FlawError: it names others as well, or what is no document.
+    """
+    given = job.spec.input
+    stem = refs.stem(job.metadata.name, job.metadata.uid)
+    namespace, found = job.metadata.namespace, dict[str, Inline]()
+    if given.config_map_ref is not None and given.config_map_ref.name:
+        found["configMapRef"] = Inline(stem, namespace, "ConfigMap", given.config_map_ref.name)
+    if given.secret_ref is not None and given.secret_ref.name:
+        found["secretRef"] = Inline(stem, namespace, "Secret", given.secret_ref.name)
+    if given.data:
+        name = f"document.{refs.extension(given.content_type)}"
+        found["data"] = Inline(stem, namespace, "", name, _decoded(given.data))
+    others = [name for name, value in (("uri", given.uri), ("failedOf", given.failed_of)) if value]
+    if not found:
+        return None
+    if len(found) + len(others) > 1:
+        named = " and ".join((*others, *found))
+        raise FlawError(JobReason.INVALID_SPEC, f"spec.input has {named}: give one of them. {_AGAIN}")
+    return next(iter(found.values()))
+
+
+def inline_of(job: MarieJob) -> Inline | None:
+    """The documents that are in no object store, if the spec names such and can be carried out."""
+    try:
+        return _inline(job)
+    except FlawError:
+        return None
+
+
+def _decoded(data: str) -> bytes:
+    try:
+        return staging.decoded(data)
+    except ValueError as error:
+        raise FlawError(JobReason.INVALID_SPEC, f"spec.input.data is no base64: {error}. {_AGAIN}") from error

@@ -173,6 +173,7 @@ class MarieJobReconciler:
         if not is_finished(decision.status):
             # Of documents that have ended, whatever becomes of this decision: their results need not wait for it.
             self._sources.deliveries.want(key, job.metadata.uid, decision.delivery)
+            self._sources.clearances.want(key, job.metadata.uid, decision.clearing)
         if wait := self._pace.wait(job, decision.status):
             return Result(requeue_after=min(wait, decision.requeue_after or wait))
         decision = await self._recorded(job, decision)
@@ -184,6 +185,7 @@ class MarieJobReconciler:
         if is_finished(decision.status):
             self._pace.forget(key)
             self._sources.deliveries.want(key, job.metadata.uid, None)
+            self._sources.clearances.want(key, job.metadata.uid, None)
         elif written:
             self._pace.wrote(job)
         self._follow(job, seen, decision)
@@ -301,6 +303,7 @@ class MarieJobReconciler:
         self._sources.owned.forget(key)
         self._sources.listings.want(key, None)
         self._sources.deliveries.want(key, "", None)
+        self._sources.clearances.want(key, "", None)
         for cluster in self._sources.clusters.list(key.namespace):
             self._sources.gateways.follow(ObjectKey(key.namespace, cluster.metadata.name), key, (), api_key="")
 

@@ -40,11 +40,16 @@ def ref_id(*, job: str, uid: str, ordinal: int, key: str, attempt: int, content_
         content_type: says the extension when the key has none.
     """
     name, _, suffix = key.rsplit("/", 1)[-1].rpartition(".")
-    extension = _plain(suffix)[:_LONGEST_EXTENSION] if name else _EXTENSIONS.get(content_type, "bin")
+    ending = _plain(suffix)[:_LONGEST_EXTENSION] if name else extension(content_type)
     head = f"{stem(job, uid)}-{ordinal}" + (f"r{attempt}" if attempt else "")
-    tail = f".{extension or 'bin'}"
+    tail = f".{ending or 'bin'}"
     document = _plain(name or suffix)[: max(0, _LONGEST - len(head) - len("-") - len(tail))].strip("-")
     return f"{head}-{document}{tail}" if document else f"{head}{tail}"
+
+
+def extension(content_type: str) -> str:
+    """What names of documents of a type end with."""
+    return _EXTENSIONS.get(content_type, "bin")
 
 
 def ordinal(ref_id: str, job: str) -> int:

@@ -6,11 +6,12 @@ from typing import Protocol
 
 from marie_operator.api.conditions import JobReason
 from marie_operator.api.mariejob import JobDocuments, MarieJob
-from marie_operator.controllers.mariejob import failures
+from marie_operator.controllers.mariejob import failures, staging
 from marie_operator.controllers.mariejob.conditions import is_finished
 from marie_operator.controllers.mariejob.failures import ApiClient, RecordGoneError
+from marie_operator.controllers.mariejob.objects import Objects
 from marie_operator.controllers.mariejob.observation import Obstacle
-from marie_operator.controllers.mariejob.source import FailedOf
+from marie_operator.controllers.mariejob.source import FailedOf, Inline
 from marie_operator.controllers.mariejob.store import Lister, ListingError, ListRequest, Page
 from marie_operator.runtime import Forbidden, Unparsable
 from marie_operator.runtime.errors import ApiError, Unreachable
@@ -75,16 +76,18 @@ def _shown(documents: JobDocuments) -> tuple[str, ...]:
 
 
 class Origins:
-    """Reads pages from where a job's documents are: an object store, or another job's record of failures.
+    """Reads pages from where a job's documents are: an object store, another job's record of failures, or an object.
 
     Args:
         store: reads pages of object stores.
-        client: reads ConfigMaps.
+        client: reads ConfigMaps and Secrets.
+        objects: puts documents where Marie reads from.
     """
 
-    def __init__(self, store: Lister, client: ApiClient) -> None:
+    def __init__(self, store: Lister, client: ApiClient, objects: Objects) -> None:
         self._store = store
         self._client = client
+        self._objects = objects
 
     async def page(self, request: ListRequest) -> Page:
         """Read one page; of a record, one of its parts.
@@ -93,6 +96,9 @@ class Origins:
             ListingError: it cannot be read.
         """
         source = request.source
+        if isinstance(source, Inline):
+            keys = await staging.stage(self._objects, self._client, source, request.after)
+            return Page(request, keys, keys[-1] if keys else request.after, last=True)
         if not isinstance(source, FailedOf):
             return await self._store.page(request)
         part = source.part_after(request.after)

@@ -40,7 +40,7 @@ async def find(job: MarieJob, cluster: MarieCluster, secrets: Secrets, *, has_ow
         return None
     services = backing.of(cluster)
     configured = services is not None and services.s3 is not None
-    source = await _of_cluster(job, cluster, secrets) if configured else await _of_input(job, cluster, secrets, has_own)
+    source = await store(job, cluster, secrets, has_own=has_own)
     target = await _of_output(job, output.bucket, secrets, source, has_own=has_own)
     for found in (source, target):
         if not isinstance(found, Bucket):
@@ -53,6 +53,26 @@ async def find(job: MarieJob, cluster: MarieCluster, secrets: Secrets, *, has_ow
         prefix=output.prefix,
         job=refs.stem(job.metadata.name, job.metadata.uid),
         is_assumed=not configured,
+    )
+
+
+async def store(job: MarieJob, cluster: MarieCluster, secrets: Secrets, *, has_own: bool) -> Bucket | Obstacle | None:
+    """The bucket that Marie works in; ``None`` when nothing says which.
+
+    Args:
+        job: The job.
+        cluster: The cluster that it runs on.
+        secrets: Reads credentials.
+        has_own: Whether the operator was given credentials of its own.
+    """
+    return await _of_cluster(job, cluster, secrets) or await _of_input(job, cluster, secrets, has_own)
+
+
+def unknown(cluster: MarieCluster, what: str) -> str:
+    """What to do where nothing says which object store Marie works in."""
+    return (
+        f"The operator does not know the object store that MarieCluster {cluster.metadata.name} {what}, nor has it "
+        "credentials for one. Set spec.backingServices.s3 of the cluster, or spec.input.credentialsSecretRef of a job."
     )
 
 

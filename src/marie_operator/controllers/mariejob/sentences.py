@@ -7,7 +7,7 @@ from marie_operator.api.mariejob import JobDocuments, MarieJob, MarieJobSpec
 from marie_operator.controllers.mariejob import batch, failures, refs
 from marie_operator.controllers.mariejob.choice import labels
 from marie_operator.controllers.mariejob.course import Course
-from marie_operator.controllers.mariejob.source import SingleDocument
+from marie_operator.controllers.mariejob.source import Inline, SingleDocument
 from marie_operator.controllers.mariejob.submitter import SubmitterJob
 from marie_operator.marie.gateways import DocumentState
 
@@ -58,7 +58,8 @@ def progress(course: Course) -> str:
     if course.obstacle is not None:
         return _stuck(course)
     if batch.is_done(course.documents):
-        return f"{_counts(course.documents)} The manifest of results is being written."
+        rest = "What was put for Marie is taken away" if course.handover.is_closed else "The manifest is written"
+        return f"{_counts(course.documents)} {rest}."
     if (stuck := course.handover.obstacle) is not None and course.settled.ended:
         return f"{stuck.message} {_counts(course.documents)}"
     if isinstance(course.plan.source, SingleDocument):
@@ -196,6 +197,17 @@ def results(course: Course) -> str:
         return f"{_copied(course)}.{without}"
     place = f"Marie stored the results in its own bucket, by default under {results_uri(course.job)}"
     return f"{place}. They stay there: {handover.unknown}" if handover.unknown else f"{place}."
+
+
+def left(course: Course) -> str:
+    """What stays where Marie reads from, though it was put there for the job; begins with a space, if anything does."""
+    inline, documents = course.seen.inline, course.documents
+    if not isinstance(course.plan.source, Inline) or not documents.listed or course.seen.cleared == "":
+        return ""
+    if course.seen.cleared:
+        return f" {course.seen.cleared}"
+    where = f"under {inline.place}" if isinstance(inline, Inline) else f"in a folder {course.plan.source.folder}"
+    return f" What was put {where} for Marie stays there, since it may be read still."
 
 
 def copied(course: Course) -> str:

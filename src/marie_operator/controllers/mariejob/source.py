@@ -2,11 +2,15 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TypeAlias
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+from marie_operator.controllers.mariejob.buckets import Bucket
 
 EXAMPLES = '"s3://bucket/invoice.pdf" for one document or "s3://bucket/invoices/" for all under a prefix'
 """How a usable URI looks, for sentences."""
+STAGED = "staged"
+"""The folder in Marie's bucket with documents that were put there for it."""
 # S3's rule for bucket names, with what older buckets and other object stores allow beyond it.
 _BUCKET = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_-]|\.(?!\.)){1,254}")
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f]")
@@ -91,9 +95,74 @@ class FailedOf:
         return self.document(key)
 
 
-Source: TypeAlias = SingleDocument | Prefix | FailedOf
+@dataclass(frozen=True, slots=True)
+class Inline:
+    """Documents that a job itself, a ConfigMap or a Secret holds. They are put where Marie reads from.
+
+    The key of one is its URI there.
+
+    Attributes:
+        job: what tells the job from every other that ever was.
+        namespace: of the job.
+        kind: of what holds them; empty for the job itself.
+        name: of what holds them; of the document, where it is the job itself.
+        data: the document, where it is the job itself.
+        store: the bucket that Marie reads from, once it is known.
+    """
+
+    job: str
+    namespace: str
+    kind: Literal["", "ConfigMap", "Secret"]
+    name: str
+    data: bytes = field(default=b"", repr=False)
+    store: Bucket | None = None
+
+    @property
+    def uri(self) -> str:
+        """What this is, for sentences."""
+        return f"{self.kind} {self.name}" if self.kind else "spec.input.data"
+
+    @property
+    def bucket(self) -> Bucket:
+        """The bucket that Marie reads from.
+
+        Raises:
+            TypeError: it is not known yet.
+        """
+        if self.store is None:
+            raise TypeError(f"it is not known where {self.uri} is to be put")
+        return self.store
+
+    @property
+    def folder(self) -> str:
+        """The folder in the bucket, which no other job uses."""
+        return f"{STAGED}/{self.job}"
+
+    @property
+    def place(self) -> str:
+        """The folder, for sentences."""
+        return f"{self.bucket.uri}/{self.folder}/"
+
+    def key(self, name: str) -> str:
+        """The key of a document."""
+        return f"{self.place}{name}"
+
+    def path(self, key: str) -> str:
+        """Where the document of a key is in the bucket."""
+        return key.split("/", 3)[3]
+
+    def document(self, key: str) -> str:
+        """The URI of the document of a key."""
+        return key
+
+    def relative(self, key: str) -> str:
+        """A key as filters would see it, which are not for these."""
+        return key.rpartition("/")[2]
+
+
+Source: TypeAlias = SingleDocument | Prefix | FailedOf | Inline
 """Where a job's documents are."""
-Several: TypeAlias = Prefix | FailedOf
+Several: TypeAlias = Prefix | FailedOf | Inline
 """What is listed page by page."""
 
 

@@ -80,11 +80,13 @@ class ListingError(Exception):
 
     Attributes:
         answered: whether the object store gave an answer that only a correction on our side will change.
+        missing: whether it is a ConfigMap or Secret with the documents that is not there.
     """
 
-    def __init__(self, message: str, *, answered: bool = True) -> None:
+    def __init__(self, message: str, *, answered: bool = True, missing: bool = False) -> None:
         super().__init__(message)
         self.answered = answered
+        self.missing = missing
 
 
 class Lister(Protocol):

@@ -16,7 +16,7 @@ from marie_operator.controllers.mariejob.course import Course
 from marie_operator.controllers.mariejob.deadlines import Overrun
 from marie_operator.controllers.mariejob.decision import Decision, Occurrence
 from marie_operator.controllers.mariejob.plan import FlawError
-from marie_operator.controllers.mariejob.source import SingleDocument
+from marie_operator.controllers.mariejob.source import Inline, SingleDocument
 from marie_operator.runtime.conditions import with_condition
 
 
@@ -77,9 +77,10 @@ def going(course: Course) -> MarieJobStatus:
 def done(course: Course) -> Decision:
     """Every document has come to its end."""
     documents = course.documents
+    left = sentences.left(course)
     if not documents.failed:
         results = sentences.hearsay(course) if course.is_hearsay else sentences.results(course)
-        message = f"{_all(documents)} succeeded. {results}"
+        message = f"{_all(documents)} succeeded. {results}{left}"
         verdict = Verdict(True, JobReason.SUCCEEDED, message)
         return _end(course, "Succeeded", JobCondition.COMPLETE, verdict)
     if isinstance(course.plan.source, SingleDocument):
@@ -87,9 +88,11 @@ def done(course: Course) -> Decision:
     failed = f"{documents.failed} of {sentences.count(documents.listed)} failed"
     results = f" {sentences.results(course)}" if documents.succeeded else ""
     if batch.tolerated(course.job, documents) is None:
-        message = f"{failed}, {sentences.failures_told(course)}{results}"
+        message = f"{failed}, {sentences.failures_told(course)}{results}{left}"
         return _end(course, "Failed", JobCondition.FAILED, Verdict(True, JobReason.DOCUMENTS_FAILED, message))
-    message = f"{failed}, which {sentences.limit(course.job)} tolerates, {sentences.failures_told(course)}{results}"
+    message = (
+        f"{failed}, which {sentences.limit(course.job)} tolerates, {sentences.failures_told(course)}{results}{left}"
+    )
     return _end(course, "Succeeded", JobCondition.COMPLETE, Verdict(True, JobReason.FAILURES_TOLERATED, message))
 
 
@@ -121,6 +124,8 @@ def empty(course: Course) -> Decision:
     uri, filtered = course.job.spec.input.uri, course.documents.filtered
     if other := course.job.spec.input.failed_of:
         message = f"MarieJob {other} ended without a failed document: there is nothing to try again."
+    elif isinstance(course.plan.source, Inline):
+        message = f"{course.plan.source.uri} holds no documents. Put them there, and make the job again."
     elif filtered:
         message = (
             f"spec.input.include and exclude leave nothing of the {sentences.count(filtered)} under {uri}: their globs "
@@ -157,6 +162,7 @@ def _abandon(course: Course, reason: JobReason, message: str) -> Decision:
         status = _status(course, _phase(course), f"{message} {sentences.being_taken_back(course)}", target)
         return Decision(status, failures=course.failures, events=events(course, status))
     running, taken = sentences.running_on(course), batch.taken_back(course.documents)
+    message = f"{message}{sentences.left(course)}"
     told = [sentences.taken_back(taken)] if taken else []
     verdict = Verdict(True, reason, " ".join([message, *told, *([running] if running else [])]))
     more = [Occurrence("Normal", EventReason.TAKEN_BACK, sentence) for sentence in told]
@@ -342,7 +348,7 @@ def _copied(course: Course) -> Verdict | None:
     """How it stands with results that are to be copied."""
     handover = course.handover
     if handover.unknown:
-        return Verdict(False, JobReason.RESULT_STORE_UNKNOWN, handover.unknown)
+        return Verdict(False, JobReason.OBJECT_STORE_UNKNOWN, handover.unknown)
     if handover.obstacle is not None:
         return Verdict(False, handover.obstacle.reason, handover.obstacle.message)
     if handover.route is None:

@@ -66,7 +66,7 @@ class Claim:
             documents: Its documents, which may be further than its status.
             stuck: Whether something other than the line keeps it from taking its turn; then it wants nothing.
         """
-        in_flight, single = len(documents.in_flight), not (job.spec.input.uri.endswith("/") or job.spec.input.failed_of)
+        in_flight, single = len(documents.in_flight), _is_single(job)
         most = 1 if single else job.spec.batch.max_in_flight
         total = 1 if single else documents.total
         left = most if total is None else total - documents.listed
@@ -298,6 +298,11 @@ def _is_stuck(job: MarieJob) -> bool:
         return True
     submitted = condition(job.status, JobCondition.SUBMITTED)
     return submitted is not None and submitted.status != "True" and submitted.reason not in _READY
+
+
+def _is_single(job: MarieJob) -> bool:
+    """Whether a job has one document, which it names."""
+    return bool(job.spec.input.uri) and not job.spec.input.uri.endswith("/")
 
 
 def _soft_deadline(job: MarieJob) -> datetime | None:
