@@ -17,6 +17,7 @@ from marie_operator.runtime.resource import CONFIG_MAPS, ObjectKey
 from tests.controllers.mariejob.apiserver import ApiServer
 from tests.controllers.mariejob.clock import TurnedClock
 from tests.controllers.mariejob.jobs import Jobs
+from tests.controllers.mariejob.memory import MemoryObjects
 from tests.controllers.mariejob.operator_process import KEY, Bucket, Marie, Process, served, wired
 from tests.controllers.mariejob.samples import NOW, SINGLE, job
 
@@ -44,7 +45,7 @@ def located(*jobs: MarieJob, cursor: str = "") -> FailedOf:
 
 async def taken(api: ApiServer, source: FailedOf, after: str = "") -> list[str]:
     """Every document from a cursor on, page by page."""
-    origins, uris = Origins(Bucket([]), api), list[str]()
+    origins, uris = Origins(Bucket([]), api, MemoryObjects()), list[str]()
     for _ in itertools.repeat(None, 50):
         page = await origins.page(ListRequest(source, after))
         assert list(page.keys) == sorted(page.keys)
