@@ -60,6 +60,7 @@ KINDS: frozenset[Bucket] = frozenset(
         PODS,
         *(("", each) for each in ("events", "namespaces", "nodes", "serviceaccounts")),
         ("apps", "replicasets"),
+        ("batch", "jobs"),
         ("apiextensions.k8s.io", "customresourcedefinitions"),
         ("coordination.k8s.io", "leases"),
         *(
