@@ -115,7 +115,7 @@ def test_a_deadline_ends_the_wait_and_the_event_says_what_was_in_hand() -> None:
         await asyncio.sleep(50)
         assert not await is_new(plane)
         await plane.until(lambda: is_new(plane), seconds=20)
-        assert await notes(plane, "UpgradeForced") == ["c-server changed at the deadline, with 1 documents in hand."]
+        assert await notes(plane, "UpgradeForced") == ["c-server changed at the deadline, with 1 document in hand."]
         await plane.until(lambda: nothing_waits(plane), seconds=10)
 
     run(story)

@@ -89,8 +89,8 @@ def decide(cluster: MarieCluster, todo: Sequence[Step], children: LiveChildren, 
     until = since + timedelta(seconds=strategy.deadline_seconds)
     names = [step.desired["metadata"]["name"] for step in replaced]
     if known.now >= until:
-        what = f"{documents} documents" if documents is not None else "what Marie had"
-        lost = f"{_listed(names)} changed at the deadline, with {what} in hand."
+        what = f"with {_counted(documents)} in hand" if documents is not None else "whatever Marie had in hand"
+        lost = f"{_listed(names)} changed at the deadline, {what}."
         return Upgrade(withholds=rolls, forced=lost)
     held = frozenset((step.resource, step.desired["metadata"]["name"]) for step in replaced)
     if documents is None and told is None and not _lasts(known):
@@ -157,9 +157,8 @@ def _told(cluster: MarieCluster) -> Condition | None:
 
 def _sentence(names: Sequence[str], documents: int | None, until: datetime) -> str:
     at_most = f"at most until {until:%Y-%m-%d %H:%M:%S} UTC"
-    them = "1 document" if documents == 1 else f"{documents} documents"
     waits = (
-        f"waits until Marie is done with {them}, {at_most}."
+        f"waits until Marie is done with {_counted(documents)}, {at_most}."
         if documents is not None
         else f"waits {at_most}, since the gateway does not tell whether Marie has documents in hand."
     )
@@ -167,6 +166,10 @@ def _sentence(names: Sequence[str], documents: int | None, until: datetime) -> s
         f"The change of {_listed(names)} {waits} The cluster's MarieJobs submit no more until it is made; "
         "set spec.upgradeStrategy.type to Immediate to make it now."
     )
+
+
+def _counted(documents: int) -> str:
+    return "1 document" if documents == 1 else f"{documents} documents"
 
 
 def _listed(names: Sequence[str]) -> str:
