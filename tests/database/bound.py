@@ -13,7 +13,6 @@ from marie_operator.marie.database import Place
 from marie_operator.testing.gateway import Dag, SimulatedMarie
 
 _CHANGE = "UPDATE marie_scheduler.{0} SET state = $2 WHERE id = $1 AND state = $3"
-
 Rows = tuple[str, tuple[str, ...]]
 """The state of a DAG, and those of its tasks."""
 
@@ -37,22 +36,26 @@ class Bound:
             await self._read()
             for dag in self._marie.dags:
                 await self._write(dag)
+            await self._age()
             await asyncio.sleep(0.02)
 
     async def _read(self) -> None:
-        """Take in what others wrote: all that Marie does is to forget a DAG that is cancelled."""
+        """Take in what others wrote: Marie forgets a DAG that is cancelled or suspended, and reads it again."""
         rows = await self._connection.fetch("SELECT id::text, state FROM marie_scheduler.dag")
         for row in rows:
             known = self._known[row["id"]]
             if row["state"] != known[0]:
                 self.states.setdefault(row["id"], []).append(row["state"])
-                assert row["state"] == "cancelled"
-                self._marie.cancel(row["id"])
+                if row["state"] == "suspended":
+                    self._known[row["id"]] = ("suspended", known[1])
+                    continue
+                act = {"cancelled": self._marie.cancel, "created": self._marie.resume}[row["state"]]
+                act(row["id"])
                 self._known[row["id"]] = _rows(self._marie.engine.dags[row["id"]])
 
     async def _write(self, dag: Dag) -> None:
         rows, known = _rows(dag), self._known.get(dag.id)
-        if rows == known:
+        if rows == known or (known is not None and known[0] == "suspended"):
             return
         execute = self._connection.execute
         if known is None:
@@ -76,6 +79,16 @@ class Bound:
             if node.attempts:
                 await self._keep(node.id, "RUNNING" if self._works(node.id) else "SUCCEEDED")
         self._known[dag.id] = rows
+
+    async def _age(self) -> None:
+        """Tasks began as long ago as the simulation says, whose clock is faster than the database's."""
+        now = self._marie.engine.now
+        ages = [(node.id, now - node.dispatched) for node in self._marie.engine.nodes("active")]
+        await self._connection.executemany(
+            "UPDATE marie_scheduler.job SET started_on = now() - make_interval(secs => $2) "
+            "WHERE id = $1 AND state = 'active'",
+            ages,
+        )
 
     async def _keep(self, task: str, status: str) -> None:
         await self._connection.execute(

@@ -82,6 +82,28 @@ async def test_what_has_ended_stays_as_it_is(database: Database, tables: Tables)
     assert tables.states(failed) == ("failed", ["completed", "failed", "cancelled"])
 
 
+async def test_what_a_gateway_left_behind_is_given_away_again(database: Database, tables: Tables) -> None:
+    """marie-wire 5-06 and 5-07: the executor's word is forgotten, and the DAG suspended for a while."""
+    left, later = (tables.dag("completed", "active", "created", state="active") for _ in range(2))
+    tables.keep(left, 1, status="SUCCEEDED")
+    tables.keep(later, 1, status="RUNNING")
+    tables.sql(
+        f"UPDATE marie_scheduler.job SET started_on = now() - interval '1 minute' WHERE id = '{tables.task(left, 1)}'"
+    )
+    assert await database.take_up([left, later], lambda: 30.0) == {left}
+    assert tables.states(left) == ("created", ["completed", "created", "created"])
+    assert tables.history(left) == ["suspended", "created"]
+    assert tables.states(later) == ("active", ["completed", "active", "created"])
+    kept = tables.sql("SELECT key FROM marie_scheduler.kv_store_worker")
+    assert kept == f"marie_internal/job_info_{tables.task(later, 1)}"
+
+
+async def test_what_was_left_suspended_in_between_goes_on(database: Database, tables: Tables) -> None:
+    dag = tables.dag("completed", "created", "created", state="suspended")
+    assert await database.take_up([dag], lambda: 30.0) == {dag}
+    assert tables.states(dag)[0] == "created"
+
+
 async def test_reasons_are_what_executors_wrote_down(database: Database, tables: Tables) -> None:
     dag = tables.dag("completed", "failed", "created")
     error = {

@@ -1,5 +1,6 @@
 """Jobs that are suspended or deleted, on a simulated Marie whose database is a real PostgreSQL."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -43,6 +44,17 @@ def condition(stage: Stage, kind: str) -> tuple[str, str]:
 
 def states(marie: SimulatedMarie) -> list[str]:
     return [dag.state for dag in marie.dags]
+
+
+def at_work(marie: SimulatedMarie) -> int:
+    return sum(node.state == "active" for dag in marie.dags for node in dag.nodes)
+
+
+async def restart(marie: SimulatedMarie) -> None:
+    """The gateway ends, and another begins once its pod is there."""
+    marie.kill()
+    await asyncio.sleep(1)
+    marie.start()
 
 
 async def test_a_suspended_job_leaves_nothing_at_marie_and_goes_on_with_all(postgres: Server, place: Place) -> None:
@@ -135,3 +147,44 @@ async def test_a_dead_database_does_not_keep_a_deleted_job_for_long(postgres: Se
         told = [note for kind, reason, note in stage.events.recorded if (kind, reason) == ("Warning", "StillRunning")]
         assert len(told) == 1
         assert told[0].startswith("The job is deleted. 1 document at Marie runs on: there is no database")
+
+
+async def test_what_a_gateway_left_behind_goes_on_under_the_next_one(place: Place) -> None:
+    """marie-wire 5-04 to 5-07."""
+    async with staged(job(batch={"maxInFlight": 8}), seconds=LONG) as stage, bound(stage.marie, place) as database:
+        async with operator(stage, place):
+            await stage.until(lambda: at_work(stage.marie) == 4)
+            await restart(stage.marie)
+            await stage.finished()
+        assert stage.status["phase"] == "Succeeded"
+        assert stage.status["retryCount"] == 0
+        done_once(stage, len(KEYS))
+        assert sum("suspended" in told for told in database.states.values()) == 4
+        told = [note for _, reason, note in stage.events.recorded if reason == "TakenUp"]
+        assert told == [
+            "4 documents were at work when the gateway ended, and were set going again in Marie's database: "
+            "Marie does not take up what it had given away."
+        ]
+
+
+async def test_what_a_gateway_left_behind_is_found_by_an_operator_that_was_not_there(place: Place) -> None:
+    async with staged(job(SINGLE), seconds=LONG) as stage, bound(stage.marie, place):
+        async with operator(stage, place):
+            await stage.until(lambda: at_work(stage.marie) == 1)
+        await restart(stage.marie)
+        async with operator(stage, place):
+            await stage.finished()
+        assert stage.status["phase"] == "Succeeded"
+        done_once(stage, 1)
+
+
+async def test_without_a_database_it_is_submitted_again() -> None:
+    async with staged(job(SINGLE), seconds=LONG) as stage, operator(stage):
+        # Seen at work: one that was given away in the last second only the database can tell from others.
+        await stage.until(lambda: stage.status.get("phase") == "Running")
+        await restart(stage.marie)
+        await stage.until(lambda: stage.status["retryCount"] == 1)
+        assert stage.events.recorded[-1][2].startswith(
+            f"{SINGLE} failed: DAG {stage.marie.dags[0].id} was at work when the gateway ended, and Marie does not "
+            "take it up again. It is submitted again at"
+        )

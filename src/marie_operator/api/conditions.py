@@ -525,6 +525,10 @@ class EventReason(StrEnum):
     Add a rule for that phase: with policy DeleteNone, to keep the cluster.
     """
 
+    TAKEN_UP = "TakenUp"
+    """A gateway ended while executors worked at documents, which Marie then keeps active for ever; they were set going
+    again in Marie's database. Nothing to do."""
+
     BEYOND_HISTORY = "BeyondHistory"
     """The finished job is deleted, since the cluster keeps fewer: ``successfulJobsHistoryLimit`` or
     ``failedJobsHistoryLimit``. Nothing to do."""

@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any, Protocol
 
 from pydantic_core import from_json
@@ -16,6 +17,8 @@ from pydantic_core import from_json
 from marie_operator.marie.replies import NodeState
 from marie_operator.marie.transport import Unanswered
 
+SUSPENSION = 2.0
+"""Seconds between the two: a recorded gateway had heard of the first by then."""
 TIMEOUT = 5.0
 """Seconds for a connection, and for each statement."""
 LONGEST_REASON = 400
@@ -54,6 +57,27 @@ REASONS = """
 SELECT substr(key, 25) AS task, value ->> 'runtime_env_json' AS told, value ->> 'message' AS message
 FROM marie_scheduler.kv_store_worker WHERE namespace = 'job' AND key = ANY($1::text[])
 """
+
+FORSAKEN = """
+SELECT id::text AS task, dag_id::text AS dag FROM marie_scheduler.job
+WHERE dag_id = ANY($1::uuid[]) AND state = 'active' AND started_on < $2
+FOR UPDATE
+"""
+"""Tasks that a gateway gave away which is no more: the one that came after it takes up none that are active."""
+
+MOMENT = "SELECT clock_timestamp() AS now"
+
+FORGET = "DELETE FROM marie_scheduler.kv_store_worker WHERE namespace = 'job' AND key = ANY($1::text[])"
+"""What the executor had told of it would keep the task from being given away again (marie-wire 5-06)."""
+
+RESET = "UPDATE marie_scheduler.job SET state = 'created', started_on = NULL WHERE id = ANY($1::uuid[])"
+
+HALT = "UPDATE marie_scheduler.dag SET state = 'suspended' WHERE id = ANY($1::uuid[])"
+RESUME = """
+UPDATE marie_scheduler.dag SET state = 'created' WHERE id = ANY($1::uuid[]) AND state = 'suspended'
+RETURNING id::text
+"""
+"""The gateway forgets a DAG that is suspended, and reads it anew when that is over (marie-wire 5-07)."""
 
 READABLE = "SELECT FROM marie_scheduler.job, marie_scheduler.dag, marie_scheduler.kv_store_worker LIMIT 0"
 """Whether this is a database of Marie's at all."""
@@ -193,17 +217,52 @@ class Database:
                 changed |= {row["id"] for row in await connection.fetch(CANCEL_DAGS, ids)}
             return _dags(await connection.fetch(STANDING, ids), changed)
 
+    async def take_up(self, dag_ids: Collection[str], alive: Callable[[], float]) -> set[str]:
+        """Have tasks done again that a gateway had given away which is no more.
+
+        Args:
+            dag_ids: Of which DAGs.
+            alive: Says for how many seconds the present gateway has been there by now, or more.
+
+        Returns:
+            The ids of the DAGs that go on.
+
+        Raises:
+            Unanswered: Whether they go on is not known; to be called again.
+        """
+        ids = list(dag_ids)
+        async with self._connect(self.place) as connection:
+            # Asked after the answer: by the database's clock the gateway began then, or later.
+            moment = (await connection.fetch(MOMENT))[0]["now"]
+            began = moment - timedelta(seconds=alive())
+            self._fence()
+            async with connection.transaction():
+                found = await connection.fetch(FORSAKEN, ids, began)
+                if found:
+                    await connection.fetch(FORGET, [_kept_as(row["task"]) for row in found])
+                    await connection.fetch(RESET, [row["task"] for row in found])
+                    await connection.fetch(HALT, [row["dag"] for row in found])
+            if found:
+                await asyncio.sleep(SUSPENSION)
+            self._fence()
+            # Also what an operator left suspended that ended between the two.
+            return {row["id"] for row in await connection.fetch(RESUME, ids)}
+
     async def reasons(self, task_ids: Collection[str]) -> dict[str, str]:
         """Why tasks failed, by id, as far as it was written down.
 
         Raises:
             Unanswered: It cannot be told.
         """
-        keys = [f"marie_internal/job_info_{task}" for task in task_ids]
+        keys = [_kept_as(task) for task in task_ids]
         async with self._connect(self.place) as connection:
             rows = await connection.fetch(REASONS, keys)
         found = {row["task"]: reason(row["told"] or "", row["message"] or "") for row in rows}
         return {task: text for task, text in found.items() if text}
+
+
+def _kept_as(task: str) -> str:
+    return f"marie_internal/job_info_{task}"
 
 
 def _dags(rows: Iterable[Mapping[str, Any]], changed: Collection[str]) -> dict[str, StoredDag]:

@@ -32,6 +32,8 @@ until the first look at any that shows in the lists."""
 STILL = 2.5
 """Seconds after which a DAG that moved and shows in the lists yet is looked at whole: most end before, and are then
 looked at once; one whose task failed stays as it is."""
+FORSAKEN = 60.0
+"""Seconds after which a task that was at work when the gateway ended, and is active still, is in nobody's hands."""
 MOST_DROPS = 3
 """Times a document may be accepted and lost before it is given up."""
 
@@ -96,6 +98,7 @@ class DocumentView:
         state: Where it is.
         dag_id: Its DAG; empty until confirmed.
         message: Why, as a sentence, where there is more to say.
+        taken_up: Whether Marie had forgotten it at work when its gateway ended, and was told by its database to go on.
         repeated: Whether it was submitted again although Marie could not tell whether it had it: the list of what it
             has completed was too long to be read.
     """
@@ -104,6 +107,7 @@ class DocumentView:
     dag_id: str = ""
     message: str = ""
     repeated: bool = False
+    taken_up: bool = False
 
 
 @dataclass(slots=True)
@@ -125,6 +129,10 @@ class Document:
         tasks: What counting up found last.
         unsure: Whether counting up does not surely find all of its tasks.
         quiet: Whether the last look at such a DAG found nothing that is not completed.
+        works: Its tasks that executors had at the last look at the lists.
+        forsaken: Those of them that the gateway had given away before it ended.
+        forsaken_at: When that was noticed.
+        examined: Whether the database was asked for such tasks since, or has none of them.
         cancel: Whether it is being withdrawn, so that the database alone says when it is cancelled.
     """
 
@@ -142,6 +150,10 @@ class Document:
     tasks: tuple[Node, ...] = ()
     unsure: bool = False
     quiet: bool = False
+    works: frozenset[str] = frozenset()
+    forsaken: frozenset[str] = frozenset()
+    forsaken_at: float = 0.0
+    examined: bool = True
     cancel: bool = False
 
     @classmethod
@@ -157,7 +169,8 @@ class Document:
             view = DocumentView(
                 DocumentState.LOOKING_UP, message="It may have been submitted before; Marie is searched."
             )
-        return cls(ticket, view, now)
+        # What this process has not submitted itself may have been in the hands of a gateway that is no more.
+        return cls(ticket, view, now, examined=ticket.fresh)
 
     def expect(self, ticket: Ticket, now: float) -> None:
         """Whether another process submits it is different now; what is not with Marie by then is looked up anew."""
@@ -228,6 +241,25 @@ class Document:
         """Another API key may be accepted, or the same one now."""
         if self.state is DocumentState.KEY_REFUSED:
             self._is(DocumentState.WAITING)
+
+    # A gateway that ended.
+
+    def restarted(self, now: float) -> None:
+        """The gateway is another process, and takes up nothing that the one before had given away (marie-wire 5-04)."""
+        if self.state not in ENDED:
+            self.forsaken, self.forsaken_at, self.examined = self.works, now, False
+
+    @property
+    def examinable(self) -> bool:
+        """Whether the database is to be asked for tasks that are in nobody's hands."""
+        return self.followed and not self.examined and not self.cancel
+
+    def went_on(self, *, taken_up: bool) -> None:
+        """The database was asked, and told where need be."""
+        self.examined = True
+        if taken_up:
+            self.forsaken, self.unfinished = frozenset(), None
+            self.view = replace(self.view, taken_up=True)
 
     # Withdrawing.
 
@@ -338,6 +370,13 @@ class Document:
         """
         if any(node.works for node in nodes):
             self._is(DocumentState.RUNNING, dag_id=self.view.dag_id)
+        self.works = frozenset(node.id for node in nodes if node.works)
+        self.forsaken &= self.works
+        if self.forsaken and now - self.forsaken_at >= FORSAKEN:
+            dag_id = self.view.dag_id
+            message = f"DAG {dag_id} was at work when the gateway ended, and Marie does not take it up again."
+            self._is(DocumentState.FAILED, message, dag_id=dag_id)
+            return False
         unfinished = frozenset(node.id for node in nodes)
         asked = self.unfinished is None and bool(self.met)
         if unfinished != self.unfinished:

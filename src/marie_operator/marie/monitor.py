@@ -180,6 +180,7 @@ class Monitor:
             self._wake.clear()
             await self._look()
             self._roster.tell()
+            self.withdrawal.wake()
             try:
                 async with asyncio.timeout(self._pause()):
                     await self._wake.wait()
@@ -234,6 +235,9 @@ class Monitor:
             self._see(GatewayView(problem=f"The gateway does not answer as it should: {error}."))
             return
         begun = self._notice(debug)
+        if begun:
+            # Asked a while ago: it may have begun earlier than this, and not later.
+            self.withdrawal.booted(None if debug.alive is None else self._looked_at - debug.alive)
         which = await self._dialect(anew=begun)
         if debug.running and not debug.paused:
             planners, executors = await self._planners(), await self._executors(which)
@@ -246,9 +250,13 @@ class Monitor:
 
     def _notice(self, debug: Debug) -> bool:
         """What a debug page means for documents in doubt; tells whether it is of a process that was not seen before."""
+        again = self._started is not None
         begun, self._started = debug.started != self._started, debug.started
         if begun or not debug.running:
             self._dispatch.interrupted()
+        if begun and again:
+            for document in self._roster:
+                document.restarted(self._clock.monotonic())
         self._backlog = debug.pending > 0
         self._paused = debug.running and debug.paused
         if self._hold is not None and not self._backlog and DocumentState.SUBMITTING not in self.states():

@@ -104,6 +104,7 @@ class Debug:
     Attributes:
         running: Whether the scheduler takes work; HTTP 200 alone says nothing (marie.md 2).
         started: When the scheduler started; another moment is another process. None where the page does not say.
+        alive: Seconds since then, by the gateway's own clock.
         pending: Submissions that were answered and are not in the database yet. They are registered before the answer
             goes out, so that none pending means that each is in the database, or lost.
         dags: Number of DAGs by state, over all queues.
@@ -112,6 +113,7 @@ class Debug:
 
     running: bool
     started: datetime | None = None
+    alive: float | None = None
     pending: int = 0
     dags: Mapping[str, int] = field(default_factory=dict)
     paused: bool = False
@@ -221,9 +223,12 @@ def debug(status: int, body: Json) -> Debug:
             if state != "all":
                 states[str(state)] = states.get(str(state), 0) + _number(count)
     scheduler = _mapping(result, "scheduler_info")
+    timing = _mapping(result, "timing_info")
+    started, present = _moment(timing.get("start_time")), _moment(timing.get("current_time"))
     return Debug(
         running=scheduler.get("running") is True,
-        started=_moment(_mapping(result, "timing_info").get("start_time")),
+        started=started,
+        alive=None if started is None or present is None else (present - started).total_seconds(),
         pending=_number(_mapping(result, "queue_status").get("pending_requests")),
         dags=states,
         paused=scheduler.get("paused") is True,

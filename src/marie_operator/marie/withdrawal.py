@@ -51,6 +51,7 @@ class Withdrawal:
         self._database: Database | None = None
         self._view: DatabaseView | None = None
         self._backoff = 0.0
+        self._booted: float | None = None
         self._wake = asyncio.Event()
 
     @property
@@ -70,9 +71,14 @@ class Withdrawal:
         self._wake.set()
 
     def wake(self) -> None:
-        """There may be something to withdraw."""
-        if self._view is not None and self._view.ready:
+        """There may be something to withdraw, or to take up."""
+        if self._view is not None and self._view.ready and (self._wanted() or self._unexamined()):
             self._wake.set()
+
+    def booted(self, at: float | None) -> None:
+        """The present gateway began at this moment of the clock, or before; None while it is not known."""
+        self._booted = at
+        self.wake()
 
     async def run(self) -> None:
         """Look until cancelled."""
@@ -101,6 +107,9 @@ class Withdrawal:
     def _wanted(self) -> list[Document]:
         return [document for document in self._roster if document.withdrawable]
 
+    def _unexamined(self) -> list[Document]:
+        return [] if self._booted is None else [document for document in self._roster if document.examinable]
+
     def _pause(self) -> float | None:
         """Seconds until the next look; None for none until there is something to do."""
         if self._view is None:
@@ -109,11 +118,12 @@ class Withdrawal:
             self._backoff = min(max(self._backoff * 2, FIRST_BACKOFF), MAX_BACKOFF)
             return self._backoff
         self._backoff = 0.0
-        return AGAIN if self._wanted() else None
+        return AGAIN if self._wanted() or self._unexamined() else None
 
     async def _look(self, database: Database) -> None:
         wanted = self._wanted()
         try:
+            await self._examine(database)
             if wanted:
                 found = await database.withdraw({document.view.dag_id for document in wanted})
                 reasons = await database.reasons(_failed_tasks(found.values()))
@@ -136,6 +146,18 @@ class Withdrawal:
             else:
                 missing = f"{database.place} has no DAG {document.view.dag_id}: is it the one that the gateway uses?"
         self._see(DatabaseView(ready=not missing, problem=missing))
+
+    async def _examine(self, database: Database) -> None:
+        """Have what a gateway that is no more had given away be done again."""
+        documents = self._unexamined()
+        if not documents or (booted := self._booted) is None:
+            return
+        dags = {document.view.dag_id for document in documents}
+        found = await database.take_up(dags, lambda: self._clock.monotonic() - booted)
+        if found:
+            log.warning("tasks of a gateway that ended are given away again", dags=sorted(found))
+        for document in documents:
+            document.went_on(taken_up=document.view.dag_id in found)
 
     def _failed(self, error: Unanswered) -> None:
         self._see(DatabaseView(problem=str(error)))

@@ -9,7 +9,7 @@ from marie_operator.api.conditions import EventReason, JobCondition, JobReason
 from marie_operator.api.mariecluster import MarieCluster
 from marie_operator.api.mariejob import MarieJob, MarieJobStatus
 from marie_operator.controllers import custody, kinds
-from marie_operator.controllers.mariejob import failures, history, summary
+from marie_operator.controllers.mariejob import failures, history, sentences, summary
 from marie_operator.controllers.mariejob.conditions import is_finished
 from marie_operator.controllers.mariejob.decide import decide, leave
 from marie_operator.controllers.mariejob.decision import Decision, Occurrence
@@ -97,6 +97,7 @@ class MarieJobReconciler:
         self._client = client
         self._events = events
         self._pace = Pace(sources.clock)
+        self._taken_up: dict[ObjectKey, set[str]] = {}
 
     async def reconcile(self, key: ObjectKey) -> Result:
         """Bring one job closer to its end."""
@@ -153,6 +154,7 @@ class MarieJobReconciler:
 
     async def _finish(self, key: ObjectKey, cluster_name: str) -> None:
         """What is left to be done once a job's end is written."""
+        self._taken_up.pop(key, None)
         if (ended := self._informer.get(key)) is not None:
             await self._hold(ended, holds=False)
         await self._prune(key.namespace, cluster_name)
@@ -189,6 +191,7 @@ class MarieJobReconciler:
         elif written:
             self._pace.wrote(job)
         self._follow(job, seen, decision)
+        self._tell_taken_up(job, seen)
         requeue_after, held = decision.requeue_after, await self._see_to_owned(job, decision, seen.own)
         if held:
             requeue_after = min(HELD, requeue_after or HELD)
@@ -214,6 +217,14 @@ class MarieJobReconciler:
             told += await owned.remove(job, decision.own, own)
         self._announce(job, told)
         return held
+
+    def _tell_taken_up(self, job: MarieJob, seen: Observation) -> None:
+        """Tell of documents that were set going again, each once."""
+        told = self._taken_up.setdefault(_key(job), set())
+        new = {ref_id for ref_id, view in seen.documents.items() if view.taken_up} - told
+        told |= new
+        if new:
+            self._announce(job, [Occurrence("Warning", EventReason.TAKEN_UP, sentences.taken_up(len(new)))])
 
     def _follow(self, job: MarieJob, seen: Observation, decision: Decision) -> None:
         """Tell the monitor which documents to bring to Marie and to their end."""
@@ -300,6 +311,7 @@ class MarieJobReconciler:
     def _abandon(self, key: ObjectKey) -> None:
         """Forget a job that is gone. Documents that Marie has run on: it cannot stop them over HTTP."""
         self._pace.forget(key)
+        self._taken_up.pop(key, None)
         self._sources.owned.forget(key)
         self._sources.listings.want(key, None)
         self._sources.deliveries.want(key, "", None)

@@ -91,6 +91,15 @@ def taken_back(number: int) -> str:
     return f"{count(number)} {were} cancelled in Marie's database."
 
 
+def taken_up(number: int) -> str:
+    """What became of documents that a gateway left behind."""
+    were = "was" if number == 1 else "were"
+    return (
+        f"{count(number)} {were} at work when the gateway ended, and {were} set going again in Marie's database: "
+        "Marie does not take up what it had given away."
+    )
+
+
 def being_taken_back(course: Course) -> str:
     """What a job that is given up waits for."""
     return f"{_being_taken_back(course)}."

@@ -26,7 +26,7 @@ etcd                     ``SimulatedEtcd`` answers two kinds of transaction, and
 
 A version of 5 shows what is known of that from its source alone (``fifth``): other pages, and a scheduler that pauses.
 
-Not simulated: repair of stuck nodes by SQL, a worker dead inside a live node, gRPC.
+Not simulated: a worker dead inside a live node, gRPC.
 """
 
 from marie_operator.testing.gateway.dag import Dag, Node

@@ -195,6 +195,19 @@ class Engine:
         dag.state = "cancelled"
         self._forget(dag)
 
+    def resume(self, dag_id: str) -> None:
+        """What the SQL does that has a DAG done again where it was left: the scheduler reads it anew."""
+        dag = self.dags[dag_id]
+        for node in dag.nodes:
+            if node.state == "active":
+                node.state = "created"
+        dag.state = "created"
+        if self.running:
+            dag.loaded = tuple(node for node in dag.nodes if node.state in {"created", "retry"})
+            self.memory[dag.id] = dag
+            self._offer(dag)
+            self._wake()
+
     def clear(self) -> list[str]:
         """Forget what is in memory, as the debug page does; until a restart nothing more becomes of it."""
         cleared = [dag.id for dag in self.memory.values() if dag.state == "active"]

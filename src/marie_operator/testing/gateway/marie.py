@@ -165,6 +165,10 @@ class SimulatedMarie:
         """What cancelling by SQL does; a running node is not interrupted, and brings the DAG back to active."""
         self.engine.cancel(dag_id)
 
+    def resume(self, dag_id: str) -> None:
+        """What repairing by SQL does: a DAG whose node a gateway left active goes on with that node."""
+        self.engine.resume(dag_id)
+
     @property
     def outcome(self) -> OutcomePolicy:
         """What executors make of documents."""
