@@ -12,6 +12,9 @@ import asyncpg
 from marie_operator.marie.database import Place
 from marie_operator.testing.gateway import Dag, SimulatedMarie
 
+ERROR = {"type": "RuntimeError", "message": "no pages", "filename": "mock_executor.py", "name": "f", "line_no": 151}
+"""What executors write of tasks that fail."""
+
 _CHANGE = "UPDATE marie_scheduler.{0} SET state = $2 WHERE id = $1 AND state = $3"
 Rows = tuple[str, tuple[str, ...]]
 """The state of a DAG, and those of its tasks."""
@@ -77,7 +80,9 @@ class Bound:
                     await execute(_CHANGE.format("job"), task, state, before)
         for node in dag.nodes:
             if node.attempts:
-                await self._keep(node.id, "RUNNING" if self._works(node.id) else "SUCCEEDED")
+                # A real worker writes before the gateway hears of it; here an attempt before the last one has.
+                error = ERROR if node.attempts > 1 or node.state in {"retry", "failed"} else None
+                await self._keep(node.id, "RUNNING" if self._works(node.id) else "SUCCEEDED", error)
         self._known[dag.id] = rows
 
     async def _age(self) -> None:
@@ -90,12 +95,13 @@ class Bound:
             ages,
         )
 
-    async def _keep(self, task: str, status: str) -> None:
+    async def _keep(self, task: str, status: str, error: dict[str, Any] | None = None) -> None:
+        told = {"status": status, "message": "Job.", "runtime_env_json": json.dumps({"error": error} if error else {})}
         await self._connection.execute(
-            "INSERT INTO marie_scheduler.kv_store_worker VALUES ('job', $1, jsonb_build_object('status', $2::text)) "
+            "INSERT INTO marie_scheduler.kv_store_worker VALUES ('job', $1, $2) "
             "ON CONFLICT (namespace, key) DO UPDATE SET value = excluded.value",
             f"marie_internal/job_info_{task}",
-            status,
+            json.dumps(told),
         )
 
     def _works(self, task: str) -> bool:

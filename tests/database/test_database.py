@@ -1,6 +1,7 @@
 """Marie's tables, on a real PostgreSQL."""
 
 import json
+import sys
 import uuid
 from pathlib import Path
 
@@ -147,6 +148,12 @@ async def test_a_database_that_cannot_be_used_says_what_to_do(
         await Database(connection, wrong, fence=unfenced).check()
     assert told in str(refused.value)
     assert place.password not in str(refused.value) + repr(wrong)
+
+
+async def test_without_asyncpg_it_says_what_to_install(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "asyncpg", None)
+    with pytest.raises(Unanswered, match=r"asyncpg is not installed beside it: install marie-operator\[database\]"):
+        await Database(connection, place, fence=unfenced).check()
 
 
 def documented(user: str) -> str:

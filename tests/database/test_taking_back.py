@@ -11,7 +11,7 @@ from marie_operator.controllers.mariejob.course import MOST_CANCELLING
 from marie_operator.controllers.mariejob.reconciler import FINALIZER
 from marie_operator.marie.database import Place
 from marie_operator.runtime.resource import Object
-from marie_operator.testing.gateway import SimulatedMarie
+from marie_operator.testing.gateway import NEVER, Outcome, SimulatedMarie
 from tests.controllers.mariejob.operator_process import KEY
 from tests.controllers.mariejob.samples import SINGLE, job
 from tests.controllers.mariejob.test_with_gateway import KEYS, Stage, done_once, operator, staged
@@ -187,4 +187,15 @@ async def test_without_a_database_it_is_submitted_again() -> None:
         assert stage.events.recorded[-1][2].startswith(
             f"{SINGLE} failed: DAG {stage.marie.dags[0].id} was at work when the gateway ended, and Marie does not "
             "take it up again. It is submitted again at"
+        )
+
+
+async def test_a_document_that_failed_has_the_words_of_its_executor(place: Place) -> None:
+    async with staged(job(SINGLE, backoffLimit=0)) as stage, bound(stage.marie, place), operator(stage, place):
+        stage.marie.outcome = lambda _: Outcome(1.0, failures=NEVER)
+        await stage.finished()
+        (failure,) = stage.status["documents"]["failures"]
+        assert failure["message"] == (
+            f"Task '1: EXTRACT data' of DAG {stage.marie.dags[0].id} failed in Marie: "
+            "RuntimeError: no pages (mock_executor.py, line 151)."
         )

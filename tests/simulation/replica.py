@@ -8,6 +8,7 @@ from typing import Protocol
 from prometheus_client import CollectorRegistry
 
 from marie_operator.cli.assembly import Operator
+from marie_operator.marie.database import Connect
 from marie_operator.runtime import Client, Clock, Elector, LeadershipLost, Metrics
 from marie_operator.testing.apiserver.embedded import EmbeddedApiServer
 from marie_operator.testing.gateway import SimulatedGateways
@@ -29,6 +30,7 @@ class Surroundings(Protocol):
     network: Network
     trace: Trace
     clock: Clock
+    connect: Connect | None
     source: random.Random
     keys: list[str]
     objects: Stored
@@ -158,6 +160,7 @@ class Replica:
             clock=around.clock,
             metrics=metrics,
             submitter_image=SUBMITTER_IMAGE,
+            connect=around.connect,
             entropy=around.source.randbytes,
             jitter=jitter,
         )

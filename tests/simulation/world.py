@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Self
 
 from marie_operator.builders import association
+from marie_operator.marie.database import Connect
 from marie_operator.runtime import Clock
 from marie_operator.testing import manifests, virtual
 from marie_operator.testing.apiserver.authorization import User
@@ -63,6 +64,7 @@ class World:
         keys: What is in every bucket.
         page_size: How many keys a listing brings at a time.
         trace: What happened.
+        connect: Makes the operator's connections to databases; None where it uses none.
         controllers: Of the controller manager and the scheduler.
 
     Attributes:
@@ -93,11 +95,13 @@ class World:
         keys: Sequence[str] = (),
         page_size: int = 3,
         trace: Trace | None = None,
+        connect: Connect | None = None,
         controllers: Sequence[type[Controller]] = ALL,
     ) -> None:
         self.source = source
         self.clock: Clock = VirtualClock()
         self.trace = trace or Trace()
+        self.connect = connect
         self.keys = list(keys)
         self.page_size = page_size
         self.network = Network(source, usual)

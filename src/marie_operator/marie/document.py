@@ -256,9 +256,9 @@ class Document:
 
     def went_on(self, *, taken_up: bool) -> None:
         """The database was asked, and told where need be."""
-        self.examined = True
+        self.examined, self.forsaken = True, frozenset()
         if taken_up:
-            self.forsaken, self.unfinished = frozenset(), None
+            self.unfinished = None
             self.view = replace(self.view, taken_up=True)
 
     # Withdrawing.

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
+from marie_operator.marie.database import Connect
 from marie_operator.testing import manifests, virtual
 from marie_operator.testing.api import Api, ApiStatus
 from marie_operator.testing.apiserver.embedded import EmbeddedApiServer
@@ -95,14 +96,21 @@ class Plane:
         return [each for each in found if each.resource not in {"leases", "events"}]
 
 
-def run(main: Callable[[Plane], Coroutine[Any, Any, None]]) -> None:
-    """Run a test's story with everything around it."""
+def run(main: Callable[[Plane], Coroutine[Any, Any, None]], *, connect: Connect | None = None) -> None:
+    """Run a test's story with everything around it.
+
+    Args:
+        main: The story.
+        connect: Makes the operator's connections to databases; None where it uses none.
+    """
     origin = installed()
-    virtual.run(lambda: _run(origin, main))
+    virtual.run(lambda: _run(origin, main, connect))
 
 
-async def _run(origin: EmbeddedApiServer, main: Callable[[Plane], Coroutine[Any, Any, None]]) -> None:
-    async with World(origin, random.Random(1)) as world:
+async def _run(
+    origin: EmbeddedApiServer, main: Callable[[Plane], Coroutine[Any, Any, None]], connect: Connect | None
+) -> None:
+    async with World(origin, random.Random(1), connect=connect) as world:
         for replica in world.replicas:
             replica.start()
         plane = Plane(world.server, world.api, world.gateways, world.kubelet, world.submitters, world.replicas[0])
