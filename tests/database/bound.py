@@ -15,7 +15,7 @@ from marie_operator.testing.gateway import Dag, SimulatedMarie
 ERROR = {"type": "RuntimeError", "message": "no pages", "filename": "mock_executor.py", "name": "f", "line_no": 151}
 """What executors write of tasks that fail."""
 
-_CHANGE = "UPDATE marie_scheduler.{0} SET state = $2 WHERE id = $1 AND state = $3"
+_CHANGE = "UPDATE marie_scheduler.{0} SET state = $2, started_on = now() WHERE id = $1 AND state = $3"
 Rows = tuple[str, tuple[str, ...]]
 """The state of a DAG, and those of its tasks."""
 
@@ -39,7 +39,6 @@ class Bound:
             await self._read()
             for dag in self._marie.dags:
                 await self._write(dag)
-            await self._age()
             await asyncio.sleep(0.02)
 
     async def _read(self) -> None:
@@ -64,8 +63,8 @@ class Bound:
         if known is None:
             await execute("INSERT INTO marie_scheduler.dag (id, name, state) VALUES ($1, 'dag', $2)", dag.id, rows[0])
             await self._connection.executemany(
-                "INSERT INTO marie_scheduler.job (id, name, data, state, dag_id, job_level) "
-                "VALUES ($1, 'extract', $2, $3, $4, $5)",
+                "INSERT INTO marie_scheduler.job (id, name, data, state, dag_id, job_level, started_on) "
+                "VALUES ($1, 'extract', $2, $3, $4, $5, now())",
                 [(node.id, json.dumps(dict(node.data)), node.state, dag.id, node.level) for node in dag.nodes],
             )
         else:
@@ -84,16 +83,6 @@ class Bound:
                 error = ERROR if node.attempts > 1 or node.state in {"retry", "failed"} else None
                 await self._keep(node.id, "RUNNING" if self._works(node.id) else "SUCCEEDED", error)
         self._known[dag.id] = rows
-
-    async def _age(self) -> None:
-        """Tasks began as long ago as the simulation says, whose clock is faster than the database's."""
-        now = self._marie.engine.now
-        ages = [(node.id, now - node.dispatched) for node in self._marie.engine.nodes("active")]
-        await self._connection.executemany(
-            "UPDATE marie_scheduler.job SET started_on = now() - make_interval(secs => $2) "
-            "WHERE id = $1 AND state = 'active'",
-            ages,
-        )
 
     async def _keep(self, task: str, status: str, error: dict[str, Any] | None = None) -> None:
         told = {"status": status, "message": "Job.", "runtime_env_json": json.dumps({"error": error} if error else {})}

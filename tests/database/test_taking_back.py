@@ -1,6 +1,5 @@
 """Jobs that are suspended or deleted, on a simulated Marie whose database is a real PostgreSQL."""
 
-import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -50,11 +49,15 @@ def at_work(marie: SimulatedMarie) -> int:
     return sum(node.state == "active" for dag in marie.dags for node in dag.nodes)
 
 
-async def restart(marie: SimulatedMarie) -> None:
+async def restart(stage: Stage, tables: Tables) -> None:
     """The gateway ends, and another begins once its pod is there."""
-    marie.kill()
-    await asyncio.sleep(1)
-    marie.start()
+    working = at_work(stage.marie)
+    stage.marie.kill()
+    active = "FROM marie_scheduler.job WHERE state = 'active'"
+    await stage.until(lambda: tables.sql(f"SELECT count(*) {active}") == str(working))
+    # The operator's clock is faster here than the database's.
+    tables.sql("UPDATE marie_scheduler.job SET started_on = now() - interval '1 hour' WHERE state = 'active'")
+    stage.marie.start()
 
 
 async def test_a_suspended_job_leaves_nothing_at_marie_and_goes_on_with_all(postgres: Server, place: Place) -> None:
@@ -149,12 +152,12 @@ async def test_a_dead_database_does_not_keep_a_deleted_job_for_long(postgres: Se
         assert told[0].startswith("The job is deleted. 1 document at Marie runs on: there is no database")
 
 
-async def test_what_a_gateway_left_behind_goes_on_under_the_next_one(place: Place) -> None:
+async def test_what_a_gateway_left_behind_goes_on_under_the_next_one(postgres: Server, place: Place) -> None:
     """marie-wire 5-04 to 5-07."""
     async with staged(job(batch={"maxInFlight": 8}), seconds=LONG) as stage, bound(stage.marie, place) as database:
         async with operator(stage, place):
             await stage.until(lambda: at_work(stage.marie) == 4)
-            await restart(stage.marie)
+            await restart(stage, Tables(postgres, place.database))
             await stage.finished()
         assert stage.status["phase"] == "Succeeded"
         assert stage.status["retryCount"] == 0
@@ -167,11 +170,13 @@ async def test_what_a_gateway_left_behind_goes_on_under_the_next_one(place: Plac
         ]
 
 
-async def test_what_a_gateway_left_behind_is_found_by_an_operator_that_was_not_there(place: Place) -> None:
+async def test_what_a_gateway_left_behind_is_found_by_an_operator_that_was_not_there(
+    postgres: Server, place: Place
+) -> None:
     async with staged(job(SINGLE), seconds=LONG) as stage, bound(stage.marie, place):
         async with operator(stage, place):
             await stage.until(lambda: at_work(stage.marie) == 1)
-        await restart(stage.marie)
+        await restart(stage, Tables(postgres, place.database))
         async with operator(stage, place):
             await stage.finished()
         assert stage.status["phase"] == "Succeeded"
@@ -182,7 +187,8 @@ async def test_without_a_database_it_is_submitted_again() -> None:
     async with staged(job(SINGLE), seconds=LONG) as stage, operator(stage):
         # Seen at work: one that was given away in the last second only the database can tell from others.
         await stage.until(lambda: stage.status.get("phase") == "Running")
-        await restart(stage.marie)
+        stage.marie.kill()
+        stage.marie.start()
         await stage.until(lambda: stage.status["retryCount"] == 1)
         assert stage.events.recorded[-1][2].startswith(
             f"{SINGLE} failed: DAG {stage.marie.dags[0].id} was at work when the gateway ended, and Marie does not "
