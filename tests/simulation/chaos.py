@@ -11,11 +11,14 @@ Blow: TypeAlias = Literal[
     "crash",
     "crash on message",
     "stand still",
+    "loop stalled",
     "restart",
     "api server down",
+    "older cache",
     "compaction",
     "gateway killed",
     "pod deleted",
+    "container crash",
     "node dead",
     "weather",
 ]
@@ -23,11 +26,14 @@ _BLOWS: dict[Blow, int] = {
     "crash": 3,
     "crash on message": 6,
     "stand still": 2,
+    "loop stalled": 2,
     "restart": 1,
     "api server down": 2,
+    "older cache": 2,
     "compaction": 2,
     "gateway killed": 2,
     "pod deleted": 2,
+    "container crash": 2,
     "node dead": 1,
     "weather": 3,
 }
@@ -50,6 +56,10 @@ STORM = Weather(
 )
 MUTE = Weather(fates={Fate.UNANSWERED: 0.05}, slow=0.05, slowest=1.0, mute=0.3, cut=0.3, lag=0.3, latest=3.0)
 WEATHERS = (CALM, DRIZZLE, DRIZZLE, STORM, MUTE)
+_HOLDUPS: dict[Blow, int] = {"stand still": 1, "loop stalled": 3, "api server down": 1, "older cache": 1}
+"""For how many times a blow's seconds it lasts: a stalled loop is to be ended by its watchdog now and then."""
+LOOK = 8.0
+"""Seconds from a look at who works until the pods that were idle are deleted (docs/executor-groups.md), and some."""
 LATE = 60.0
 """Seconds within which every status is computed anew from what its writer knew, and has arrived or not."""
 
@@ -72,6 +82,11 @@ class Hit:
     seconds: float
     count: int
 
+    @property
+    def holds_up(self) -> float:
+        """Seconds for which an operator can do nothing, or learns nothing."""
+        return self.seconds * _HOLDUPS.get(self.blow, 0)
+
 
 @dataclass(frozen=True, slots=True)
 class Chaos:
@@ -83,10 +98,22 @@ class Chaos:
     @property
     def blindness(self) -> float:
         """Seconds for which an operator may believe what is no longer so, and say it."""
-        weathers = [self.weather, *(WEATHERS[hit.whom % len(WEATHERS)] for hit in self.hits if hit.blow == "weather")]
-        stood = sum(hit.seconds for hit in self.hits if hit.blow in {"stand still", "api server down"})
-        mute = 700.0 if any(weather.mute for weather in weathers) else 0.0
-        return LATE + stood + mute + 4 * max(weather.latest + weather.slowest for weather in weathers)
+        mute = 700.0 if any(weather.mute for weather in self._weathers) else 0.0
+        late = max(weather.latest + weather.slowest for weather in self._weathers)
+        return LATE + self._stood + mute + 4 * late
+
+    @property
+    def tardiness(self) -> float:
+        """Seconds from a look at who works until the pods have ended that it found idle."""
+        return LOOK + self._stood + 2 * max(weather.slowest for weather in self._weathers)
+
+    @property
+    def _weathers(self) -> list[Weather]:
+        return [self.weather, *(WEATHERS[hit.whom % len(WEATHERS)] for hit in self.hits if hit.blow == "weather")]
+
+    @property
+    def _stood(self) -> float:
+        return sum(hit.holds_up for hit in self.hits)
 
 
 def drawn(source: random.Random) -> Chaos:

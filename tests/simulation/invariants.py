@@ -8,12 +8,14 @@ from typing import Any
 from marie_operator.builders import association
 from marie_operator.controllers.mariejob import refs
 from marie_operator.testing.apiserver.store import Change, Key
+from tests.simulation.chaos import Chaos
 from tests.simulation.replica import LEASE, NAMESPACE
 from tests.simulation.workload import KEYS, Workload
 from tests.simulation.world import World
 
 CLUSTERS, JOBS = ("marie.ai", "marieclusters"), ("marie.ai", "mariejobs")
-DEPLOYMENTS = ("apps", "deployments")
+DEPLOYMENTS, REPLICA_SETS = ("apps", "deployments"), ("apps", "replicasets")
+PODS = ("", "pods")
 LEASES = ("coordination.k8s.io", "leases")
 MOST_WRITES = 400
 """Writes of all replicas within a minute; more is a loop that has no end."""
@@ -29,23 +31,26 @@ class Invariants:
     Args:
         world: The world.
         workload: What its users want.
-        blindness: Seconds for which an operator may believe what is no longer so.
+        ill: What goes wrong, which decides for how long an operator may believe what is no longer so.
         elected: Whether there is a lease.
 
     Attributes:
+        sacrificed: Names of pods that somebody else deletes.
         found: What was violated.
         written: Writes and submissions that left.
         last_write: When the last of them did.
         sent: The last of them.
     """
 
-    def __init__(self, world: World, workload: Workload, *, blindness: float, elected: bool) -> None:
+    def __init__(self, world: World, workload: Workload, ill: Chaos, *, elected: bool) -> None:
         self._world = world
         self._workload = workload
-        self._blindness = blindness
+        self._blindness, self._tardiness = ill.blindness, ill.tardiness
         self._elected = elected
         self._ready: defaultdict[str, list[tuple[float, int]]] = defaultdict(lambda: [(0.0, 0)])
         self._writes: deque[float] = deque()
+        self._unwanted: dict[str, float] = {}
+        self.sacrificed: set[str] = set()
         self.found: list[str] = []
         self.written = 0
         self.last_write = 0.0
@@ -54,6 +59,7 @@ class Invariants:
         store.listen(DEPLOYMENTS, self._on_deployment)
         store.listen(CLUSTERS, self._on_cluster)
         store.listen(JOBS, self._on_job)
+        store.listen(PODS, self._on_pod)
         world.on_send = self.on_send
 
     # Who writes.
@@ -93,6 +99,8 @@ class Invariants:
         return found
 
     def _on_cluster(self, change: Change) -> None:
+        if change.removed or _is_unwanted(change.entry.object):
+            self._unwanted[change.entry.key.name] = self._now()
         status = change.entry.object.get("status")
         if change.removed or not status or (change.previous and change.previous.object.get("status") == status):
             return
@@ -106,6 +114,46 @@ class Invariants:
             known = self._lately(association.executor_deployment_name(name, group))
             if ready not in known:
                 self._violated(f"{name} is told to have {ready} ready pods in group {group}, which had {sorted(known)}")
+
+    # What becomes of pods at work.
+
+    def _on_pod(self, change: Change) -> None:
+        """A pod that goes since its group is to be smaller had nothing to do when that could last be known."""
+        pod, before = change.entry.object, change.previous
+        name, labels = change.entry.key.name, pod["metadata"].get("labels") or {}
+        if "deletionTimestamp" not in pod["metadata"] or (before and "deletionTimestamp" in before.object["metadata"]):
+            return
+        if labels.get(association.NODE_TYPE_LABEL) == association.SERVER or name in self.sacrificed:
+            return
+        cluster = labels.get(association.CLUSTER_LABEL, "")
+        if self._is_unwanted(cluster) or self._is_outdated(pod):
+            return
+        engine = self._world.gateways.cluster("default", cluster).engine
+        address = f"{pod.get('status', {}).get('podIP')}:{association.WORKER_PORT}"
+        alive = any(worker.alive for worker in engine.pool.workers() if worker.address == address)
+        for node in filter(None, map(engine.node, engine.in_hand(address) if alive else ())):
+            if engine.now - node.dispatched > self._tardiness:
+                self._violated(
+                    f"{name} is deleted and has been at work on {node.id} for {engine.now - node.dispatched} s"
+                )
+
+    def _is_unwanted(self, cluster: str) -> bool:
+        """Whether a cluster is deleted or suspended as a whole, or was as far as an operator may still believe."""
+        found = self._world.server.server.store.get(CLUSTERS, Key("default", cluster))
+        if found is None or _is_unwanted(found.object):
+            return True
+        return self._now() - self._unwanted.get(cluster, -self._blindness) < self._blindness
+
+    def _is_outdated(self, pod: dict[str, Any]) -> bool:
+        """Whether a pod is of another template than its Deployment has."""
+        store = self._world.server.server.store
+        reference = next((each["name"] for each in pod["metadata"].get("ownerReferences", ())), "")
+        replica_set = store.get(REPLICA_SETS, Key("default", reference))
+        if replica_set is None:
+            return False
+        owner = next((each["name"] for each in replica_set.object["metadata"].get("ownerReferences", ())), "")
+        deployment = store.get(DEPLOYMENTS, Key("default", owner))
+        return deployment is not None and _revision(replica_set.object) != _revision(deployment.object)
 
     # What a status says of a job, and what became of documents.
 
@@ -183,3 +231,11 @@ def condition(found: dict[str, Any], kind: str) -> str:
     """The status of a condition; empty where there is none."""
     conditions = (found.get("status") or {}).get("conditions") or ()
     return next((each["status"] for each in conditions if each["type"] == kind), "")
+
+
+def _is_unwanted(cluster: dict[str, Any]) -> bool:
+    return "deletionTimestamp" in cluster["metadata"] or bool(cluster["spec"].get("suspend"))
+
+
+def _revision(found: dict[str, Any]) -> str:
+    return str((found["metadata"].get("annotations") or {}).get("deployment.kubernetes.io/revision", ""))

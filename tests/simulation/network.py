@@ -82,16 +82,19 @@ class Network:
     Attributes:
         weather: May be changed.
         down: Names of servers that nobody reaches.
+        behind: The revision at which the API server's cache stands still; None while it keeps up.
     """
 
     def __init__(self, source: random.Random, usual: tuple[float, float] | None = None) -> None:
         self.source = source
         self.weather = CALM
         self.down: set[str] = set()
+        self.behind: int | None = None
         self._usual = usual
         # What is under way belongs to no process: it arrives although its sender has been killed.
         self._context = contextvars.copy_context()
         self._healed = asyncio.Event()
+        self._caught_up = asyncio.Event()
         self._under_way: set[asyncio.Task[None]] = set()
 
     @property
@@ -134,7 +137,23 @@ class Network:
         """Have good weather, and let connections break on which nothing comes any more."""
         self.weather = CALM
         self.down.clear()
+        self.catch_up()
         self._healed.set()
+
+    def fall_behind(self, revision: int) -> None:
+        """Have the API server know nothing from its cache that is newer."""
+        self.behind = revision
+        self._caught_up.clear()
+
+    def catch_up(self) -> None:
+        """Have the API server's cache know everything again."""
+        self.behind = None
+        self._caught_up.set()
+
+    async def caught_up(self) -> None:
+        """Wait until the API server's cache keeps up."""
+        if self.behind is not None:
+            await self._caught_up.wait()
 
     async def mute(self, seconds: float) -> None:
         """Nothing comes for so long, unless the network is healed."""

@@ -51,6 +51,11 @@ class Watchdog:
         self._kill = kill
         self._timer: asyncio.TimerHandle | None = None
 
+    @property
+    def due(self) -> float | None:
+        """When it will kill, if it is not told otherwise."""
+        return None if self._timer is None or self._timer.cancelled() else self._timer.when()
+
     def arm(self, seconds: float) -> None:
         """Kill in so many seconds, and no longer when it was told before."""
         self.disarm()
@@ -90,6 +95,7 @@ class Replica:
         self.process = Process()
         self.port = self._made_port()
         self.operator: Operator | None = None
+        self._watchdog: Watchdog | None = None
         self._stop = asyncio.Event()
         self._main: asyncio.Task[None] | None = None
 
@@ -123,6 +129,20 @@ class Replica:
         self._around.trace.note(self.identity, "is killed")
         await self.process.kill()
 
+    async def stall(self, seconds: float) -> None:
+        """Let nothing of it run but the watchdog, which is no part of the loop that it watches."""
+        process, loop = self.process, asyncio.get_running_loop()
+        process.stop()
+        due = self._watchdog.due if self._watchdog is not None else None
+        if due is None or due > loop.time() + seconds:
+            await asyncio.sleep(seconds)
+            process.resume()
+            return
+        await asyncio.sleep(due - loop.time())
+        if not process.dead:
+            self._around.trace.note(self.identity, "is killed by its watchdog")
+            await process.kill()
+
     async def _run(self) -> None:
         around, port, name = self._around, self.port, self.identity
         metrics, jitter = Metrics(CollectorRegistry()), around.source.random
@@ -134,6 +154,7 @@ class Replica:
         elector = None
         if self._terms is not None:
             duration, deadline, period = self._terms
+            self._watchdog = Watchdog(lambda: self._around.network.send(self.crash()))
             elector = Elector(
                 client(),
                 namespace=NAMESPACE,
@@ -145,7 +166,7 @@ class Replica:
                 clock=around.clock,
                 metrics=metrics,
                 jitter=jitter,
-                watchdog=Watchdog(lambda: self._around.network.send(self.crash())),
+                watchdog=self._watchdog,
             )
         self.operator = Operator(
             client(),

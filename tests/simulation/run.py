@@ -28,7 +28,7 @@ from marie_operator.testing.workloads.scheduler import Scheduler
 from tests.simulation import chaos, workload
 from tests.simulation.chaos import WEATHERS, Chaos, Hit
 from tests.simulation.ending import COMPARED, Ending, differences
-from tests.simulation.invariants import CLUSTERS, JOBS, Invariants, condition
+from tests.simulation.invariants import CLUSTERS, JOBS, PODS, Invariants, condition
 from tests.simulation.replica import Replica
 from tests.simulation.trace import Trace
 from tests.simulation.workload import KEYS, Workload
@@ -51,7 +51,6 @@ REPAIR = 60.0
 """Seconds between two looks for work that Marie has lost to the death of its gateway, which a person has to repair."""
 MARIE = "/apis/marie.ai/v1alpha1/namespaces/default"
 NODES = (NodeSpec("node-1"), NodeSpec("node-2"))
-PODS: Bucket = ("", "pods")
 CONTROLLERS = (ReplicaSets, Deployments, GarbageCollector, NodeLifecycle, Scheduler)
 """Those that have something to do in a run."""
 KINDS: frozenset[Bucket] = frozenset(
@@ -209,9 +208,7 @@ class _Run:
             trace=self.trace,
             controllers=CONTROLLERS,
         )
-        self.invariants = Invariants(
-            self.world, self.users, blindness=self.ill.blindness, elected=self.terms is not None
-        )
+        self.invariants = Invariants(self.world, self.users, self.ill, elected=self.terms is not None)
         async with self.world as world:
             world.network.weather = self.ill.weather
             for replica in world.replicas:
@@ -263,6 +260,8 @@ class _Run:
                 process.stop()
                 await asyncio.sleep(hit.seconds)
                 process.resume()
+            case "loop stalled" if replica.running:
+                await replica.stall(hit.holds_up)
             case "restart" if replica.running:
                 await replica.stop()
             case "api server down":
@@ -270,6 +269,11 @@ class _Run:
                 world.server.server.end_watches()
                 await asyncio.sleep(hit.seconds)
                 world.network.down.discard("apiserver")
+            case "older cache":
+                world.network.fall_behind(max(1, world.server.server.store.revision - hit.count))
+                world.server.server.end_watches()
+                await asyncio.sleep(hit.seconds)
+                world.network.catch_up()
             case "compaction":
                 world.server.server.store.compact()
             case "weather":
@@ -287,8 +291,13 @@ class _Run:
                 self._revive_gateways()
             case "pod deleted":
                 if pods := self._pods():
+                    name = self._chosen(pods, hit)
+                    self.invariants.sacrificed.add(name)
                     with contextlib.suppress(ApiStatus):
-                        await world.api.delete(f"/api/v1/namespaces/default/pods/{self._chosen(pods, hit)}")
+                        await world.api.delete(f"/api/v1/namespaces/default/pods/{name}")
+            case "container crash":
+                if pods := self._pods():
+                    world.kubelet.crash("default", self._chosen(pods, hit))
             case "node dead":
                 node = self._chosen(list(NODES), hit).name
                 world.kubelet.kill_node(node)

@@ -5,7 +5,8 @@ import contextlib
 import json
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from http import HTTPStatus
 from typing import TypeVar, cast
 from urllib.parse import urlencode
 
@@ -19,8 +20,9 @@ from marie_operator.runtime import transport as api
 from marie_operator.testing.apiserver.answers import Answer
 from marie_operator.testing.apiserver.direct import call_of
 from marie_operator.testing.apiserver.faults import refuse
-from marie_operator.testing.apiserver.requests import Call
+from marie_operator.testing.apiserver.requests import Call, target
 from marie_operator.testing.apiserver.server import ApiServer
+from marie_operator.testing.apiserver.watches import INITIAL_END
 from marie_operator.testing.gateway import Reply, SimulatedEtcd, SimulatedGateways, SimulatedMarie
 from marie_operator.testing.gateway import Request as Asked
 from marie_operator.testing.virtual import Process
@@ -166,14 +168,44 @@ class ApiWire:
         if fate is Fate.FAILED:
             code, after = self._network.source.choice(API_ERRORS)
             answer = await refuse(code, retry_after=after)(call, self._server.handle)
+        elif self._network.behind is not None and call.method == "GET":
+            answer = await self._old(call, self._network.behind)
         else:
             answer = await self._server.handle(call)
         self._port.note(f"{request} -> {answer.code} {fate.name}", call.body, answer.body)
         return answer
 
+    async def _old(self, call: Call, behind: int) -> Answer:
+        """From a cache that is behind: lists of a version are older than they may be, and watches learn nothing new.
+
+        What is asked for without a version comes from storage, and is new.
+        """
+        about, query = target(call.path), call.query
+        if about is None or about.name:
+            return await self._server.handle(call)
+        streamed = query.get("sendInitialEvents") == "true"
+        version = query.get("resourceVersion", "")
+        if version and (streamed or "watch" not in query):
+            exact = {"resourceVersion": str(min(behind, int(version))), "resourceVersionMatch": "Exact"}
+            kept = {name: query[name] for name in ("labelSelector", "fieldSelector") if name in query}
+            listed = await self._server.handle(replace(call, query={**kept, **exact}))
+            if not streamed or listed.code != HTTPStatus.OK:
+                return listed
+            return Answer(HTTPStatus.OK, stream=_once(_initial_events(listed.body)))
+        answer = await self._server.handle(call)
+        return answer if answer.stream is None else replace(answer, stream=self._held(answer.stream, streamed))
+
+    async def _held(self, stream: AsyncIterator[bytes], streamed: bool) -> AsyncIterator[bytes]:
+        """A watch that tells nothing until the cache has caught up, but for what it began with."""
+        async for chunk in stream:
+            if not streamed:
+                await self._network.caught_up()
+            streamed = False
+            yield chunk
+
     def _call(self, request: api.Request) -> Call:
-        target = f"{request.path}?{urlencode(request.query)}"
-        return call_of(request.method, target, request.body, content_type=request.content_type, token=self._token)
+        address = f"{request.path}?{urlencode(request.query)}"
+        return call_of(request.method, address, request.body, content_type=request.content_type, token=self._token)
 
     async def _chunks(self, request: api.Request, answer: Answer, silence: float) -> AsyncGenerator[bytes, None]:
         if answer.stream is None:
@@ -447,6 +479,16 @@ async def _until(limit: float, chunks: AsyncIterator[bytes]) -> AsyncIterator[by
         if chunk is None:
             return
         yield chunk
+
+
+def _initial_events(listed: bytes) -> bytes:
+    """A list, as the beginning of a watch tells it."""
+    found = json.loads(listed)
+    bare = {"kind": found["kind"].removesuffix("List"), "apiVersion": found["apiVersion"]}
+    end = {"resourceVersion": found["metadata"]["resourceVersion"], "annotations": {INITIAL_END: "true"}}
+    events = [{"type": "ADDED", "object": {**bare, **item}} for item in found["items"]]
+    events.append({"type": "BOOKMARK", "object": {**bare, "metadata": end}})
+    return b"".join(json.dumps(event).encode() + b"\n" for event in events)
 
 
 async def _once(body: bytes) -> AsyncIterator[bytes]:

@@ -123,7 +123,7 @@ def drawn(seed: int) -> Workload:
         end = _alive(wish) if name in names else _resumed(wish)
         if end != wish:
             steps.append(Step(LENGTH + 8, name, end))
-    slow = {key: source.choice((0.5, 1.0, 2.0, 5.0)) for key in KEYS}
+    slow = {key: source.choice((0.5, 1.0, 2.0, 5.0, 20.0)) for key in KEYS}
     return Workload(tuple(sorted(steps, key=lambda step: step.at)), slow)
 
 

@@ -200,6 +200,20 @@ class FakeKubelet:
             if pod["spec"]["nodeName"] == name:
                 self._see(pod)
 
+    def crash(self, namespace: str, name: str, *, exit_code: int = 1) -> None:
+        """The containers of a pod that is ready end by themselves, and are started again as after any such end."""
+        for uid, pod in self._known.items():
+            metadata = pod["metadata"]
+            if (
+                uid in self._up
+                and uid not in self._ending
+                and (metadata["namespace"], metadata["name"]) == (namespace, name)
+            ):
+                status = self._reported[uid]["status"]
+                self._forget(uid)
+                self._spawn(self._crashed(pod, status, exit_code), pod)
+                return
+
     def _spawn(self, work: Coroutine[Any, Any, None], pod: Pod | None = None) -> None:
         task = asyncio.create_task(work)
         self._tasks.add(task)
@@ -315,31 +329,51 @@ class FakeKubelet:
             )
             await self._report(pod, status)
             return
-        last = None
-        for restarts in itertools.count():
+        await self._run(pod, address)
+
+    async def _run(self, pod: Pod, address: str, *, restarts: int = 0, last: dict[str, Any] | None = None) -> None:
+        """The containers run, as long as the behaviour has it, and again after each time that they end."""
+        behaviour = self._behaviour(pod)
+        while True:
             ready = behaviour.ready
             status = pod_status.running(pod, at=self._now(), address=address, ready=ready, restarts=restarts, last=last)
             if await self._report(pod, status) and behaviour.ready:
                 self._up.add(pod["metadata"]["uid"])
                 if self._on_ready is not None:
                     await self._on_ready({**pod, "status": {"podIP": address}})
-            said = ""
+            code, said = behaviour.exit_code, ""
             if behaviour.program is not None:
                 code, said = await behaviour.program(pod)
             elif behaviour.runs is None:
                 return
             else:
                 await asyncio.sleep(behaviour.runs)
-            await self._stopped(pod)
-            last = self._own_end(code) | ({"message": said} if said else {})
-            if not pod_status.restarts_after(pod, code):
-                await self._report(pod, pod_status.ended(pod, last, at=self._now(), address=address, restarts=restarts))
+            last = await self._ended(pod, address, restarts, code, said)
+            if last is None:
                 return
-            status = pod_status.waiting(
-                pod, "CrashLoopBackOff", "", at=self._now(), address=address, restarts=restarts, last=last
-            )
-            await self._report(pod, status)
-            await asyncio.sleep(min(behaviour.backoff * 2**restarts, BACKOFF_LIMIT))
+            restarts += 1
+
+    async def _ended(
+        self, pod: Pod, address: str, restarts: int, exit_code: int, said: str = ""
+    ) -> dict[str, Any] | None:
+        """The containers end, and wait for their next start; how they ended, None when there is no next."""
+        await self._stopped(pod)
+        end = self._own_end(exit_code) | ({"message": said} if said else {})
+        if not pod_status.restarts_after(pod, exit_code):
+            await self._report(pod, pod_status.ended(pod, end, at=self._now(), address=address, restarts=restarts))
+            return None
+        status = pod_status.waiting(
+            pod, "CrashLoopBackOff", "", at=self._now(), address=address, restarts=restarts, last=end
+        )
+        await self._report(pod, status)
+        await asyncio.sleep(min(self._behaviour(pod).backoff * 2**restarts, BACKOFF_LIMIT))
+        return end
+
+    async def _crashed(self, pod: Pod, status: dict[str, Any], exit_code: int) -> None:
+        restarts, address = status["containerStatuses"][0]["restartCount"], status["podIP"]
+        last = await self._ended(pod, address, restarts, exit_code)
+        if last is not None:
+            await self._run(pod, address, restarts=restarts + 1, last=last)
 
     def _own_end(self, exit_code: int) -> dict[str, Any]:
         return pod_status.termination(exit_code, at=self._now(), out_of_memory=exit_code == KILLED)
