@@ -124,7 +124,12 @@ class Reference:
 @lru_cache(maxsize=4)
 def without_faults(seed: int) -> Reference:
     """The end of a workload of this seed, with one replica that nothing disturbs."""
-    run = _Run(workload.drawn(seed), Chaos(), random.Random(f"calm {seed}"), Trace(), terms=None)
+    return undisturbed(workload.drawn(seed), f"calm {seed}")
+
+
+def undisturbed(users: Workload, seed: str) -> Reference:
+    """The end of a workload, with one replica that nothing disturbs."""
+    run = _Run(users, Chaos(), random.Random(seed), Trace(), terms=None)
     problems = run.carried_out()
     return Reference(run.ending, tuple(problems))
 
@@ -390,11 +395,14 @@ class _Run:
     def _repair(self) -> None:
         """Give back what was under way in a gateway that died, as people do by SQL: nothing else ever would."""
         for name, marie in self._gateways():
-            lost = marie.engine.nodes("active")
-            if lost and marie.serving:
+            engine = marie.engine
+            workers = [worker.address for worker in engine.pool.workers() if worker.alive]
+            in_hand = {node for address in workers for node in engine.in_hand(address)}
+            active = engine.nodes("active")
+            if marie.serving and any(node.id not in in_hand for node in active):
                 self.trace.note("people", f"repair {name}")
                 marie.kill()
-                for node in lost:
+                for node in active:
                     node.state = "retry"
         self._revive_gateways()
 

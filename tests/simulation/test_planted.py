@@ -1,10 +1,11 @@
-"""Three defects, planted, each of which the simulation finds: what it would miss if it were blind."""
+"""Defects, planted, each of which the simulation finds: what it would miss if it were blind."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
 
+from marie_operator.controllers.mariecluster.scaling import Member
 from marie_operator.controllers.mariejob import reconciler
 from marie_operator.marie.document import Document
 from marie_operator.runtime import PatchKind
@@ -13,7 +14,8 @@ from marie_operator.runtime.informer import Informer
 from marie_operator.runtime.reflector import Reflector
 from marie_operator.runtime.resource import Object, ObjectKey, Resource
 from marie_operator.runtime.status import StatusWriter, merge_patch
-from tests.simulation.run import simulate, without_faults
+from tests.simulation.run import simulate, undisturbed, without_faults
+from tests.simulation.workload import GROUP, KEYS, Cluster, Group, Job, Step, Workload
 
 pytestmark = [pytest.mark.embedded, pytest.mark.timeout(900)]
 
@@ -60,6 +62,17 @@ def test_a_lost_event_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(Reflector, "_take", losing)
     print(f"falls at seed {falls()}")
+
+
+def test_a_removal_of_pods_at_work_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever works counts as idle, when a group with long documents in hand is to be smaller."""
+    many, one = Cluster({GROUP: Group(replicas=3)}), Cluster({GROUP: Group(replicas=1)})
+    job = Job("c0", "s3://bucket/documents/", in_flight=4)
+    steps = (Step(0.0, "c0", many), Step(8.0, "j1", job), Step(45.0, "c0", one))
+    users = Workload(steps, dict.fromkeys(KEYS, 60.0))
+    assert undisturbed(users, "sound").problems == ()
+    monkeypatch.setattr(Member, "idle", True)
+    assert any("has been at work" in problem for problem in undisturbed(users, "planted").problems)
 
 
 def test_a_stale_read_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
