@@ -89,13 +89,8 @@ def _bare(value: Any) -> Any:
         return {name: _bare(inner) for name, inner in value.items() if name not in _OWN}
     if not isinstance(value, list):
         return value
-    return [_bare(inner) for inner in value if not (isinstance(inner, dict) and _is_history(inner))]
-
-
-def _is_history(condition: Mapping[str, Any]) -> bool:
-    """Whether a condition is there since something was so once, which depends on who was faster."""
-    kind, status = condition.get("type"), condition.get("status")
-    return kind == "Suspended" or (kind == "UpgradePending" and status == "False")
+    # Whether a job was ever seen suspended depends on who was faster.
+    return [_bare(inner) for inner in value if not (isinstance(inner, dict) and inner.get("type") == "Suspended")]
 
 
 def _shown(one: str | None, other: str | None, width: int = 160) -> str:

@@ -100,3 +100,25 @@ def test_a_seed_is_one_run_in_every_process() -> None:
         for seed in ("1", "2")
     }
     assert len(digests) == 1
+
+
+def test_containers_that_crash_are_started_again_in_their_pod() -> None:
+    origin = installed()
+    path = "/api/v1/namespaces/default/pods"
+    pod = {"metadata": {"name": "p"}, "spec": {"containers": [{"name": "c", "image": "i"}]}}
+
+    async def main() -> list[tuple[str, int, str]]:
+        found = []
+        async with World(origin, random.Random(1), replicas=0, lease_period=600) as world:
+            await world.api.create(path, {"apiVersion": "v1", "kind": "Pod", **pod})
+            for _ in range(3):
+                await asyncio.sleep(60)
+                status = (await world.api.get(f"{path}/p"))["status"]
+                ready = next(each["status"] for each in status["conditions"] if each["type"] == "Ready")
+                found.append((ready, status["containerStatuses"][0]["restartCount"], status["podIP"]))
+                world.kubelet.crash("default", "p")
+        return found
+
+    before, once, twice = virtual.run(main)
+    assert [before[:2], once[:2], twice[:2]] == [("True", 0), ("True", 1), ("True", 2)]
+    assert before[2] == once[2] == twice[2]

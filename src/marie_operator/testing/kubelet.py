@@ -329,11 +329,12 @@ class FakeKubelet:
             )
             await self._report(pod, status)
             return
-        await self._run(pod, address)
+        await self._run(pod, behaviour, address)
 
-    async def _run(self, pod: Pod, address: str, *, restarts: int = 0, last: dict[str, Any] | None = None) -> None:
+    async def _run(
+        self, pod: Pod, behaviour: Behaviour, address: str, *, restarts: int = 0, last: dict[str, Any] | None = None
+    ) -> None:
         """The containers run, as long as the behaviour has it, and again after each time that they end."""
-        behaviour = self._behaviour(pod)
         while True:
             ready = behaviour.ready
             status = pod_status.running(pod, at=self._now(), address=address, ready=ready, restarts=restarts, last=last)
@@ -348,32 +349,33 @@ class FakeKubelet:
                 return
             else:
                 await asyncio.sleep(behaviour.runs)
-            last = await self._ended(pod, address, restarts, code, said)
+            last = await self._ended(pod, behaviour, address, restarts, code, said)
             if last is None:
                 return
             restarts += 1
 
     async def _ended(
-        self, pod: Pod, address: str, restarts: int, exit_code: int, said: str = ""
+        self, pod: Pod, behaviour: Behaviour, address: str, restarts: int, code: int, said: str = ""
     ) -> dict[str, Any] | None:
         """The containers end, and wait for their next start; how they ended, None when there is no next."""
         await self._stopped(pod)
-        end = self._own_end(exit_code) | ({"message": said} if said else {})
-        if not pod_status.restarts_after(pod, exit_code):
+        end = self._own_end(code) | ({"message": said} if said else {})
+        if not pod_status.restarts_after(pod, code):
             await self._report(pod, pod_status.ended(pod, end, at=self._now(), address=address, restarts=restarts))
             return None
         status = pod_status.waiting(
             pod, "CrashLoopBackOff", "", at=self._now(), address=address, restarts=restarts, last=end
         )
         await self._report(pod, status)
-        await asyncio.sleep(min(self._behaviour(pod).backoff * 2**restarts, BACKOFF_LIMIT))
+        await asyncio.sleep(min(behaviour.backoff * 2**restarts, BACKOFF_LIMIT))
         return end
 
     async def _crashed(self, pod: Pod, status: dict[str, Any], exit_code: int) -> None:
         restarts, address = status["containerStatuses"][0]["restartCount"], status["podIP"]
-        last = await self._ended(pod, address, restarts, exit_code)
+        behaviour = self._behaviour(pod)
+        last = await self._ended(pod, behaviour, address, restarts, exit_code)
         if last is not None:
-            await self._run(pod, address, restarts=restarts + 1, last=last)
+            await self._run(pod, behaviour, address, restarts=restarts + 1, last=last)
 
     def _own_end(self, exit_code: int) -> dict[str, Any]:
         return pod_status.termination(exit_code, at=self._now(), out_of_memory=exit_code == KILLED)
