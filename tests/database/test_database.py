@@ -14,6 +14,9 @@ from marie_operator.runtime.errors import NotLeader
 from tests.database.server import Server
 from tests.database.tables import Tables
 
+# A server of its own takes seconds to start, and its databases some to go.
+pytestmark = pytest.mark.model
+
 
 def unfenced() -> None:
     """Whoever runs may write."""
