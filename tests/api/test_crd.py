@@ -6,7 +6,9 @@ from typing import Any
 import pytest
 
 from marie_operator.api import crd
-from marie_operator.api.validation import CLUSTER_RULES, JOB_RULES, JOB_TRANSITIONS, TRANSITIONS, Rule
+from marie_operator.api.cluster_rules import CLUSTER_RULES
+from marie_operator.api.job_rules import JOB_RULES, JOB_TRANSITIONS
+from marie_operator.api.rule import TRANSITIONS, Rule
 from tests.api.crd_schema import Schema, fields, is_pod_template
 from tests.builders.schemas import validate
 

@@ -7,9 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from marie_operator.api import crd
+from marie_operator.api.cluster_rules import CLUSTER_RULES
+from marie_operator.api.job_rules import JOB_RULES
 from marie_operator.api.mariecluster import MarieCluster
 from marie_operator.api.mariejob import MarieJob
-from marie_operator.api.validation import CLUSTER_RULES, JOB_RULES, Problem, Rule, problems
+from marie_operator.api.rule import Rule
+from marie_operator.api.validation import Problem, problems
 from tests.api.crd_schema import broken_rules, defaulted
 from tests.api.refused import REFUSED, REFUSED_TWICE, Refused, given_object
 

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from marie_operator.api import validation
+from marie_operator.api.job_rules import LONGEST_OWN_GROUP, SHORTEST_OWN_NAME
 from marie_operator.api.mariecluster import MarieCluster
 from marie_operator.api.mariejob import MarieJob
-from marie_operator.api.validation import LONGEST_OWN_GROUP, SHORTEST_OWN_NAME
 from marie_operator.builders import association, own_cluster
 
 TEMPLATE = {"metadata": {"labels": {"team": "a"}}, "spec": {"containers": [{"name": "marie", "image": "m", "env": []}]}}

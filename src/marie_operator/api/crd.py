@@ -4,10 +4,12 @@ import json
 from importlib import resources
 from typing import Any, NamedTuple
 
+from marie_operator.api.cluster_rules import CLUSTER_RULES
+from marie_operator.api.job_rules import JOB_RULES, JOB_TRANSITIONS
 from marie_operator.api.mariecluster import MarieCluster
 from marie_operator.api.mariejob import MarieJob
 from marie_operator.api.meta import GROUP, POD_TEMPLATE_MARK, VERSION
-from marie_operator.api.validation import CLUSTER_RULES, JOB_RULES, JOB_TRANSITIONS, TRANSITIONS, Rule, Transition
+from marie_operator.api.rule import TRANSITIONS, Rule, Transition
 
 Schema = dict[str, Any]
 

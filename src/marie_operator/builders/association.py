@@ -11,10 +11,10 @@ import hashlib
 import re
 from collections.abc import Iterable, Mapping
 
+from marie_operator.api.cluster_rules import EXECUTOR_AFFIXES, LONGEST_NAME, LONGEST_SERVER_SUFFIX
 from marie_operator.api.mariecluster import ExecutorGroupSpec, MarieCluster
 from marie_operator.api.mariejob import MarieJob
 from marie_operator.api.meta import API_VERSION, GROUP
-from marie_operator.api.validation import EXECUTOR_AFFIXES, LONGEST_NAME, LONGEST_SERVER_SUFFIX
 from marie_operator.runtime import children
 from marie_operator.runtime.resource import Object
 

@@ -1,0 +1,224 @@
+"""What makes a MarieJob contradict itself."""
+
+import re
+from collections.abc import Iterable
+
+from marie_operator.api import duration
+from marie_operator.api.cluster_rules import CLUSTER_RULES, EXECUTOR_AFFIXES, LONGEST_NAME
+from marie_operator.api.mariecluster import MarieCluster
+from marie_operator.api.mariejob import MarieJob
+from marie_operator.api.rule import Rule, Transition, field_if, no_container
+
+SHORTEST_OWN_NAME = 12
+"""Characters that the name of a job's own cluster has at least; see builders.own_cluster."""
+LONGEST_OWN_GROUP = LONGEST_NAME - EXECUTOR_AFFIXES - SHORTEST_OWN_NAME
+
+JOB_TRANSITIONS = (
+    Transition(
+        at="spec",
+        cel="has(self.clusterSpec) == has(oldSelf.clusterSpec)",
+        message="a job keeps its own cluster, or has none, for as long as it is there: delete the job and make it anew",
+    ),
+)
+"""The rules about changes of jobs alone."""
+
+
+def _deadline(field: str) -> Rule[MarieJob]:
+    """The rule that a deadline, when given, is a positive duration."""
+
+    def broken(job: MarieJob) -> Iterable[str]:
+        given = (
+            {"softDeadline": job.spec.sla.soft_deadline, "hardDeadline": job.spec.sla.hard_deadline}
+            if job.spec.sla
+            else {}
+        )
+        value = given.get(field, "")
+        return field_if(bool(value) and not _is_deadline(value), f"spec.sla.{field}")
+
+    return Rule(
+        at="spec.sla",
+        cel=f"!has(self.{field}) || self.{field} == '' || {_deadline_cel(f'self.{field}')}",
+        message=f'{field} is not a time span: write hours, minutes and seconds above zero, such as "30m" or "1h30m"',
+        broken=broken,
+    )
+
+
+def _deadline_cel(value: str) -> str:
+    pattern = duration.DEADLINE_PATTERN.replace("\\", "\\\\")
+    return f"({value}.matches('{pattern}') && {value}.matches('[1-9]'))"
+
+
+def _is_deadline(value: str) -> bool:
+    return (
+        re.fullmatch(duration.DEADLINE_PATTERN, value, re.ASCII) is not None and re.search("[1-9]", value) is not None
+    )
+
+
+def _soft_after_hard(job: MarieJob) -> Iterable[str]:
+    sla = job.spec.sla
+    if sla is None or not _is_deadline(sla.soft_deadline) or not _is_deadline(sla.hard_deadline):
+        return ()
+    return field_if(duration.parse(sla.soft_deadline) > duration.parse(sla.hard_deadline), "spec.sla.softDeadline")
+
+
+def _restart_policy(job: MarieJob) -> Iterable[str]:
+    policy = ((job.spec.submitter_pod_template or {}).get("spec") or {}).get("restartPolicy", "Never")
+    return field_if(policy not in ("Never", "OnFailure"), "spec.submitterPodTemplate.spec.restartPolicy")
+
+
+def _filters(job: MarieJob) -> Iterable[str]:
+    given = job.spec.input
+    wrong = not given.uri.endswith("/") and bool(given.include or given.exclude)
+    return field_if(wrong, "spec.input.include" if given.include else "spec.input.exclude")
+
+
+def _named_clusters(job: MarieJob) -> list[str]:
+    """The fields that say which cluster does the work."""
+    spec = job.spec
+    given = {
+        "clusterRef": bool(spec.cluster_ref),
+        "clusterSelector": bool(spec.cluster_selector),
+        "clusterSpec": spec.cluster_spec is not None,
+    }
+    return [f"spec.{field}" for field, is_given in given.items() if is_given]
+
+
+def _in_own_cluster(rule: Rule[MarieCluster]) -> Rule[MarieJob]:
+    """A rule about clusters, for the one within a job."""
+
+    def broken(job: MarieJob) -> Iterable[str]:
+        if job.spec.cluster_spec is None:
+            return ()
+        cluster = MarieCluster(metadata=job.metadata, spec=job.spec.cluster_spec)
+        return [field.replace("spec.", "spec.clusterSpec.", 1) for field in rule.broken(cluster)]
+
+    return Rule(rule.at.replace("spec", "spec.clusterSpec", 1), rule.cel, rule.message, broken)
+
+
+def _long_groups(job: MarieJob) -> Iterable[str]:
+    groups = job.spec.cluster_spec.executor_group_specs if job.spec.cluster_spec else ()
+    for index, group in enumerate(groups):
+        if len(group.group_name) > LONGEST_OWN_GROUP:
+            yield f"spec.clusterSpec.executorGroupSpecs[{index}].groupName"
+
+
+def _rules_of_own(job: MarieJob) -> Iterable[str]:
+    strategy = job.spec.deletion_strategy
+    if strategy is None or job.spec.cluster_spec is not None:
+        return
+    for index, rule in enumerate(strategy.deletion_rules):
+        if rule.policy in {"DeleteCluster", "DeleteWorkers"}:
+            yield f"spec.deletionStrategy.deletionRules[{index}].policy"
+
+
+_CLUSTER_REF = "(has(self.clusterRef) && self.clusterRef != '')"
+_CLUSTER_SELECTOR = "(has(self.clusterSelector) && size(self.clusterSelector) > 0)"
+_CLUSTER_SPEC = "has(self.clusterSpec)"
+_GIVEN = " + ".join(f"({each} ? 1 : 0)" for each in (_CLUSTER_REF, _CLUSTER_SELECTOR, _CLUSTER_SPEC))
+
+JOB_RULES: tuple[Rule[MarieJob], ...] = (
+    Rule(
+        at="spec",
+        cel=f"{_GIVEN} <= 1",
+        message="more than one cluster is named: keep one of clusterRef, clusterSelector and clusterSpec",
+        broken=lambda job: _named_clusters(job)[1:2],
+    ),
+    Rule(
+        at="spec",
+        cel=f"{_GIVEN} > 0",
+        message="no cluster is named: give clusterRef the name of a MarieCluster, clusterSelector its labels, or "
+        "clusterSpec the spec of one of the job's own",
+        broken=lambda job: field_if(not _named_clusters(job), "spec.clusterRef"),
+    ),
+    *(_in_own_cluster(rule) for rule in CLUSTER_RULES if rule.at),
+    Rule(
+        at="spec.clusterSpec",
+        cel=f"!has(self.executorGroupSpecs) || self.executorGroupSpecs.all(group, size(group.groupName) <= "
+        f"{LONGEST_OWN_GROUP})",
+        message=f"each Service <cluster>-executor-<groupName>-svc must fit in {LONGEST_NAME} characters: shorten the "
+        f"groupName to {LONGEST_OWN_GROUP} characters",
+        broken=_long_groups,
+    ),
+    Rule(
+        at="spec",
+        cel="!has(self.deletionStrategy) || !((has(self.shutdownAfterJobFinishes) && self.shutdownAfterJobFinishes) || "
+        "has(self.ttlSecondsAfterFinished))",
+        message="deletionStrategy says all of what is deleted: remove shutdownAfterJobFinishes and "
+        "ttlSecondsAfterFinished, or deletionStrategy",
+        broken=lambda job: field_if(
+            job.spec.deletion_strategy is not None
+            and (job.spec.shutdown_after_job_finishes or job.spec.ttl_seconds_after_finished is not None),
+            "spec.deletionStrategy",
+        ),
+    ),
+    Rule(
+        at="spec",
+        cel=f"{_CLUSTER_SPEC} || !has(self.deletionStrategy) || self.deletionStrategy.deletionRules.all(rule, "
+        "!(rule.policy in ['DeleteCluster', 'DeleteWorkers']))",
+        message="a cluster that is not the job's own is not deleted with it: use the policies DeleteSelf and "
+        "DeleteNone, or clusterSpec",
+        broken=_rules_of_own,
+    ),
+    Rule(
+        at="spec",
+        cel="!has(self.submitterPodTemplate) || "
+        "(has(self.submissionMode) && self.submissionMode == 'K8sJobSubmission')",
+        message="submitterPodTemplate is used by submissionMode K8sJobSubmission alone: set that mode, "
+        "or remove the template",
+        broken=lambda job: field_if(
+            job.spec.submitter_pod_template is not None and job.spec.submission_mode != "K8sJobSubmission",
+            "spec.submitterPodTemplate",
+        ),
+    ),
+    Rule(
+        at="spec",
+        cel="!has(self.submitterPodTemplate) || "
+        "(has(self.submitterPodTemplate.spec) && size(self.submitterPodTemplate.spec.containers) > 0)",
+        message="the pod template needs a container: give submitterPodTemplate.spec.containers one with a name "
+        "and an image",
+        broken=lambda job: field_if(
+            job.spec.submitter_pod_template is not None and no_container(job.spec.submitter_pod_template),
+            "spec.submitterPodTemplate",
+        ),
+    ),
+    Rule(
+        at="spec",
+        cel="!has(self.submitterPodTemplate) || !has(self.submitterPodTemplate.spec) || "
+        "!has(self.submitterPodTemplate.spec.restartPolicy) || "
+        "self.submitterPodTemplate.spec.restartPolicy in ['Never', 'OnFailure']",
+        message="pods of a Job end: set submitterPodTemplate.spec.restartPolicy to Never or OnFailure",
+        broken=_restart_policy,
+    ),
+    Rule(
+        at="spec.input",
+        cel="((!has(self.include) || size(self.include) == 0) && (!has(self.exclude) || size(self.exclude) == 0)) || "
+        "(has(self.uri) && self.uri.endsWith('/'))",
+        message="include and exclude choose among the documents under a prefix: end uri with / for all under it, "
+        "or remove them",
+        broken=_filters,
+    ),
+    Rule(
+        at="spec.input",
+        cel="!has(self.failedOf) || self.failedOf == '' || !has(self.uri) || self.uri == ''",
+        message="uri and failedOf are both given: remove one of them",
+        broken=lambda job: field_if(bool(job.spec.input.uri and job.spec.input.failed_of), "spec.input.failedOf"),
+    ),
+    Rule(
+        at="",
+        cel="!has(self.spec.input) || !has(self.spec.input.failedOf) || self.spec.input.failedOf != self.metadata.name",
+        message="a job cannot take its own failures: give failedOf the name of another job, which has ended",
+        broken=lambda job: field_if(
+            bool(job.spec.input.failed_of) and job.spec.input.failed_of == job.metadata.name, "spec.input.failedOf"
+        ),
+    ),
+    _deadline("softDeadline"),
+    _deadline("hardDeadline"),
+    Rule(
+        at="spec.sla",
+        cel="!has(self.softDeadline) || !has(self.hardDeadline) || "
+        f"!{_deadline_cel('self.softDeadline')} || !{_deadline_cel('self.hardDeadline')} || "
+        "duration(self.softDeadline) <= duration(self.hardDeadline)",
+        message="softDeadline is after hardDeadline: shorten the one or lengthen the other",
+        broken=_soft_after_hard,
+    ),
+)
