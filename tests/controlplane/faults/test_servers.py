@@ -49,7 +49,8 @@ async def test_a_storm_of_compactions(trial: Trial, line: TcpProxy) -> None:
     async with trial.running(trial.through(line.port)):
         await trial.started()
         await trial.clusters(last=2)
-        for number, replicas in ((2, 7), (3, 2)):
+        # Nobody works for the Deployments here, and a group that is not settled shrinks no further: it ends by growing.
+        for number, replicas in ((2, 1), (3, 2)):
             line.refusing = True
             line.cut()
             # Unseen, and so far back that nobody remembers: an API server that starts knows only what etcd keeps.
