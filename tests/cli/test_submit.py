@@ -5,7 +5,7 @@ import os
 import random
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import pytest
@@ -14,7 +14,7 @@ from marie_operator.marie.client import Submission
 from marie_operator.marie.errand import Errand, ErrandError
 from marie_operator.marie.submitter import WINDOW, Submitter
 from marie_operator.testing import virtual
-from marie_operator.testing.gateway import Outcomes, SimulatedGateways, SimulatedMarie
+from marie_operator.testing.gateway import Fault, Outcomes, SimulatedGateways, SimulatedMarie
 from marie_operator.testing.gateway.outcome import NEVER, Outcome
 from marie_operator.testing.virtual import Process
 from tests.simulation.network import Network
@@ -82,11 +82,13 @@ async def test_one_that_is_told_to_end_does_so_at_once_and_leaves_the_document_w
         assert (process.returncode, len(marie.dags)) == (143, 1)
 
 
-async def in_virtual_time(outcome: Outcome, *, key: str = KEY, serves: bool = True) -> tuple[int, str, list[str]]:
+async def in_virtual_time(
+    outcome: Outcome, *, key: str = KEY, serves: bool = True, faults: Sequence[Fault] = ()
+) -> tuple[int, str, list[str]]:
     """How it ends, and when, and what it says, on a network without faults."""
     gateways, lines = SimulatedGateways(outcome=Outcomes(default=outcome)), list[str]()
     marie = gateways.cluster("docs", "c")
-    marie.api_keys = {KEY}
+    marie.api_keys, marie.faults = {KEY}, list(faults)
     if serves:
         marie.start()
     marie.register("extract_executor", "10.0.0.1:52010", 4)
@@ -108,6 +110,13 @@ def test_a_document_that_fails_ends_it_with_the_reason() -> None:
     assert code == 1
     assert "failed in Marie" in last
     assert any(line.startswith("Marie has the document as DAG ") for line in lines)
+
+
+def test_what_somebody_before_marie_says_is_told_as_it_is() -> None:
+    fault = Fault("/api/v1/invoke", status=503, body='{"detail": "no upstream for {pod} of {0}"}')
+    code, _, lines = virtual.run(lambda: in_virtual_time(Outcome(), faults=[fault]))
+    assert code == 0
+    assert any("no upstream for {pod} of {0}" in line for line in lines)
 
 
 def test_a_key_that_is_refused_ends_it_with_a_sentence() -> None:

@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 from prometheus_client import CollectorRegistry
 
-from marie_operator.marie.document import DocumentState, DocumentView, Ticket
 from marie_operator.marie.errand import Errand
 from marie_operator.marie.gateways import Gateways
 from marie_operator.marie.metrics import GatewayMetrics
 from marie_operator.marie.monitor import GatewayView
+from marie_operator.marie.document import DocumentState, DocumentView, Ticket
 from marie_operator.marie.transport import Transport
 from marie_operator.runtime.clock import Clock
 from marie_operator.runtime.errors import NotLeader
@@ -34,6 +34,11 @@ _SAID = {
     DocumentState.RUNNING: "An executor works on DAG {dag_id}.",
     DocumentState.SUCCEEDED: "DAG {dag_id} has completed.",
 }
+
+
+def _said(view: DocumentView) -> str:
+    """What is told of a document that is in a new state; what Marie says of it stands as it is."""
+    return view.message or _SAID.get(view.state, "").format(dag_id=view.dag_id)
 
 
 class Submitter:
@@ -89,15 +94,15 @@ class Submitter:
                 return end
             if view != told:
                 told = view
-                if said := view.message or _SAID.get(view.state, ""):
-                    self._tell(said.format(dag_id=view.dag_id))
+                if said := _said(view):
+                    self._tell(said)
             problem = self._problem(self._gateways.view(_CLUSTER), problem)
             await self._wait()
 
     def _end(self, view: DocumentView) -> tuple[int, str] | None:
         match view.state:
             case DocumentState.SUCCEEDED:
-                return SUCCEEDED, _SAID[DocumentState.SUCCEEDED].format(dag_id=view.dag_id)
+                return SUCCEEDED, _said(view)
             case DocumentState.FAILED | DocumentState.CANCELLED | DocumentState.REFUSED:
                 return FAILED, view.message
             case DocumentState.KEY_REFUSED:
