@@ -83,7 +83,7 @@ SERVERLESS := --ignore tests/conformance --ignore tests/controlplane
 unit: $(READY) ## The tests that need no server but their own.
 	$(BIN)/pytest -m "not controlplane and not embedded and not campaign and not model and not typing" $(SERVERLESS) -n auto -q
 
-models: $(READY) ## Many schedules and objects, at random, against what must hold: queue, cache, 50,000 leader elections, batches, children.
+models: $(READY) ## Many schedules and objects, at random, against what must hold: queue, cache, 50,000 elections, batches, crashes, SQL.
 	$(BIN)/pytest -m model $(SERVERLESS) -n auto -q
 
 simulate: $(READY) ## Simulate the whole system: make simulate [SEEDS=100000] [FIRST=0], or SEED=n to replay one.

@@ -2,12 +2,22 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
+from prometheus_client import CollectorRegistry
+
+from marie_operator.marie.gateways import Gateways
+from marie_operator.marie.metrics import GatewayMetrics
 from marie_operator.marie.transport import Request, Response, Unanswered
-from marie_operator.testing.gateway import SimulatedMarie
+from marie_operator.runtime import LoopClock, ObjectKey
+from marie_operator.testing.gateway import Outcome, SimulatedGateways, SimulatedMarie
 from marie_operator.testing.gateway.exchange import Request as Asked
+from marie_operator.testing.gateway.identity import VERSION
+from tests.marie.wire import KEY
+
+CLUSTER, JOB = ObjectKey("n", "c"), ObjectKey("n", "j")
+EXECUTOR = "extract_executor"
 
 
 async def _once(body: bytes) -> AsyncIterator[bytes]:
@@ -45,3 +55,27 @@ class Direct:
     async def _pass(self) -> None:
         if self._latency:
             await asyncio.sleep(self._latency)
+
+
+@contextmanager
+def watched(marie: SimulatedMarie) -> Iterator[Gateways]:
+    """One gateway, watched in virtual time."""
+    gateways = Gateways(
+        Direct(marie),
+        clock=LoopClock(),
+        metrics=GatewayMetrics(CollectorRegistry()),
+        on_cluster=lambda _: None,
+        on_job=lambda _: None,
+    )
+    gateways.ensure(CLUSTER, "direct")
+    yield gateways
+    gateways.forget(CLUSTER)
+
+
+def serving(*, seconds: float, version: str = VERSION) -> SimulatedMarie:
+    """A gateway that has started, with one executor whose tasks take so long."""
+    marie = SimulatedGateways(version=version, outcome=lambda _: Outcome(seconds)).cluster(*CLUSTER)
+    marie.api_keys = {KEY}
+    marie.start()
+    marie.register(EXECUTOR, "10.0.0.1:52010", 4)
+    return marie

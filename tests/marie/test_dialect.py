@@ -2,50 +2,25 @@
 
 import asyncio
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from prometheus_client import CollectorRegistry
 
 from marie_operator.marie import dialect, replies
 from marie_operator.marie.dialect import Dialect
-from marie_operator.marie.document import DocumentState, Ticket
 from marie_operator.marie.gateways import Gateways, GatewayView
-from marie_operator.marie.metrics import GatewayMetrics
-from marie_operator.runtime import LoopClock
+from marie_operator.marie.ticket import DocumentState, Ticket
 from marie_operator.testing import virtual
-from marie_operator.testing.gateway import Fault, Outcome, Request, SimulatedGateways, SimulatedMarie
-from tests.marie.direct import Direct
-from tests.marie.test_rest import CLUSTER, JOB
+from marie_operator.testing.gateway import Fault, Request, SimulatedMarie
+from tests.marie.direct import CLUSTER, EXECUTOR, JOB, serving, watched
 from tests.marie.wire import INVOICE, KEY
 from tests.testing.recording import recorded
 
 FOURTH, FIFTH = "4.0.0", "5.0.0"
-EXECUTOR = "extract_executor"
 
 
 def marie_of(version: str) -> SimulatedMarie:
-    marie = SimulatedGateways(version=version, outcome=lambda _: Outcome(5.0)).cluster(*CLUSTER)
-    marie.api_keys = {KEY}
-    marie.start()
-    marie.register(EXECUTOR, "10.0.0.1:52010", 4)
-    return marie
-
-
-@contextmanager
-def watched(marie: SimulatedMarie) -> Iterator[Gateways]:
-    gateways = Gateways(
-        Direct(marie),
-        clock=LoopClock(),
-        metrics=GatewayMetrics(CollectorRegistry()),
-        on_cluster=lambda _: None,
-        on_job=lambda _: None,
-    )
-    gateways.ensure(CLUSTER, "direct")
-    yield gateways
-    gateways.forget(CLUSTER)
+    return serving(seconds=5.0, version=version)
 
 
 def view(gateways: Gateways) -> GatewayView:

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 
 from marie_operator.marie.client import Submission
-from marie_operator.marie.document import RETRACE, STILL, Document, DocumentState, Ticket
+from marie_operator.marie.document import RETRACE, STILL, Document
 from marie_operator.marie.replies import Node, NodeState, successors
+from marie_operator.marie.ticket import DocumentState, Ticket
 
 DAG = "06904972-5932-7dca-8000-36cda241d09e"
 START, EXTRACT, END = (name for name, _ in zip(successors(DAG), range(3), strict=False))

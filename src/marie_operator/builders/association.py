@@ -42,6 +42,9 @@ BUSY_LABEL = f"{GROUP}/busy"
 """On executor pods that have work in hand, or had a moment ago."""
 BUSY = {BUSY_LABEL: "true"}
 
+_DIGEST = 6
+_NOT_PLAIN = re.compile(r"[^a-z0-9]+")
+
 SPEC_HASH = f"{GROUP}/spec-hash"
 """Annotation: what the child was built as, so that a field given up is noticed."""
 TEMPLATE_HASH = f"{GROUP}/template-hash"
@@ -158,10 +161,26 @@ def own_cluster_name(job: str, uid: str, groups: Iterable[str]) -> str:
     """
     longest = max((len(group) for group in groups), default=0)
     room = LONGEST_NAME - max(LONGEST_SERVER_SUFFIX, EXECUTOR_AFFIXES + longest if longest else 0)
-    digest = base64.b32hexencode(hashlib.sha256(uid.encode()).digest()).decode().lower()[:6]
-    plain = re.sub(r"[^a-z0-9]+", "-", job.lower()).strip("-")
-    named = plain if plain[:1].isalpha() else f"job-{plain}"
+    digest, named = uid_digest(uid, _DIGEST), plain(job)
+    if not named[:1].isalpha():
+        named = f"job-{named}"
     return f"{named[: max(1, room - len(digest) - 1)].strip('-')}-{digest}"
+
+
+def submitter_name(job: str, uid: str, attempt: int) -> str:
+    """The Job that submits in one attempt at a job's document, other than that of any job that ever had its name."""
+    tail = f"-submit-{uid_digest(uid, _DIGEST)}" + (f"-{attempt}" if attempt else "")
+    return f"{plain(job)[: LONGEST_NAME - len(tail)].strip('-')}{tail}"
+
+
+def uid_digest(uid: str, length: int) -> str:
+    """Letters and digits that tell an object from every other that ever had its name."""
+    return base64.b32hexencode(hashlib.sha256(uid.encode()).digest()).decode().lower()[:length]
+
+
+def plain(text: str) -> str:
+    """A text as a part of a name: in lower case, with a dash for all that is neither letter nor digit."""
+    return _NOT_PLAIN.sub("-", text.lower()).strip("-")
 
 
 def executor_name(group: ExecutorGroupSpec) -> str:

@@ -1,8 +1,5 @@
 """The Job whose pod submits a document of a MarieJob, filled in where the user's template says nothing."""
 
-import base64
-import hashlib
-import re
 from collections.abc import Mapping
 
 from marie_operator.api.mariejob import MarieJob
@@ -22,15 +19,11 @@ _SECURITY: Object = {
     "readOnlyRootFilesystem": True,
     "capabilities": {"drop": ["ALL"]},
 }
-_LONGEST = 63
 
 
 def name(job: MarieJob, attempt: int) -> str:
-    """The Job of one attempt at the job's document, other than that of any job that ever had its name."""
-    digest = base64.b32hexencode(hashlib.sha256(job.metadata.uid.encode()).digest()).decode().lower()[:6]
-    tail = f"-submit-{digest}" + (f"-{attempt}" if attempt else "")
-    plain = re.sub(r"[^a-z0-9]+", "-", job.metadata.name.lower()).strip("-")
-    return f"{plain[: _LONGEST - len(tail)].strip('-')}{tail}"
+    """The Job of one attempt at the job's document."""
+    return association.submitter_name(job.metadata.name, job.metadata.uid, attempt)
 
 
 def image(job: MarieJob, own: str) -> str:

@@ -6,10 +6,11 @@ from collections.abc import Callable
 import structlog
 
 from marie_operator.marie.client import Found, Gateway
-from marie_operator.marie.document import Document, DocumentState
+from marie_operator.marie.document import Document
 from marie_operator.marie.metrics import GatewayMetrics, SubmissionResult
 from marie_operator.marie.replies import RefusalKind, Refused
 from marie_operator.marie.roster import Roster
+from marie_operator.marie.ticket import DocumentState
 from marie_operator.marie.transport import Unanswered
 from marie_operator.runtime.clock import Clock
 from marie_operator.runtime.errors import NotLeader

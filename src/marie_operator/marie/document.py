@@ -6,9 +6,8 @@ under the id that a submission returned, or under the reference id. Between two 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from enum import StrEnum
 
-from marie_operator.marie.client import Found, Submission
+from marie_operator.marie.client import Found
 from marie_operator.marie.database import StoredDag
 from marie_operator.marie.listing import Listing
 from marie_operator.marie.replies import (
@@ -21,6 +20,7 @@ from marie_operator.marie.replies import (
     SubmitReply,
     identifier,
 )
+from marie_operator.marie.ticket import ENDED, DocumentState, DocumentView, Ticket
 
 SETTLE = 10.0
 """Seconds after which a submission that shows nowhere is surely not there; a good one shows within half a second."""
@@ -36,78 +36,7 @@ FORSAKEN = 60.0
 """Seconds after which a task that was at work when the gateway ended, and is active still, is in nobody's hands."""
 MOST_DROPS = 3
 """Times a document may be accepted and lost before it is given up."""
-
-
-class DocumentState(StrEnum):
-    """Where a document is."""
-
-    WAITING = "Waiting"
-    """Not asked for yet."""
-    LOOKING_UP = "LookingUp"
-    """It may have been asked for: Marie is searched for it before it is asked for again."""
-    SUBMITTING = "Submitting"
-    """Asked for, not seen yet."""
-    SUBMITTED = "Submitted"
-    """Marie has it; no executor does."""
-    RUNNING = "Running"
-    """An executor has it."""
-    CANCELLING = "Cancelling"
-    """Cancelled in Marie's database; that this holds is not seen yet, and an executor may have it in hand."""
-    SUCCEEDED = "Succeeded"
-    FAILED = "Failed"
-    CANCELLED = "Cancelled"
-    REFUSED = "Refused"
-    """Marie will not take it."""
-    KEY_REFUSED = "KeyRefused"
-    """Marie does not accept the API key; goes on with another one."""
-
-
 NO_REASONS: Mapping[str, str] = {}
-
-ENDED = frozenset({DocumentState.SUCCEEDED, DocumentState.FAILED, DocumentState.CANCELLED, DocumentState.REFUSED})
-
-
-@dataclass(frozen=True, slots=True)
-class Ticket:
-    """One attempt at one document, as a job has recorded it.
-
-    Attributes:
-        ref_id: Names the attempt; no two attempts of any job share one.
-        submission: What to ask for.
-        attempt: How many attempts came before.
-        dag_id: Its DAG, once known; empty before.
-        fresh: It was recorded a moment ago by this process, so that Marie cannot know it.
-        cancel: It is not wanted any more: Marie's database is to say that it is cancelled.
-        awaited: Another process is about to submit it, or may be: that Marie does not have it yet says nothing.
-    """
-
-    ref_id: str
-    submission: Submission
-    attempt: int = 0
-    dag_id: str = ""
-    fresh: bool = False
-    cancel: bool = False
-    awaited: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class DocumentView:
-    """What is known of a document.
-
-    Attributes:
-        state: Where it is.
-        dag_id: Its DAG; empty until confirmed.
-        message: Why, as a sentence, where there is more to say.
-        taken_up: Whether Marie had forgotten it at work when its gateway ended, and was told by its database to go on.
-        repeated: Whether it was submitted again although Marie could not tell whether it had it: the list of what it
-            has completed was too long to be read.
-    """
-
-    state: DocumentState
-    dag_id: str = ""
-    message: str = ""
-    repeated: bool = False
-    taken_up: bool = False
 
 
 @dataclass(slots=True)

@@ -12,11 +12,12 @@ import structlog
 
 from marie_operator.marie.client import Gateway, Submission
 from marie_operator.marie.database import Connect, Database, Place
-from marie_operator.marie.document import Document, DocumentState, DocumentView, Ticket
+from marie_operator.marie.document import Document
 from marie_operator.marie.etcd import Etcd
 from marie_operator.marie.metrics import CountedTransport, GatewayMetrics
 from marie_operator.marie.monitor import MAX_BACKOFF, GatewayView, Hold, Monitor
 from marie_operator.marie.occupancy import Occupancy, OccupancyWatch, Question
+from marie_operator.marie.ticket import DocumentState, DocumentView, Ticket
 from marie_operator.marie.transport import Transport
 from marie_operator.marie.withdrawal import DatabaseView
 from marie_operator.runtime.clock import Clock

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from marie_operator.marie.document import DocumentState
+from marie_operator.marie.ticket import DocumentState
 from marie_operator.marie.transport import Request, Response, Transport, Unanswered
 from marie_operator.runtime.clock import Clock
 from marie_operator.runtime.metrics import NO_ANSWER

@@ -11,11 +11,11 @@ import structlog
 from marie_operator.marie.client import Gateway
 from marie_operator.marie.dialect import Dialect
 from marie_operator.marie.dispatch import Dispatch
-from marie_operator.marie.document import ENDED, DocumentState, DocumentView, Ticket
 from marie_operator.marie.metrics import GatewayMetrics, GatewayState
 from marie_operator.marie.progress import Progress
 from marie_operator.marie.replies import Debug
 from marie_operator.marie.roster import Roster
+from marie_operator.marie.ticket import ENDED, DocumentState, DocumentView, Ticket
 from marie_operator.marie.transport import Unanswered
 from marie_operator.marie.withdrawal import Withdrawal
 from marie_operator.runtime.clock import Clock
@@ -148,7 +148,7 @@ class Monitor:
             self.withdrawal.wake()
 
     @property
-    def hold(self) -> "Hold | None":
+    def hold(self) -> Hold | None:
         """Since when nothing is submitted; None while it is."""
         return self._hold
 

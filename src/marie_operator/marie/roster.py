@@ -3,8 +3,9 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-from marie_operator.marie.document import Document, DocumentState, DocumentView, Ticket
+from marie_operator.marie.document import Document
 from marie_operator.marie.metrics import GatewayMetrics
+from marie_operator.marie.ticket import DocumentState, DocumentView, Ticket
 from marie_operator.runtime.clock import Clock
 from marie_operator.runtime.resource import ObjectKey
 

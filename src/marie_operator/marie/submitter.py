@@ -10,7 +10,7 @@ from marie_operator.marie.errand import Errand
 from marie_operator.marie.gateways import Gateways
 from marie_operator.marie.metrics import GatewayMetrics
 from marie_operator.marie.monitor import GatewayView
-from marie_operator.marie.document import DocumentState, DocumentView, Ticket
+from marie_operator.marie.ticket import DocumentState, DocumentView, Ticket
 from marie_operator.marie.transport import Transport
 from marie_operator.runtime.clock import Clock
 from marie_operator.runtime.errors import NotLeader

@@ -30,8 +30,7 @@ class Writer:
         Raises:
             NotFound: the server has no such kind.
         """
-        found = await self._client.list(resource, key.namespace, field_selector=f"metadata.name={key.name}")
-        return next(iter(found.items), None)
+        return next(iter(await self._named(resource, key)), None)
 
     async def refresh(self, resource: Resource, key: ObjectKey) -> None:
         """Have the cache show one object as it is on the server now: changed, made anew, or gone.
@@ -41,10 +40,10 @@ class Writer:
         """
         informer = self._cache[resource]
         known = informer.get(key)
-        found = await self._client.list(resource, key.namespace, field_selector=f"metadata.name={key.name}")
-        for obj in found.items:
+        found = await self._named(resource, key)
+        for obj in found:
             informer.written(obj)
-        uids = {obj["metadata"]["uid"] for obj in found.items}
+        uids = {obj["metadata"]["uid"] for obj in found}
         if known is not None and known["metadata"]["uid"] not in uids:
             informer.removed(key, known["metadata"]["uid"])
 
@@ -113,6 +112,11 @@ class Writer:
         if informer is not None and gone:
             informer.removed(key, gone)
         return result
+
+    async def _named(self, resource: Resource, key: ObjectKey) -> Sequence[Object]:
+        """The object of a name as the server lists it, or nothing: a get would not tell a kind that is not there."""
+        found = await self._client.list(resource, key.namespace, field_selector=f"metadata.name={key.name}")
+        return found.items
 
     def _written(self, resource: Resource, obj: Object, *, alone: bool) -> Object:
         """Know what a write has made of an object.

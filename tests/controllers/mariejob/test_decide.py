@@ -8,7 +8,7 @@ import pytest
 from marie_operator.api.conditions import JobCondition, JobReason
 from marie_operator.api.mariejob import JobDocuments, MarieJobStatus
 from marie_operator.api.meta import Condition
-from marie_operator.controllers.mariejob.conditions import condition, is_true
+from marie_operator.controllers.conditions import condition, is_true
 from marie_operator.controllers.mariejob.decide import decide
 from marie_operator.controllers.mariejob.decision import Decision
 from marie_operator.controllers.mariejob.observation import Obstacle

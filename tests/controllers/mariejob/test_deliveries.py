@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import json
 from collections import Counter
-from collections.abc import Callable
 from datetime import UTC, datetime
 
 import pytest
@@ -98,10 +97,6 @@ def lines(objects: MemoryObjects) -> list[dict[str, object]]:
     return sorted(found, key=lambda line: str(line["document"]))
 
 
-def run(main: Callable[[], object]) -> None:
-    virtual.run(main)  # type: ignore[arg-type]
-
-
 async def carried_out(objects: MemoryObjects, job: Job) -> Totals:
     process = Process(objects)
     async with asyncio.timeout(36_000):
@@ -130,7 +125,7 @@ def test_results_are_copied_and_listed() -> None:
         assert (second["state"], second["results"]) == ("Succeeded", [])
         assert (third["state"], third["error"], third["results"]) == ("Failed", "boom", [])
 
-    run(main)
+    virtual.run(main)
 
 
 @settings(max_examples=150)
@@ -185,7 +180,7 @@ def test_every_document_is_listed_once_wherever_processes_die(
             for result in range(size)
         }
 
-    run(main)
+    virtual.run(main)
 
 
 def test_what_the_manifest_lists_is_not_copied_again() -> None:
@@ -207,7 +202,7 @@ def test_what_the_manifest_lists_is_not_copied_again() -> None:
         assert len(objects.copied) == 30
         assert len(lines(objects)) == 30
 
-    run(main)
+    virtual.run(main)
 
 
 def test_what_a_leader_before_wrote_late_is_listed_once() -> None:
@@ -233,7 +228,7 @@ def test_what_a_leader_before_wrote_late_is_listed_once() -> None:
         assert await carried_out(objects, job) == Totals(results=2, without=0)
         assert len(lines(objects)) == 2
 
-    run(main)
+    virtual.run(main)
 
 
 @pytest.mark.timeout(600)
@@ -272,7 +267,7 @@ def test_many_documents_take_two_requests_each_and_little_memory(total: int) -> 
         # A part of the manifest at a time.
         assert objects.held < 200_000
 
-    run(main)
+    virtual.run(main)
 
 
 @pytest.mark.parametrize("at", ["copy", "write"])
@@ -300,7 +295,7 @@ def test_a_refusal_is_told_with_its_beginning_and_tried_again(at: str) -> None:
         assert objects.requests[at] < 40
         await process.die()
 
-    run(main)
+    virtual.run(main)
 
 
 def test_a_job_made_anew_under_its_name_has_nothing_of_the_old_ones() -> None:
@@ -315,7 +310,7 @@ def test_a_job_made_anew_under_its_name_has_nothing_of_the_old_ones() -> None:
         process.deliveries.want(KEY, "another", None)
         await process.die()
 
-    run(main)
+    virtual.run(main)
 
 
 @pytest.mark.parametrize(

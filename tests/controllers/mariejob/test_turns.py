@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from marie_operator.api.conditions import JobCondition, JobReason
 from marie_operator.api.mariejob import MarieJob
 from marie_operator.controllers import kinds
-from marie_operator.controllers.mariejob.conditions import condition, is_finished
+from marie_operator.controllers.conditions import condition
+from marie_operator.controllers.mariejob.conditions import is_finished
 from marie_operator.controllers.mariejob.decide import decide
 from marie_operator.controllers.mariejob.decision import Decision
 from marie_operator.controllers.mariejob.reconciler import wire

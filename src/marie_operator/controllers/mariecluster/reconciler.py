@@ -9,6 +9,7 @@ from marie_operator.api.mariecluster import MarieCluster, MarieClusterStatus
 from marie_operator.api.meta import Condition
 from marie_operator.builders import association, backing, chain, deployment, endpoints, mounted
 from marie_operator.controllers import custody, kinds
+from marie_operator.controllers.conditions import condition
 from marie_operator.controllers.mariecluster import executors, ledger, refusals, sharing, status, tending, upgrade
 from marie_operator.controllers.mariecluster.executors import Outlook
 from marie_operator.controllers.mariecluster.news import News, Told
@@ -422,9 +423,7 @@ def _waits(old: MarieClusterStatus, new: MarieClusterStatus, seen: Observation) 
 
 def _turn(old: MarieClusterStatus, new: MarieClusterStatus) -> Condition | None:
     """The Ready condition, if it says something else than before."""
-    before, after = (
-        next((each for each in item.conditions if each.type == ClusterCondition.READY), None) for item in (old, new)
-    )
+    before, after = (condition(each, ClusterCondition.READY) for each in (old, new))
     if before is not None and after is not None and (before.status, before.reason) == (after.status, after.reason):
         return None
     return after

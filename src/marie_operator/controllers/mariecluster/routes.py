@@ -10,6 +10,7 @@ from typing import NamedTuple
 from marie_operator.api.conditions import ClusterCondition, ClusterReason
 from marie_operator.api.mariecluster import MarieCluster
 from marie_operator.builders import association, http_route
+from marie_operator.controllers.conditions import condition
 from marie_operator.controllers.mariecluster import refusals
 from marie_operator.controllers.mariecluster.refusals import Refusal
 from marie_operator.runtime import ApplyConflict, Clock, Forbidden, Invalid, NotFound, Writer
@@ -131,7 +132,7 @@ class Routes:
 
 def tells_of_route(cluster: MarieCluster) -> bool:
     """Whether the cluster has had a route when its status was written."""
-    return any(condition.type == ClusterCondition.HTTP_ROUTE_ACCEPTED for condition in cluster.status.conditions)
+    return condition(cluster.status, ClusterCondition.HTTP_ROUTE_ACCEPTED) is not None
 
 
 def _kind_missing(cluster: MarieCluster) -> RouteVerdict | None:

@@ -16,6 +16,7 @@ from marie_operator.api.mariecluster import (
 )
 from marie_operator.builders import association, endpoints, totals
 from marie_operator.controllers import custody, trouble
+from marie_operator.controllers.conditions import condition, is_true
 from marie_operator.controllers.mariecluster import services
 from marie_operator.controllers.mariecluster.executors import GroupView
 from marie_operator.controllers.mariecluster.refusals import Refusal
@@ -78,7 +79,7 @@ def of(seen: Observation) -> MarieClusterStatus:
         )
     )
     ready = _ready(seen, server, executors, suspended, services.problem(backing))
-    provisioned = _is_true(old, ClusterCondition.PROVISIONED) or bool(ready.status)
+    provisioned = is_true(old, ClusterCondition.PROVISIONED) or bool(ready.status)
     sums = totals.of(cluster)
     return MarieClusterStatus(
         phase=_phase(seen, server, provisioned=provisioned),
@@ -234,9 +235,8 @@ def _gateway(gateway: GatewayView) -> Verdict:
 
 def _server_before(cluster: MarieCluster) -> Verdict:
     """What was known of the server: an operator that has just started knows nothing newer, and nothing else."""
-    for condition in cluster.status.conditions:
-        if condition.type == ClusterCondition.SERVER_POD_READY:
-            return Verdict(condition.status == "True", condition.reason, condition.message)
+    if (told := condition(cluster.status, ClusterCondition.SERVER_POD_READY)) is not None:
+        return Verdict(told.status == "True", told.reason, told.message)
     return Verdict(False, ClusterReason.SERVER_STARTING, "The server's pod is ready; its gateway is being asked.")
 
 
@@ -300,7 +300,7 @@ def _paused(cluster: MarieCluster) -> Mapping[ClusterCondition, Verdict]:
     if custody.is_paused(cluster):
         how = f"Annotation {custody.PAUSE} is {custody.PAUSED}: the operator changes nothing. Remove it to go on."
         return {kind: Verdict(True, ClusterReason.PAUSED, how)}
-    if any(condition.type == kind for condition in cluster.status.conditions):
+    if condition(cluster.status, kind) is not None:
         return {kind: Verdict(False, ClusterReason.NOT_PAUSED, "The operator looks after the cluster.")}
     return {}
 
@@ -323,14 +323,13 @@ def new_trouble_of_route(old: MarieClusterStatus, seen: Observation) -> RouteVer
     verdict = None if seen.route is None else seen.route.verdict
     if verdict is None or verdict.status is not False:
         return None
-    kind = ClusterCondition.HTTP_ROUTE_ACCEPTED
-    told = {condition.reason for condition in old.conditions if condition.type == kind}
-    return None if verdict.reason in told else verdict
+    told = condition(old, ClusterCondition.HTTP_ROUTE_ACCEPTED)
+    return None if told is not None and told.reason == verdict.reason else verdict
 
 
 def is_pending(status: MarieClusterStatus) -> bool:
     """Whether a status tells of changes that wait."""
-    return _is_true(status, ClusterCondition.UPGRADE_PENDING)
+    return is_true(status, ClusterCondition.UPGRADE_PENDING)
 
 
 def _ready(
@@ -374,10 +373,6 @@ def _phase(seen: Observation, server: Verdict, *, provisioned: bool) -> ClusterP
 def _is_left(seen: Observation, kind: str) -> bool:
     """Whether a condition stays although nobody has looked: the cluster is paused, or about to go."""
     return kind == ClusterCondition.HTTP_ROUTE_ACCEPTED and seen.cluster.spec.http_route is not None
-
-
-def _is_true(status: MarieClusterStatus, condition: ClusterCondition) -> bool:
-    return any(item.type == condition and item.status == "True" for item in status.conditions)
 
 
 def _conditions(seen: Observation, verdicts: Mapping[ClusterCondition, Verdict]) -> Any:

@@ -10,8 +10,8 @@ from datetime import datetime, timedelta
 
 from marie_operator.api.conditions import ClusterCondition, ClusterReason
 from marie_operator.api.mariecluster import MarieCluster, UpgradeStrategy
-from marie_operator.api.meta import Condition
 from marie_operator.builders import association
+from marie_operator.controllers.conditions import condition
 from marie_operator.marie.gateways import GatewayView, Hold, Occupancy, Question
 from marie_operator.runtime.children import Change, LiveChildren, Step
 from marie_operator.runtime.resource import DEPLOYMENTS, STATEFUL_SETS, Object, Resource
@@ -84,7 +84,7 @@ def decide(cluster: MarieCluster, todo: Sequence[Step], children: LiveChildren, 
     documents = _documents(known)
     if documents == 0:
         return Upgrade(withholds=True)
-    told = _told(cluster)
+    told = condition(cluster.status, ClusterCondition.UPGRADE_PENDING)
     since = known.now if told is None else told.last_transition_time
     until = since + timedelta(seconds=strategy.deadline_seconds)
     names = [step.desired["metadata"]["name"] for step in replaced]
@@ -141,18 +141,6 @@ def _documents(known: Known) -> int | None:
 def _lasts(known: Known) -> bool:
     """Whether nothing has come to be known for long enough to say so."""
     return known.hold is not None and known.monotonic - known.hold.since >= PATIENCE
-
-
-def _told(cluster: MarieCluster) -> Condition | None:
-    """The condition that says that changes wait."""
-    return next(
-        (
-            condition
-            for condition in cluster.status.conditions
-            if (condition.type, condition.status) == (ClusterCondition.UPGRADE_PENDING, "True")
-        ),
-        None,
-    )
 
 
 def _sentence(names: Sequence[str], documents: int | None, until: datetime) -> str:

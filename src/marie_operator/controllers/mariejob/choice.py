@@ -7,6 +7,7 @@ from marie_operator.api.conditions import ClusterCondition, JobReason
 from marie_operator.api.mariecluster import MarieCluster
 from marie_operator.api.mariejob import MarieJob
 from marie_operator.builders import own_cluster as building
+from marie_operator.controllers.conditions import is_true
 from marie_operator.controllers.mariejob import own_cluster
 from marie_operator.controllers.mariejob.observation import Obstacle
 from marie_operator.runtime.resource import ObjectKey
@@ -141,8 +142,5 @@ def _selected(job: MarieJob, clusters: Clusters) -> MarieCluster | Obstacle:
 
 
 def _preference(cluster: MarieCluster) -> tuple[bool, bool, str]:
-    ready = any(
-        condition.type == ClusterCondition.SERVER_POD_READY and condition.status == "True"
-        for condition in cluster.status.conditions
-    )
+    ready = is_true(cluster.status, ClusterCondition.SERVER_POD_READY)
     return cluster.spec.suspend, not ready, cluster.metadata.name

@@ -7,9 +7,9 @@ from datetime import datetime, timedelta
 from marie_operator.api.conditions import JobCondition, JobReason
 from marie_operator.api.mariecluster import MarieCluster
 from marie_operator.api.mariejob import DocumentFailure, DocumentInFlight, JobDocuments, MarieJob
+from marie_operator.controllers.conditions import condition
 from marie_operator.controllers.mariejob import batch, submitter
 from marie_operator.controllers.mariejob.batch import Settled
-from marie_operator.controllers.mariejob.conditions import condition
 from marie_operator.controllers.mariejob.deadlines import Deadlines
 from marie_operator.controllers.mariejob.handover import Handover
 from marie_operator.controllers.mariejob.observation import Observation, Obstacle

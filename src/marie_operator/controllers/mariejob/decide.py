@@ -9,8 +9,9 @@ from marie_operator.api.mariejob import JobDocuments, MarieJob
 from marie_operator.builders import endpoints
 from marie_operator.builders import submitter as building
 from marie_operator.builders.association import HTTP
+from marie_operator.controllers.conditions import condition, is_true
 from marie_operator.controllers.mariejob import batch, obstacles, own_cluster, submission, submitter, summary
-from marie_operator.controllers.mariejob.conditions import condition, is_finished, is_true
+from marie_operator.controllers.mariejob.conditions import is_finished
 from marie_operator.controllers.mariejob.course import MOST_CANCELLING, Course
 from marie_operator.controllers.mariejob.deadlines import Deadlines, Overrun
 from marie_operator.controllers.mariejob.decision import Decision
@@ -257,10 +258,10 @@ def _submitter(course: Course) -> submitter.Step | None:
     if course.suspended:
         return _dismissal(course, "spec.suspend of the job")
     cluster, key = course.seen.cluster, course.seen.api_key
-    ready = isinstance(cluster, MarieCluster) and isinstance(key, str)
-    if found.uid or document.dag_id or document.not_before is not None or not ready:
+    if found.uid or document.dag_id or document.not_before is not None:
         return None
-    assert isinstance(cluster, MarieCluster)  # noqa: S101 - ready says so
+    if not isinstance(cluster, MarieCluster) or isinstance(key, Obstacle):
+        return None
     image = course.seen.submitter_image
     if obstacles.of_cluster(course.seen) or not building.image(course.job, image):
         return None

@@ -7,8 +7,10 @@ crash between any two steps costs no more than copying again what was copied and
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from marie_operator.controllers.mariejob import manifest
+from marie_operator.controllers.mariejob.background import Background
 from marie_operator.controllers.mariejob.delivery import (
     DeliveryFailure,
     DeliveryOutcome,
@@ -43,7 +45,6 @@ class _Delivery:
         lines: Of documents that are done and that no part lists yet.
         failure: What keeps it from going on.
         totals: Of the finished manifest.
-        task: Does what is missing.
     """
 
     request: DeliveryRequest
@@ -54,7 +55,6 @@ class _Delivery:
     lines: dict[str, bytes] = field(default_factory=dict)
     failure: DeliveryFailure | None = None
     totals: Totals | None = None
-    task: asyncio.Task[None] | None = None
 
     @property
     def missing(self) -> Sequence[Ended]:
@@ -84,8 +84,7 @@ class Deliveries:
         self._writer = writer
         self._slots = asyncio.Semaphore(AT_ONCE)
         self._deliveries: dict[ObjectKey, _Delivery] = {}
-        self._unstarted: dict[ObjectKey, None] = {}
-        self._wake = asyncio.Event()
+        self._background = Background()
 
     @property
     def has_own(self) -> bool:
@@ -104,7 +103,7 @@ class Deliveries:
         """
         delivery = self._deliveries.get(job)
         if delivery is not None and (request is None or delivery.uid != uid):
-            self._stop(delivery)
+            self._background.end(job)
             del self._deliveries[job]
             delivery = None
         if request is None:
@@ -113,14 +112,13 @@ class Deliveries:
             delivery = self._deliveries[job] = _Delivery(request, uid)
         elif delivery.request.route != request.route:
             # Other credentials may work where these did not.
-            self._stop(delivery)
+            self._background.end(job)
         delivery.request = request
         kept = {document.ref_id for document in request.documents}
         delivery.delivered = {ref_id: end for ref_id, end in delivery.delivered.items() if ref_id in kept}
         delivery.lines = {ref_id: line for ref_id, line in delivery.lines.items() if ref_id in kept}
-        if not delivery.is_done and delivery.task is None:
-            self._unstarted[job] = None
-            self._wake.set()
+        if not delivery.is_done:
+            self._background.begin(job, partial(self._deliver, job, delivery))
 
     def outcome(self, job: ObjectKey) -> DeliveryOutcome:
         """How far ``job`` is."""
@@ -131,19 +129,7 @@ class Deliveries:
 
     async def run(self) -> None:
         """Deliver what is wanted, until cancelled. To be run by the leader only."""
-        async with asyncio.TaskGroup() as group:
-            while True:
-                await self._wake.wait()
-                self._wake.clear()
-                for job in self._unstarted:
-                    if (delivery := self._deliveries.get(job)) is not None and delivery.task is None:
-                        delivery.task = group.create_task(self._deliver(job, delivery))
-                self._unstarted.clear()
-
-    def _stop(self, delivery: _Delivery) -> None:
-        if delivery.task is not None:
-            delivery.task.cancel()
-            delivery.task = None
+        await self._background.run()
 
     async def _deliver(self, job: ObjectKey, delivery: _Delivery) -> None:
         delay = _FIRST_RETRY
@@ -157,7 +143,6 @@ class Deliveries:
             else:
                 delivery.failure, delay = None, _FIRST_RETRY
                 self._on_change(job)
-        delivery.task = None
 
     async def _step(self, delivery: _Delivery) -> None:
         """Do some of what is missing.
@@ -220,5 +205,5 @@ class Deliveries:
         since = before.since if before is not None else self._clock.now()
         at_source = error.bucket == delivery.request.route.source
         delivery.failure = DeliveryFailure(str(error), error.refusal.answered, since, at_source)
-        if before is None or before != delivery.failure:
+        if before != delivery.failure:
             self._on_change(job)

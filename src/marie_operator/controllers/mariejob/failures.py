@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from marie_operator.api.mariejob import DocumentFailure, MarieJob
-from marie_operator.api.meta import API_VERSION
+from marie_operator.builders import association
 from marie_operator.runtime.errors import NotFound
 from marie_operator.runtime.ownership import controller_of, controller_uid
 from marie_operator.runtime.resource import CONFIG_MAPS, Object, ObjectKey, Resource
@@ -17,7 +17,6 @@ _KEY = "failures.jsonl"
 _LONGEST_NAME = 253
 # An object may hold 1 MiB. The last part is written again with each failure, so it stays well below.
 _LARGEST = 400_000
-_FIELD_MANAGER = "marie-operator"
 
 
 class RecordTakenError(Exception):
@@ -134,7 +133,7 @@ async def _read(client: ApiClient, job: MarieJob, part: int) -> list[str] | None
 
 async def _write(client: ApiClient, job: MarieJob, part: int, lines: Sequence[str]) -> None:
     key = ObjectKey(job.metadata.namespace, name(job.metadata.name, part))
-    await client.apply(CONFIG_MAPS, _manifest(job, key, lines), field_manager=_FIELD_MANAGER, force=True)
+    await client.apply(CONFIG_MAPS, _manifest(job, key, lines), field_manager=association.FIELD_MANAGER, force=True)
 
 
 def _lines(live: Object) -> list[str]:
@@ -155,25 +154,6 @@ def _manifest(job: MarieJob, key: ObjectKey, lines: Sequence[str]) -> dict[str, 
     return {
         "apiVersion": CONFIG_MAPS.api_version,
         "kind": CONFIG_MAPS.kind,
-        "metadata": {
-            "name": key.name,
-            "namespace": key.namespace,
-            "labels": {"app.kubernetes.io/managed-by": "marie-operator", "marie.ai/job": _label(job.metadata.name)},
-            "ownerReferences": [
-                {
-                    "apiVersion": API_VERSION,
-                    "kind": job.kind,
-                    "name": job.metadata.name,
-                    "uid": job.metadata.uid,
-                    "controller": True,
-                    "blockOwnerDeletion": True,
-                }
-            ],
-        },
+        "metadata": association.of_job(job, key.name),
         "data": {_KEY: "".join(f"{line}\n" for line in lines)},
     }
-
-
-def _label(text: str) -> str:
-    """A label's value holds 63 characters."""
-    return text[:63].rstrip("-.")

@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 from marie_operator.api.conditions import JobCondition, JobReason
 from marie_operator.api.mariecluster import MarieCluster
 from marie_operator.api.mariejob import DocumentInFlight, MarieJob
+from marie_operator.controllers.conditions import condition
 from marie_operator.controllers.mariejob import delivery, routes
-from marie_operator.controllers.mariejob.conditions import condition
 from marie_operator.controllers.mariejob.delivery import (
     DeliveryFailure,
     DeliveryOutcome,

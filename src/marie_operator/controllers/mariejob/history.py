@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from marie_operator.api.conditions import JobCondition
 from marie_operator.api.mariecluster import MarieCluster
 from marie_operator.api.mariejob import MarieJob
-from marie_operator.controllers.mariejob.conditions import is_true
+from marie_operator.controllers.conditions import is_true
 
 _NEVER = datetime.min.replace(tzinfo=UTC)
 

@@ -3,7 +3,9 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 
+from marie_operator.controllers.mariejob.background import Background
 from marie_operator.controllers.mariejob.store import Lister, ListingError, ListRequest, Page
 from marie_operator.runtime.resource import ObjectKey
 
@@ -38,14 +40,12 @@ class _Listing:
         start: the key after which the pages begin.
         pages: those at hand, in their order.
         failure: why the next one cannot be had at the moment.
-        task: reads what is missing.
     """
 
     request: ListRequest
     start: str
     pages: list[Page] = field(default_factory=list)
     failure: ListingFailure | None = None
-    task: asyncio.Task[None] | None = None
 
     @property
     def end(self) -> str:
@@ -83,8 +83,7 @@ class Listings:
         self._on_change = on_change
         self._slots = asyncio.Semaphore(concurrency)
         self._listings: dict[ObjectKey, _Listing] = {}
-        self._unstarted: dict[ObjectKey, None] = {}
-        self._wake = asyncio.Event()
+        self._background = Background()
 
     def want(self, job: ObjectKey, request: ListRequest | None) -> None:
         """Say after which key ``job`` goes on; ``None`` when it needs no more, which forgets what there was.
@@ -93,8 +92,7 @@ class Listings:
         """
         listing = self._listings.get(job)
         if listing is not None and (request is None or not listing.goes_on(request)):
-            if listing.task is not None:
-                listing.task.cancel()
+            self._background.end(job)
             del self._listings[job]
             listing = None
         if request is None:
@@ -103,9 +101,8 @@ class Listings:
             listing = self._listings[job] = _Listing(request, request.after)
         listing.request = request
         listing.pass_over(request.after)
-        if not listing.is_enough and listing.task is None:
-            self._unstarted[job] = None
-            self._wake.set()
+        if not listing.is_enough:
+            self._background.begin(job, partial(self._list, job, listing))
 
     def outcome(self, job: ObjectKey) -> Page | ListingFailure | None:
         """All keys at hand for ``job``, or why there are none; ``None`` before either is known."""
@@ -120,14 +117,7 @@ class Listings:
 
     async def run(self) -> None:
         """List what is wanted, until cancelled. To be run by the leader only."""
-        async with asyncio.TaskGroup() as group:
-            while True:
-                await self._wake.wait()
-                self._wake.clear()
-                for job in self._unstarted:
-                    if (listing := self._listings.get(job)) is not None and listing.task is None:
-                        listing.task = group.create_task(self._list(job, listing))
-                self._unstarted.clear()
+        await self._background.run()
 
     async def _list(self, job: ObjectKey, listing: _Listing) -> None:
         delay = _FIRST_RETRY
@@ -144,7 +134,6 @@ class Listings:
                 self._on_change(job)
             await asyncio.sleep(delay)
             delay = min(2 * delay, _LAST_RETRY)
-        listing.task = None
 
     async def _read(self, request: ListRequest) -> Page | ListingFailure:
         try:

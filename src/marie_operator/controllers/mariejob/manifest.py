@@ -11,7 +11,7 @@ from typing import Any
 from marie_operator.controllers.mariejob import refs
 from marie_operator.controllers.mariejob.buckets import Bucket
 from marie_operator.controllers.mariejob.delivery import MANIFESTS, Ended, Receipt, Route, Totals
-from marie_operator.controllers.mariejob.objects import LISTED, Objects, ObjectsError
+from marie_operator.controllers.mariejob.objects import LISTED, Objects, ObjectsError, whole
 from marie_operator.controllers.mariejob.refusal import Refusal
 
 _DIGITS = 9
@@ -51,7 +51,7 @@ async def record(objects: Objects, route: Route, number: int, writer: str, lines
         writer: Who writes: what another writes late, who led before, is another object.
         lines: Its lines.
     """
-    await objects.write(route.target, f"{route.parts}/{number:0{_DIGITS}}-{writer}.jsonl", _once(b"".join(lines)))
+    await objects.write(route.target, f"{route.parts}/{number:0{_DIGITS}}-{writer}.jsonl", whole(b"".join(lines)))
 
 
 async def recorded(objects: Objects, route: Route, after: int) -> tuple[dict[str, Receipt], int]:
@@ -144,10 +144,6 @@ async def _lines(objects: Objects, bucket: Bucket, key: str) -> AsyncIterator[by
         *whole, rest = (rest + piece).split(b"\n")
         for content in whole:
             yield content + b"\n"
-
-
-async def _once(content: bytes) -> AsyncIterator[bytes]:
-    yield content
 
 
 def _time(at: datetime | None) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from marie_operator.controllers.mariejob import refusal as refusals
 from marie_operator.controllers.mariejob.buckets import Bucket, Buckets, EndpointError
-from marie_operator.controllers.mariejob.refusal import Refusal
+from marie_operator.controllers.mariejob.refusal import Reading, Refusal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,34 +23,7 @@ _LISTING_SECONDS = 60.0
 _PIECE = 8 * 1024 * 1024
 """Bytes of an object in memory at a time; larger ones are written in parts of this size."""
 _PARTS_AT_ONCE = 2
-
-_SENTENCES = {
-    Refusal.NO_CREDENTIALS: (
-        "There are no credentials to {verb} {uri}. Name a Secret with them in spec.output.credentialsSecretRef, "
-        "or give the operator's pod AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or a web identity."
-    ),
-    Refusal.NO_BUCKET: "{place} has no bucket {bucket}. Create it, or correct {named_by}.",
-    Refusal.NOT_ACCEPTED: "{place} does not accept {whose} ({code}). Replace them with valid ones.",
-    Refusal.DENIED: (
-        "{place} does not let {whose} {verb} bucket {bucket} ({code}). Grant them {right} on it, or use others."
-    ),
-    Refusal.OTHER_REGION: "Bucket {bucket} is in another region. Set the region where {whose} are set.",
-    Refusal.OTHER_STATUS: (
-        "{place} answered {status} {code} when asked to {verb} {uri}. "
-        "The operator tries again; if it lasts, see the object store's log."
-    ),
-    Refusal.UNREACHABLE: (
-        "{place} cannot be reached to {verb} {uri}. Check its address and that it is up, and that a NetworkPolicy "
-        "lets the operator's pod through. The operator tries again."
-    ),
-    Refusal.OTHER: "{place} could not {verb} {uri}: {first_line}",
-}
-_RIGHTS = {
-    "list": "s3:ListBucket",
-    "read": "s3:GetObject",
-    "write to": "s3:PutObject",
-    "delete from": "s3:DeleteObject",
-}
+_NAMED_IN = "spec.output.credentialsSecretRef"
 
 
 class ObjectsError(Exception):
@@ -186,31 +159,25 @@ class S3Objects:
         except EndpointError as error:
             raise ObjectsError(str(error), bucket, Refusal.OTHER) from error
         except TimeoutError as error:
-            raise self._error(bucket, verb, Refusal.UNREACHABLE) from error
+            raise self._error(bucket, verb, Reading(Refusal.UNREACHABLE)) from error
         except FileNotFoundError as error:
             reading = refusals.read(str(error))
-            refusal = reading.refusal if reading.refusal is Refusal.NO_BUCKET else Refusal.OTHER
-            raise self._error(bucket, verb, refusal, reading) from error
+            if reading.refusal is not Refusal.NO_BUCKET:
+                reading = reading._replace(refusal=Refusal.OTHER)
+            raise self._error(bucket, verb, reading) from error
         except (BaseError, ValueError) as error:
-            reading = refusals.read(str(error))
-            raise self._error(bucket, verb, reading.refusal, reading) from error
+            raise self._error(bucket, verb, refusals.read(str(error))) from error
 
-    def _error(
-        self, bucket: Bucket, verb: str, refusal: Refusal, reading: refusals.Reading | None = None
-    ) -> ObjectsError:
-        message = _SENTENCES[refusal].format(
-            place=self._buckets.place(bucket.credentials),
-            verb=verb,
-            right=_RIGHTS[verb],
-            bucket=bucket.name,
-            uri=bucket.uri,
-            whose=bucket.whose,
-            named_by=bucket.named_by,
-            code=reading.code if reading else "",
-            status=reading.status if reading else "",
-            first_line=reading.first_line if reading else "",
+    def _error(self, bucket: Bucket, verb: str, reading: Reading) -> ObjectsError:
+        place = self._buckets.place(bucket.credentials)
+        return ObjectsError(
+            refusals.sentence(reading, bucket, place, verb, named_in=_NAMED_IN), bucket, reading.refusal
         )
-        return ObjectsError(message, bucket, refusal)
+
+
+async def whole(content: bytes) -> AsyncIterator[bytes]:
+    """A content that is at hand, as one piece."""
+    yield content
 
 
 async def _within(seconds: float, work: Awaitable[T]) -> T:

@@ -5,6 +5,7 @@ from marie_operator.api.mariecluster import MarieCluster
 from marie_operator.api.mariejob import JobDocuments, MarieJob
 from marie_operator.api.meta import Condition, SecretKeyReference
 from marie_operator.builders import submitter as building
+from marie_operator.controllers.conditions import condition, is_true
 from marie_operator.controllers.mariejob import submission
 from marie_operator.controllers.mariejob.listing import ListingFailure
 from marie_operator.controllers.mariejob.observation import Observation, Obstacle
@@ -65,7 +66,7 @@ def of_submission(job: MarieJob, seen: Observation) -> Obstacle | None:
 
 def _pending(seen: Observation) -> Obstacle | None:
     """A change of the cluster that waits until Marie has nothing in hand."""
-    if not isinstance(seen.cluster, MarieCluster) or not _is_true(seen.cluster, ClusterCondition.UPGRADE_PENDING):
+    if not isinstance(seen.cluster, MarieCluster) or not is_true(seen.cluster.status, ClusterCondition.UPGRADE_PENDING):
         return None
     return Obstacle(
         JobReason.CLUSTER_CHANGING,
@@ -144,13 +145,4 @@ def of_listing(seen: Observation) -> Obstacle | None:
 
 
 def _server(cluster: MarieCluster) -> Condition | None:
-    return _condition(cluster, ClusterCondition.SERVER_POD_READY)
-
-
-def _is_true(cluster: MarieCluster, kind: ClusterCondition) -> bool:
-    found = _condition(cluster, kind)
-    return found is not None and found.status == "True"
-
-
-def _condition(cluster: MarieCluster, kind: ClusterCondition) -> Condition | None:
-    return next((condition for condition in cluster.status.conditions if condition.type == kind), None)
+    return condition(cluster.status, ClusterCondition.SERVER_POD_READY)

@@ -8,7 +8,7 @@ from marie_operator.api.mariecluster import MarieCluster
 from marie_operator.api.mariejob import JobDocuments, MarieJob
 from marie_operator.api.meta import ObjectMeta
 from marie_operator.builders import association, own_cluster
-from marie_operator.controllers.mariejob.conditions import condition
+from marie_operator.controllers.conditions import condition
 from marie_operator.runtime import Unparsable
 from marie_operator.runtime.resource import Object
 

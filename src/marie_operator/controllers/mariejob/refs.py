@@ -12,9 +12,9 @@ The digest makes ids of different jobs differ (also of a job deleted and made ag
 one job's documents, the attempt those of one document. The names are there for people.
 """
 
-import base64
-import hashlib
 import re
+
+from marie_operator.builders.association import plain, uid_digest
 
 _LONGEST = 64
 _LONGEST_JOB = 20
@@ -25,7 +25,7 @@ _EXTENSIONS = {
     "image/png": "png",
     "image/jpeg": "jpg",
 }
-_NOT_PLAIN = re.compile(r"[^a-z0-9]+")
+_DIGEST = 13
 
 
 def ref_id(*, job: str, uid: str, ordinal: int, key: str, attempt: int, content_type: str) -> str:
@@ -40,10 +40,10 @@ def ref_id(*, job: str, uid: str, ordinal: int, key: str, attempt: int, content_
         content_type: says the extension when the key has none.
     """
     name, _, suffix = key.rsplit("/", 1)[-1].rpartition(".")
-    ending = _plain(suffix)[:_LONGEST_EXTENSION] if name else extension(content_type)
+    ending = plain(suffix)[:_LONGEST_EXTENSION] if name else extension(content_type)
     head = f"{stem(job, uid)}-{ordinal}" + (f"r{attempt}" if attempt else "")
     tail = f".{ending or 'bin'}"
-    document = _plain(name or suffix)[: max(0, _LONGEST - len(head) - len("-") - len(tail))].strip("-")
+    document = plain(name or suffix)[: max(0, _LONGEST - len(head) - len("-") - len(tail))].strip("-")
     return f"{head}-{document}{tail}" if document else f"{head}{tail}"
 
 
@@ -75,9 +75,4 @@ def results_uri(*, job: str, uid: str, ref_type: str) -> str:
 
 def stem(job: str, uid: str) -> str:
     """What the ids of a job's documents begin with, and those of no other job's that ever was."""
-    digest = base64.b32hexencode(hashlib.sha256(uid.encode()).digest()).decode().lower()[:13]
-    return f"{_plain(job)[:_LONGEST_JOB].strip('-')}-{digest}"
-
-
-def _plain(text: str) -> str:
-    return _NOT_PLAIN.sub("-", text.lower()).strip("-")
+    return f"{plain(job)[:_LONGEST_JOB].strip('-')}-{uid_digest(uid, _DIGEST)}"

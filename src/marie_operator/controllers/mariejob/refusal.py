@@ -1,8 +1,10 @@
-"""What an object store's refusal means, read from obstore's error text."""
+"""What an object store's refusal means, read from obstore's error text, and what to do about it."""
 
 import re
 from enum import Enum, auto
 from typing import NamedTuple
+
+from marie_operator.controllers.mariejob.buckets import Bucket
 
 
 class Refusal(Enum):
@@ -34,9 +36,9 @@ class Reading(NamedTuple):
     """
 
     refusal: Refusal
-    code: str
-    status: str
-    first_line: str
+    code: str = ""
+    status: str = ""
+    first_line: str = ""
 
 
 _CODE = re.compile(r"<Code>(\w+)</Code>")
@@ -72,3 +74,58 @@ def read(error: str) -> Reading:
     else:
         refusal = Refusal.OTHER
     return Reading(refusal, code or status, status, error.splitlines()[0][:300] if error else "no reason given")
+
+
+_SENTENCES = {
+    Refusal.NO_CREDENTIALS: (
+        "There are no credentials to {verb} {uri}. Name a Secret with them in {named_in}, "
+        "or give the operator's pod AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or a web identity."
+    ),
+    Refusal.NO_BUCKET: "{place} has no bucket {bucket}. Create it, or correct {named_by}.",
+    Refusal.NOT_ACCEPTED: "{place} does not accept {whose} ({code}). Replace them with valid ones.",
+    Refusal.DENIED: (
+        "{place} does not let {whose} {verb} bucket {bucket} ({code}). Grant them {right} on it, or use others."
+    ),
+    Refusal.OTHER_REGION: "Bucket {bucket} is in another region. Set the region to it where {whose} are set.",
+    Refusal.OTHER_STATUS: (
+        "{place} answered {status} {code} when asked to {verb} {uri}. "
+        "The operator tries again; if it lasts, see the object store's log."
+    ),
+    Refusal.UNREACHABLE: (
+        "{place} cannot be reached to {verb} {uri}. Check its address and that it is up, and that a NetworkPolicy "
+        "lets the operator's pod through. The operator tries again."
+    ),
+    Refusal.OTHER: "{place} could not {verb} {uri}: {first_line}",
+}
+_RIGHTS = {
+    "list": "s3:ListBucket",
+    "read": "s3:GetObject",
+    "write to": "s3:PutObject",
+    "delete from": "s3:DeleteObject",
+}
+
+
+def sentence(reading: Reading, bucket: Bucket, place: str, verb: str, *, named_in: str, uri: str = "") -> str:
+    """What to do about a refusal.
+
+    Args:
+        reading: The refusal.
+        bucket: What was refused.
+        place: The object store, as the user knows it.
+        verb: What was to be done: ``list``, ``read``, ``write to`` or ``delete from``.
+        named_in: The field that a Secret with credentials is named in.
+        uri: What it was to be done to; by default the bucket.
+    """
+    return _SENTENCES[reading.refusal].format(
+        place=place,
+        verb=verb,
+        right=_RIGHTS[verb],
+        bucket=bucket.name,
+        uri=uri or bucket.uri,
+        whose=bucket.whose,
+        named_by=bucket.named_by,
+        named_in=named_in,
+        code=reading.code,
+        status=reading.status,
+        first_line=reading.first_line,
+    )

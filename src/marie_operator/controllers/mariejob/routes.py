@@ -42,10 +42,10 @@ async def find(job: MarieJob, cluster: MarieCluster, secrets: Secrets, *, has_ow
     configured = services is not None and services.s3 is not None
     source = await store(job, cluster, secrets, has_own=has_own)
     target = await _of_output(job, output.bucket, secrets, source, has_own=has_own)
-    for found in (source, target):
-        if not isinstance(found, Bucket):
-            return found
-    assert isinstance(source, Bucket) and isinstance(target, Bucket)  # noqa: S101, PT018 - looked at above
+    if not isinstance(source, Bucket):
+        return source
+    if not isinstance(target, Bucket):
+        return target
     return Route(
         source=source,
         shelf=job.spec.job_type.lower(),

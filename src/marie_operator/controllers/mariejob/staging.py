@@ -3,11 +3,13 @@
 import asyncio
 import base64
 import binascii
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
+from marie_operator.controllers.mariejob.background import Background
 from marie_operator.controllers.mariejob.failures import ApiClient
-from marie_operator.controllers.mariejob.objects import Objects, ObjectsError
+from marie_operator.controllers.mariejob.objects import Objects, ObjectsError, whole
 from marie_operator.controllers.mariejob.source import Inline
 from marie_operator.controllers.mariejob.store import ListingError
 from marie_operator.runtime import Forbidden, NotFound
@@ -38,7 +40,7 @@ async def stage(objects: Objects, client: ApiClient, source: Inline, after: str)
     keys = tuple(sorted(key for key in held if key > after))
     try:
         for key in keys:
-            await objects.write(source.bucket, source.path(key), _once(held[key]))
+            await objects.write(source.bucket, source.path(key), whole(held[key]))
     except ObjectsError as error:
         raise ListingError(str(error), answered=error.refusal.answered) from error
     return keys
@@ -73,10 +75,6 @@ def _documents(live: Object, *, texts: bool) -> Mapping[str, bytes]:
     return {name: value.encode() for name, value in data.items()} | binary
 
 
-async def _once(content: bytes) -> AsyncIterator[bytes]:
-    yield content
-
-
 def decoded(data: str) -> bytes:
     """A document from its base64.
 
@@ -94,7 +92,6 @@ class _Clearance:
     source: Inline
     uid: str
     result: str | None = None
-    task: asyncio.Task[None] | None = None
 
 
 class Clearances:
@@ -109,21 +106,18 @@ class Clearances:
         self._objects = objects
         self._on_change = on_change
         self._clearances: dict[ObjectKey, _Clearance] = {}
-        self._unstarted: dict[ObjectKey, None] = {}
-        self._wake = asyncio.Event()
+        self._background = Background()
 
     def want(self, job: ObjectKey, uid: str, source: Inline | None) -> None:
         """Say that ``job`` needs its documents no more; ``None`` forgets what there was. Again, it changes nothing."""
         known = self._clearances.get(job)
         if known is not None and (source is None or known.uid != uid):
-            if known.task is not None:
-                known.task.cancel()
+            self._background.end(job)
             del self._clearances[job]
             known = None
         if source is not None and known is None:
-            self._clearances[job] = _Clearance(source, uid)
-            self._unstarted[job] = None
-            self._wake.set()
+            clearance = self._clearances[job] = _Clearance(source, uid)
+            self._background.begin(job, partial(self._clear, job, clearance))
 
     def outcome(self, job: ObjectKey) -> str | None:
         """Empty when the documents are gone, why they stay when that was given up, ``None`` before either."""
@@ -132,14 +126,7 @@ class Clearances:
 
     async def run(self) -> None:
         """Take away what is to go, until cancelled. To be run by the leader only."""
-        async with asyncio.TaskGroup() as group:
-            while True:
-                await self._wake.wait()
-                self._wake.clear()
-                for job in self._unstarted:
-                    if (known := self._clearances.get(job)) is not None and known.task is None:
-                        known.task = group.create_task(self._clear(job, known))
-                self._unstarted.clear()
+        await self._background.run()
 
     async def _clear(self, job: ObjectKey, clearance: _Clearance) -> None:
         source, delay = clearance.source, _FIRST_RETRY

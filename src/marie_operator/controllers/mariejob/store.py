@@ -2,40 +2,19 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from marie_operator.controllers.mariejob import refusal as refusals
 from marie_operator.controllers.mariejob.buckets import Bucket, Buckets, EndpointError
 from marie_operator.controllers.mariejob.credentials import Credentials
-from marie_operator.controllers.mariejob.refusal import Refusal
 from marie_operator.controllers.mariejob.source import Prefix, Several
 
 PAGE_SIZE = 1000
 """Keys per page; what S3 returns to one request."""
 
 _TIMEOUT = 60.0
-_SENTENCES = {
-    Refusal.NO_CREDENTIALS: (
-        "There are no credentials to list {uri}. Name a Secret with them in spec.input.credentialsSecretRef, "
-        "or give the operator's pod AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or a web identity."
-    ),
-    Refusal.NO_BUCKET: "{place} has no bucket {bucket}. Create it, or correct spec.input.uri.",
-    Refusal.NOT_ACCEPTED: "{place} does not accept {whose} ({code}). Replace them with valid ones.",
-    Refusal.DENIED: (
-        "{place} does not let {whose} list bucket {bucket} ({code}). Grant them s3:ListBucket on it, or use others."
-    ),
-    Refusal.OTHER_REGION: "Bucket {bucket} is in another region. Set AWS_REGION to it, where {whose} are set.",
-    Refusal.OTHER_STATUS: (
-        "{place} answered {status} {code} when asked to list {uri}. "
-        "The operator tries again; if it lasts, see the object store's log."
-    ),
-    Refusal.UNREACHABLE: (
-        "{place} cannot be reached to list {uri}. Check its address and that it is up, and that a NetworkPolicy "
-        "lets the operator's pod through. The operator tries again."
-    ),
-    Refusal.OTHER: "{place} could not list {uri}: {first_line}",
-}
+_NAMED_IN = "spec.input.credentialsSecretRef"
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +118,7 @@ class S3Lister:
     async def _objects(self, request: ListRequest) -> Sequence[Mapping[str, Any]]:
         import obstore  # noqa: PLC0415 - see Buckets
 
-        store = self._buckets.store(Bucket(request.prefix.bucket, request.credentials))
+        store = self._buckets.store(_bucket(request))
         stream = obstore.list(store, request.prefix.prefix or None, offset=request.after or None, chunk_size=PAGE_SIZE)
         async for chunk in stream:
             return chunk
@@ -171,22 +150,14 @@ def explained(error: str, request: ListRequest, place: str) -> ListingError:
         request: what was asked for.
         place: the object store, as the user knows it.
     """
-    refusal, code, status, first_line = refusals.read(error)
-    message = _SENTENCES[refusal].format(
-        place=place,
-        whose=_whose(request.credentials),
-        bucket=request.prefix.bucket,
-        uri=request.source.uri,
-        code=code,
-        status=status,
-        first_line=first_line,
-    )
-    return ListingError(message, answered=refusal.answered)
+    reading, uri = refusals.read(error), request.source.uri
+    message = refusals.sentence(reading, _bucket(request), place, "list", named_in=_NAMED_IN, uri=uri)
+    return ListingError(message, answered=reading.refusal.answered)
 
 
-def _whose(credentials: Credentials | None) -> str:
-    return (
-        "the operator's own credentials"
-        if credentials is None
-        else "the credentials of spec.input.credentialsSecretRef"
-    )
+def _bucket(request: ListRequest) -> Bucket:
+    """Where the documents are."""
+    bucket = Bucket(request.prefix.bucket)
+    if request.credentials is None:
+        return bucket
+    return replace(bucket, credentials=request.credentials, whose=f"the credentials of {_NAMED_IN}")

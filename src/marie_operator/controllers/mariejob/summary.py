@@ -10,8 +10,8 @@ from marie_operator.api.mariejob import JobDocuments, JobError, JobPhase, JobRes
 from marie_operator.api.meta import Condition
 from marie_operator.builders import submitter as building
 from marie_operator.controllers import custody
+from marie_operator.controllers.conditions import condition, is_true
 from marie_operator.controllers.mariejob import batch, sentences
-from marie_operator.controllers.mariejob.conditions import condition, is_true
 from marie_operator.controllers.mariejob.course import Course
 from marie_operator.controllers.mariejob.deadlines import Overrun
 from marie_operator.controllers.mariejob.decision import Decision, Occurrence
@@ -407,8 +407,12 @@ def _at_end(course: Course, verdict: Verdict) -> dict[JobCondition, Verdict]:
 
 def _closed(job: MarieJob, verdict: Verdict) -> dict[JobCondition, Verdict]:
     """Conditions that told what the job waits for, and that it would go on: now they tell why it does not."""
-    waiting = {JobCondition.SUBMITTED: "False", JobCondition.SUSPENDED: "True", JobCondition.PAUSED: "True"}
-    waiting[JobCondition.RESULTS_COPIED] = "False"
+    waiting = {
+        JobCondition.SUBMITTED: "False",
+        JobCondition.RESULTS_COPIED: "False",
+        JobCondition.SUSPENDED: "True",
+        JobCondition.PAUSED: "True",
+    }
     return {
         kind: Verdict(False, verdict.reason, verdict.message)
         for kind, status in waiting.items()

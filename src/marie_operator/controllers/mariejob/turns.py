@@ -16,7 +16,8 @@ from marie_operator.api.conditions import JobCondition, JobReason
 from marie_operator.api.mariecluster import MarieCluster
 from marie_operator.api.mariejob import JobDocuments, MarieJob
 from marie_operator.controllers import custody
-from marie_operator.controllers.mariejob.conditions import condition, is_finished
+from marie_operator.controllers.conditions import condition
+from marie_operator.controllers.mariejob.conditions import is_finished
 from marie_operator.runtime import Clock, Event, Typed, Unparsable
 from marie_operator.runtime.resource import ObjectKey
 
