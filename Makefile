@@ -14,7 +14,7 @@ KUBECTL ?= $(shell hack/controlplane/build.sh)/kubectl
 
 .DEFAULT_GOAL := help
 .PHONY: help setup build docker-build docker-push manifests docs install uninstall deploy undeploy run test unit models simulate embedded controlplane \
-	scaledowns campaigns lint format demo bench clean
+	faults scaledowns campaigns lint format demo bench clean
 
 # Without bytecode, every process of a test run compiles all of the source and the tests anew.
 unexport PYTHONDONTWRITEBYTECODE
@@ -104,6 +104,13 @@ controlplane: $(READY) ## The tests on a real etcd and kube-apiserver (built onc
 	hack/controlplane/build.sh >/dev/null
 	hack/promql/build.sh >/dev/null
 	$(BIN)/pytest -m controlplane -n auto --dist loadfile --no-loadscope-reorder -q
+
+faults: $(READY) ## The faults of docs/faults.md, again and again until one run fails: make faults [TIMES=10]
+	hack/controlplane/build.sh >/dev/null
+	for run in $$(seq $(or $(TIMES),10)); do \
+		echo "run $$run of $(or $(TIMES),10)"; \
+		$(BIN)/pytest tests/controlplane/faults -m controlplane -n auto --dist loadfile --no-loadscope-reorder -q || exit 1; \
+	done
 
 lint: $(READY) ## Format, lint, types, architecture.
 	$(BIN)/ruff format --check --quiet .
