@@ -32,7 +32,11 @@ ERRORS, KINDS = "Errors", "Kinds"
 
 def page() -> str:
     """The whole page."""
-    module = griffe.load(PACKAGE, search_paths=[ROOT / "src"], docstring_parser="google")
+    loader = griffe.GriffeLoader(search_paths=[ROOT / "src"], docstring_parser="google")
+    modules = loader.finder.submodules
+    # To read the rest of marie_operator as well takes several times as long, and nothing here is about it.
+    loader.finder.submodules = lambda package: [each for each in modules(package) if each[0][0] == "runtime"]
+    module = loader.load(PACKAGE)
     exported = [str(name) for name in module.exports or ()]
     objects = {name: module[name] for name in exported}
     objects = {name: obj.final_target if obj.is_alias else obj for name, obj in objects.items()}

@@ -7,6 +7,7 @@ from typing import Any
 import yaml
 
 from marie_operator.api.mariecluster import MarieCluster
+from marie_operator.testing.manifests import read
 
 ROOT = Path(__file__).parents[2]
 SAMPLES = ROOT / "config" / "samples"
@@ -51,7 +52,7 @@ def inputs() -> Iterator[tuple[str, Path]]:
 
 def admitted(path: Path, namespace: str = "default") -> MarieCluster:
     """A file's MarieCluster as the API server would hand it over."""
-    written = yaml.safe_load(path.read_text(encoding="utf-8"))
+    (written,) = read(path)
     metadata = {**written["metadata"], "namespace": namespace, "uid": UID}
     return MarieCluster.model_validate({**written, "metadata": metadata})
 

@@ -1,6 +1,7 @@
 """The cluster of a job's own: its manifest, and its name at any length."""
 
 import re
+import string
 
 import pytest
 from hypothesis import given
@@ -26,8 +27,17 @@ def owner(name: str = "scan", *groups: str) -> MarieJob:
     )
 
 
-names = st.from_regex(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?(\.[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?){0,3}", fullmatch=True)
-group_names = st.from_regex(rf"[a-z]([-a-z0-9]{{0,{LONGEST_OWN_GROUP - 2}}}[a-z0-9])?", fullmatch=True)
+LETTERS = string.ascii_lowercase
+
+
+def words(longest: int) -> st.SearchStrategy[str]:
+    """What may stand in a name: letters and digits, with hyphens between them."""
+    text = st.text(f"-{LETTERS}{string.digits}", max_size=longest - 1)
+    return st.tuples(text, st.sampled_from(f"{LETTERS}{string.digits}")).map("".join).map(lambda word: word.lstrip("-"))
+
+
+names = st.lists(words(63), min_size=1, max_size=4).map(".".join)
+group_names = words(LONGEST_OWN_GROUP).filter(lambda word: word[0] in LETTERS)
 
 
 @given(names, st.lists(group_names, max_size=4, unique=True))

@@ -284,7 +284,7 @@ async def test_a_loop_that_was_blocked_is_not_well() -> None:
 @pytest.mark.parametrize("style", ["json", "console"])
 def test_a_traceback_tells_where_and_not_with_what(style: str) -> None:
     written, logger = io.StringIO(), logging.getLogger()
-    before = logger.handlers, logger.level
+    before, configured = (logger.handlers, logger.level), structlog.get_config()
     try:
         configure_logs(style=style, stream=written)
         key = "mas_secret"
@@ -294,7 +294,7 @@ def test_a_traceback_tells_where_and_not_with_what(style: str) -> None:
             structlog.get_logger().exception("failed unexpectedly")
     finally:
         logger.handlers, logger.level = before
-        structlog.reset_defaults()
+        structlog.configure(**configured)
     assert "non-hexadecimal number" in written.getvalue()
     assert "test_a_traceback_tells_where" in written.getvalue()
     assert "mas_secret" not in written.getvalue().replace('key = "mas_secret"', "")

@@ -19,25 +19,40 @@ def stamp(time: datetime) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-@st.composite
-def pods(draw: st.DrawFn) -> list[dict[str, Any]]:
+TRAITS = st.tuples(
+    st.none() | TIMES,
+    TIMES,
+    COSTS,
+    st.sampled_from(["True", "True", "False"]),
+    st.integers(0, 999),
+    st.sampled_from(["", "a", "b"]),
+    st.sampled_from(["Pending", "Running", "Running", "Unknown"]),
+    st.integers(0, 2),
+    st.integers(0, 1),
+)
+"""What tells pods apart: since when they are ready, when they were made, at what cost they go, and so on."""
+
+
+def pods() -> st.SearchStrategy[list[dict[str, Any]]]:
+    return st.lists(TRAITS, max_size=9).map(made)
+
+
+def made(traits: list[tuple[Any, ...]]) -> list[dict[str, Any]]:
     found = []
-    for number in range(draw(st.integers(0, 9))):
-        ready, created, cost = draw(st.none() | TIMES), draw(TIMES), draw(COSTS)
-        conditions = [{"type": "Ready", "status": draw(st.sampled_from(["True", "True", "False"]))}]
+    for number, (ready, created, cost, is_ready, uid, node, phase, restarts, of_side) in enumerate(traits):
+        conditions = [{"type": "Ready", "status": is_ready}]
         if ready is not None:
             conditions[0]["lastTransitionTime"] = stamp(ready)
-        metadata: dict[str, Any] = {"name": f"p{number}", "uid": f"{draw(st.integers(0, 999)):03}-{number}"}
+        metadata: dict[str, Any] = {"name": f"p{number}", "uid": f"{uid:03}-{number}"}
         if created is not None:
             metadata["creationTimestamp"] = stamp(created)
         if cost:
             metadata["annotations"] = {ranking.DELETION_COST: cost}
-        node = draw(st.sampled_from(["", "a", "b"]))
         status = {
-            "phase": draw(st.sampled_from(["Pending", "Running", "Running", "Unknown"])),
+            "phase": phase,
             "conditions": conditions,
-            "containerStatuses": [{"name": "marie", "restartCount": draw(st.integers(0, 2))}],
-            "initContainerStatuses": [{"name": "side", "restartCount": draw(st.integers(0, 1))}],
+            "containerStatuses": [{"name": "marie", "restartCount": restarts}],
+            "initContainerStatuses": [{"name": "side", "restartCount": of_side}],
         }
         spec: dict[str, Any] = {"initContainers": [{"name": "side", "restartPolicy": "Always"}]}
         found.append({"metadata": metadata, "spec": spec | ({"nodeName": node} if node else {}), "status": status})
