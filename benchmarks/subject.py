@@ -52,8 +52,8 @@ class Subject(Process):
         os.kill(self.pid, signal.SIGTERM)
 
     def kill(self) -> None:
-        """End it as a crash would."""
-        os.kill(self.pid, signal.SIGKILL)
+        """End it as a crash would, and what it has started."""
+        os.killpg(self.pid, signal.SIGKILL)
 
     def resume(self) -> None:
         """Have it go on."""

@@ -13,6 +13,7 @@ import pytest
 from rich.console import Console
 
 from marie_operator.cli import demo, live
+from marie_operator.testing.processes import killed_with_parent
 
 STOPPED = "Stopped; nothing is left behind."
 
@@ -23,6 +24,7 @@ async def start(folder: Path, *arguments: str) -> asyncio.subprocess.Process:
         env={"PATH": os.environ["PATH"], "TMPDIR": str(folder)},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
+        preexec_fn=killed_with_parent(),
     )
 
 

@@ -16,6 +16,7 @@ from marie_operator.marie.submitter import WINDOW, Submitter
 from marie_operator.testing import virtual
 from marie_operator.testing.gateway import Fault, Outcomes, SimulatedGateways, SimulatedMarie
 from marie_operator.testing.gateway.outcome import NEVER, Outcome
+from marie_operator.testing.processes import killed_with_parent
 from marie_operator.testing.virtual import Process
 from tests.simulation.network import Network
 from tests.simulation.trace import Trace
@@ -49,6 +50,7 @@ async def started(url: str, *, key: str = KEY) -> asyncio.subprocess.Process:
         env={**os.environ, **told, "MARIE_API_KEY": key},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
+        preexec_fn=killed_with_parent(),
     )
 
 

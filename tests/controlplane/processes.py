@@ -17,7 +17,7 @@ from marie_operator.testing.embedded import EmbeddedControlPlane
 from marie_operator.testing.gateway import SimulatedGateways
 from marie_operator.testing.kubelet import FakeKubelet
 from marie_operator.testing.objectstore import SimulatedS3
-from marie_operator.testing.processes import free_ports
+from marie_operator.testing.processes import free_ports, killed_with_parent
 from marie_operator.testing.s3 import S3Server
 from tests.controlplane.world import ROOT, World
 from tests.simulation.replica import SUBMITTER_IMAGE
@@ -147,6 +147,7 @@ class OperatorProcess:
                 env=environment,
                 stdout=log,
                 stderr=log,
+                preexec_fn=killed_with_parent(),
             )
 
     async def end(self, sig: signal.Signals = signal.SIGTERM) -> int:

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from marie_operator.builders import association
 from marie_operator.testing.api import Api
 from marie_operator.testing.kubelet import Behaviour, Pod
+from marie_operator.testing.processes import killed_with_parent
 from tests.simulation.replica import SUBMITTER_IMAGE
 from tests.simulation.submitters import environment
 
@@ -29,7 +30,7 @@ def _program(api: Api, url: str) -> Callable[[Pod], Awaitable[tuple[int, str]]]:
         told = await environment(api, pod, url)
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "marie_operator", "submit",
-            env={**os.environ, **told}, stdout=asyncio.subprocess.PIPE,
+            env={**os.environ, **told}, stdout=asyncio.subprocess.PIPE, preexec_fn=killed_with_parent(),
         )  # fmt: skip
         try:
             out, _ = await process.communicate()

@@ -14,6 +14,7 @@ import pytest
 from marie_operator.testing.api import ApiStatus
 from marie_operator.testing.apiserver.authorization import ADMIN
 from marie_operator.testing.kube import Kube
+from marie_operator.testing.processes import killed_with_parent
 
 pytestmark = pytest.mark.embedded
 
@@ -28,7 +29,9 @@ LEASE = "/apis/coordination.k8s.io/v1/namespaces/default/leases/website-operator
 async def operator(kube: Kube) -> AsyncIterator[asyncio.subprocess.Process]:
     """The example, on ports of its own."""
     told = {"KUBECONFIG": str(kube.kubeconfig), "METRICS_BIND_ADDRESS": "0", "HEALTH_PROBE_BIND_ADDRESS": "0"}
-    process = await asyncio.create_subprocess_exec(sys.executable, EXAMPLES / "website.py", env={**os.environ, **told})
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, EXAMPLES / "website.py", env={**os.environ, **told}, preexec_fn=killed_with_parent()
+    )
     try:
         yield process
     finally:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from marie_operator.testing.kube import Kube
+from marie_operator.testing.processes import killed_with_parent
 
 pytestmark = pytest.mark.embedded
 
@@ -29,6 +30,7 @@ async def program(kube: Kube, module: str, *arguments: str) -> AsyncIterator[asy
         cwd=ROOT,
         stdout=asyncio.subprocess.PIPE,
         env={**os.environ, **told},
+        preexec_fn=killed_with_parent(),
     )
     try:
         yield process

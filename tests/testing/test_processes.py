@@ -86,6 +86,15 @@ async def test_a_server_that_ignores_the_signal_is_killed(stubborn: Process) -> 
     assert await stubborn.wait() == -signal.SIGKILL
 
 
+async def test_what_a_server_has_started_ends_with_it(tmp_path: Path) -> None:
+    process = shell("sleep 1000 & echo $!; wait", tmp_path)
+    await process.start()
+    await until(lambda: process.log.read_text() != "")
+    await process.stop()
+    started = int(process.log.read_text())
+    await until(lambda: not _alive(started))
+
+
 async def test_a_server_is_started_once(stubborn: Process) -> None:
     with pytest.raises(ProcessError, match="runs already"):
         await stubborn.start()

@@ -10,7 +10,7 @@ import random
 import signal
 import socket
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 STOP_TIMEOUT = 10.0
@@ -83,13 +83,13 @@ class Process:
                     env=self._environment,
                     # Ctrl-C goes to the parent, which ends its children in order.
                     start_new_session=True,
-                    preexec_fn=functools.partial(_die_with, os.getpid()) if sys.platform == "linux" else None,
+                    preexec_fn=killed_with_parent(),
                 )
             except OSError as error:
                 raise ProcessError(f"{self.name} cannot be started: {error}") from error
 
     async def stop(self, sig: signal.Signals = signal.SIGTERM) -> None:
-        """End it, by force when it does not end by itself."""
+        """End it, by force when it does not end by itself, and whatever it has left running."""
         process = self._process
         if process is None or process.returncode is not None:
             return
@@ -102,6 +102,9 @@ class Process:
         except TimeoutError:
             process.kill()
             await process.wait()
+        # What it started itself is of its group, which lives on as long as one of them does.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
 
     async def wait(self) -> int:
         """Its exit code, once it has ended."""
@@ -122,6 +125,14 @@ class Process:
         """An error with the end of the log."""
         lines = self.log.read_text(errors="replace").splitlines()[-15:] if self.log.exists() else []
         return ProcessError("\n".join([f"{self.name} {why}; the end of {self.log}:", *lines]))
+
+
+def killed_with_parent() -> Callable[[], None] | None:
+    """A ``preexec_fn`` of a child that is killed when the thread that starts it ends, however that happens.
+
+    None where there is no such thing, which is everywhere but on Linux.
+    """
+    return functools.partial(_die_with, os.getpid()) if sys.platform == "linux" else None
 
 
 def _die_with(parent: int) -> None:
