@@ -20,7 +20,7 @@ from tests.simulation.trace import Trace
 from tests.simulation.wires import GatewayWire, Port
 
 KILLED = 137
-_SERVICE = re.compile(r"http://(?P<name>.+)-server-svc\.(?P<namespace>[^.]+)\.svc:51000")
+_SERVICE = re.compile(r"http://(?P<name>.+)-server-svc\.(?P<namespace>[^.]+)\.svc:\d+")
 
 
 class Surroundings(Protocol):
