@@ -41,6 +41,8 @@ from tests.simulation.world import installed
 REAL, EMBEDDED = "real", "embedded"
 LOOPS: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {REAL: asyncio.new_event_loop, EMBEDDED: TestLoop}
 ON_SESSION_LOOP = pytest.mark.asyncio(loop_scope="session")
+SPEED = 5.0
+"""How much faster than recorded gateways go that are served."""
 _numbers = itertools.count(1)
 
 
@@ -159,7 +161,7 @@ async def embedded_stage(binaries: Path, tmp_path_factory: pytest.TempPathFactor
 @contextlib.asynccontextmanager
 async def furnished(plane: Plane, s3: S3Server | SimulatedS3) -> AsyncIterator[ServedStage]:
     """A control plane with nodes whose pods run, and with gateways for them."""
-    gateways = SimulatedGateways(speed=5.0, outcome=lambda _: Outcome(seconds=1.0), store=partial(s3.put, "marie"))
+    gateways = SimulatedGateways(speed=SPEED, outcome=lambda _: Outcome(seconds=1.0), store=partial(s3.put, "marie"))
     nodes = [NodeSpec(f"node-{n}", {"nvidia.com/gpu": "64"}, {"accelerator": "nvidia-gpu"}) for n in (1, 2)]
     async with plane.api() as api, gateways.serve() as url:
         pods = MariePods(

@@ -2,15 +2,16 @@
 
 The operator decides on pods and workers as they were a moment ago, the ReplicaSet's controller on pods and sizes of two
 other moments, and the gateway gives work to whom it last knew. What deletes pods is the simulator's ReplicaSet, with an
-order of its own.
+order of its own. A sample of the same scenarios is played on a real one (tests/controlplane/test_scaledowns.py).
 """
 
 import random
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from math import inf
-from typing import Any
+from typing import Any, NamedTuple, Self
 
 from marie_operator.controllers.mariecluster import scaling
 from marie_operator.controllers.mariecluster.scaling import Doing, Group, Member
@@ -27,6 +28,73 @@ PATIENCE = 180.0
 NODES = ("n1", "n2", "n3")
 BOOTS = (7.6, 15.0)
 """Seconds from the start of a container to its registration, at least and at most (marie-wire 4)."""
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """What is decided before anything happens.
+
+    Attributes:
+        size: Pods at the beginning.
+        load: Pieces of work a second.
+        seconds: How long one takes on average.
+        lags: Ages of the pods and of the sizes that the ReplicaSet's controller sees, and of the pods that the operator
+            does; seconds.
+        hearing: Seconds after which the gateway hears of a withdrawal.
+        skew: Between the controller's clock and the operator's.
+        unready: How often a second a pod ceases to be ready, or is again.
+        changes: When people change their minds.
+        costs: Whether pods have deletion costs of the users' own.
+    """
+
+    size: int
+    load: float
+    seconds: float
+    lags: tuple[float, float, float]
+    hearing: float
+    skew: timedelta
+    unready: float
+    changes: tuple[float, ...]
+    costs: bool
+
+    @classmethod
+    def drawn(cls, source: random.Random) -> Self:
+        """One of many."""
+        return cls(
+            size=source.randint(1, 8),
+            load=source.choice((0.0, 0.1, 0.5, 2.0, 5.0)),
+            seconds=source.choice((0.5, 2.0, 8.0)),
+            lags=(_lag(source), _lag(source), _lag(source)),
+            hearing=source.choice((0.0, 0.2, 0.9)),
+            skew=timedelta(seconds=source.uniform(-1, 1)),
+            unready=source.choice((0.0, 0.0, 0.01)),
+            changes=tuple(sorted(source.uniform(3, 25) for _ in range(source.choice((1, 1, 2, 3))))),
+            costs=source.random() < 0.2,
+        )
+
+
+def _lag(source: random.Random) -> float:
+    return source.choice((0.0, 0.3, 1.0, 2.0))
+
+
+class Demand(NamedTuple):
+    """A change of people's minds: pods that are to go first, and a size; None where it is as it was."""
+
+    named: frozenset[str] | None
+    size: int | None
+
+    @classmethod
+    def drawn(cls, source: random.Random, names: Sequence[str]) -> Self:
+        """One of many, about the pods that there are."""
+        named = None
+        if source.random() < 0.3:
+            named = frozenset(source.sample(names, min(len(names), source.choice((1, 2)))))
+        return cls(named, source.randint(0, 8) if source.random() < 0.8 else None)
+
+
+def cost(source: random.Random) -> str:
+    """A deletion cost of the users' own."""
+    return str(source.choice((-100, 0, 50)))
 
 
 @dataclass
@@ -78,17 +146,12 @@ class Scene:
     def __post_init__(self) -> None:
         source = self.source = random.Random(self.seed)
         self.executors: list[Executor] = []
+        self.scenario = Scenario.drawn(source)
         self.numbers = self.told = 0
-        self.live = self.wanted = source.randint(1, 8)
+        self.live = self.wanted = self.scenario.size
         self.named: frozenset[str] = frozenset()
-        self.load = source.choice((0.0, 0.1, 0.5, 2.0, 5.0))
-        self.seconds = source.choice((0.5, 2.0, 8.0))
-        self.lags = [source.choice((0.0, 0.3, 1.0, 2.0)) for _ in range(3)]
-        self.hearing = source.choice((0.0, 0.2, 0.9))
-        self.skew = timedelta(seconds=source.uniform(-1, 1))
-        self.unready = source.choice((0.0, 0.0, 0.01))
-        self.changes = sorted(source.uniform(3, 25) for _ in range(source.choice((1, 1, 2, 3))))
-        self.costs = source.random() < 0.2
+        self.load, self.unready = self.scenario.load, self.scenario.unready
+        self.changes = list(self.scenario.changes)
         for _ in range(self.live):
             self.make(ready=True)
             self.executors[-1].pod = self.with_age(self.executors[-1].pod)
@@ -98,13 +161,13 @@ class Scene:
     def make(self, *, ready: bool) -> None:
         source, self.numbers = self.source, self.numbers + 1
         name = f"g-{self.numbers}"
-        cost = {ranking.DELETION_COST: str(source.choice((-100, 0, 50)))} if self.costs else {}
+        notes = {ranking.DELETION_COST: cost(source)} if self.scenario.costs else {}
         owner = {"uid": "rs", "controller": True}
         metadata = {
             "name": name,
             "uid": f"{source.getrandbits(32):08x}",
             "creationTimestamp": self.stamp(),
-            "annotations": cost,
+            "annotations": notes,
             "ownerReferences": [owner],
         }
         pod = {"metadata": metadata, "spec": {}, "status": {"phase": "Pending"}}
@@ -169,11 +232,10 @@ class Scene:
     def users(self) -> None:
         if self.changes and self.now >= self.changes[0]:
             self.changes.pop(0)
-            if self.source.random() < 0.3:
-                names = [e.pod["metadata"]["name"] for e in self.executors if e.doomed is None]
-                self.named = frozenset(self.source.sample(names, min(len(names), self.source.choice((1, 2)))))
-            if self.source.random() < 0.8:
-                self.wanted = self.source.randint(0, 8)
+            names = [e.pod["metadata"]["name"] for e in self.executors if e.doomed is None]
+            demand = Demand.drawn(self.source, names)
+            self.named = self.named if demand.named is None else demand.named
+            self.wanted = self.wanted if demand.size is None else demand.size
 
     def cluster(self) -> None:
         for executor in self.executors:
@@ -204,11 +266,11 @@ class Scene:
         free = [e for e in self.executors if e.job is None and self.now < e.known]
         if free:
             chosen = self.source.choice(free)
-            chosen.job = self.now + min(self.source.expovariate(1 / self.seconds), LONGEST)
+            chosen.job = self.now + min(self.source.expovariate(1 / self.scenario.seconds), LONGEST)
 
     def replica_set(self) -> None:
-        pods, _ = self.past(self.lags[0])
-        _, size = self.past(self.lags[1])
+        pods, _ = self.past(self.scenario.lags[0])
+        _, size = self.past(self.scenario.lags[1])
         self.told = size
         alive = {e.pod["metadata"]["uid"]: e for e in self.executors if e.doomed is None}
         if {pod["metadata"]["uid"] for pod in pods} != alive.keys():
@@ -218,7 +280,7 @@ class Scene:
             for _ in range(size - len(pods)):
                 self.make(ready=False)
         elif len(pods) > size:
-            moment = BEGINNING + timedelta(seconds=self.now) + self.skew
+            moment = BEGINNING + timedelta(seconds=self.now) + self.scenario.skew
             for pod in ranking.victims(pods, len(pods) - size, moment):
                 self.delete(alive[pod["metadata"]["uid"]])
 
@@ -238,7 +300,7 @@ class Scene:
 
     def operator(self) -> None:
         now = BEGINNING + timedelta(seconds=self.now)
-        old, _ = self.past(self.lags[2])
+        old, _ = self.past(self.scenario.lags[2])
         present = {e.pod["metadata"]["uid"]: e for e in self.executors if e.doomed is None}
         # Its own writes it knows at once; of others' it hears late.
         seen = []
@@ -251,8 +313,8 @@ class Scene:
         members = [self.member(rank[pod["metadata"]["uid"]], pod) for pod in seen]
         settled = len(seen) == len(old) == len(present) and self.told == self.live
         plan = scaling.decide(Group(self.wanted, self.live, settled, members, self.named), now)
-        for member, cost in plan.mark:
-            self.annotate(rank[member.uid], scaling.marked(member.pod, cost, now))
+        for member, price in plan.mark:
+            self.annotate(rank[member.uid], scaling.marked(member.pod, price, now))
         for member in plan.restore:
             self.annotate(rank[member.uid], scaling.restored(member.pod))
         dying = [e for e in self.executors if e.doomed is not None]
@@ -262,7 +324,7 @@ class Scene:
             # A transaction of etcd: only who has no work, and was given none since, is withdrawn.
             if executor.pod["metadata"]["name"] in withdraw and executor.registered and executor.job is None:
                 executor.registered, executor.withdrawn = False, self.now
-                executor.known = self.now + self.hearing
+                executor.known = self.now + self.scenario.hearing
         for member in plan.delete:
             self.delete(rank[member.uid])
         for member in ends.end:

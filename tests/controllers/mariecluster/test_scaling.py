@@ -175,7 +175,7 @@ def test_scenarios_find_an_operator_that_does_not_wait_for_its_marks(monkeypatch
     monkeypatch.setattr(scaling, "SETTLE", timedelta(seconds=-1))
     monkeypatch.setattr(scaling, "GONE", -1.0)
     # Where the controller hears late of pods and early of sizes.
-    assert _count_killed([seed for seed in range(600) if Scene(seed).lags[:2] == [2.0, 0.0]])
+    assert _count_killed([seed for seed in range(600) if Scene(seed).scenario.lags[:2] == (2.0, 0.0)])
 
 
 def test_scenarios_find_an_operator_that_knows_only_its_own_choice(monkeypatch: pytest.MonkeyPatch) -> None:

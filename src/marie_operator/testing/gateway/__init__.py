@@ -36,7 +36,7 @@ from marie_operator.testing.gateway.exchange import Fault, Reply, Request
 from marie_operator.testing.gateway.marie import SimulatedMarie
 from marie_operator.testing.gateway.outcome import NEVER, Document, Outcome, OutcomePolicy, Outcomes, ResultStore
 from marie_operator.testing.gateway.planner import EXTRACT, Planner, Step
-from marie_operator.testing.gateway.server import SimulatedGateways, application, serving
+from marie_operator.testing.gateway.server import SimulatedGateways, application, etcd_application, serving
 
 __all__ = [
     "EXTRACT",
@@ -58,5 +58,6 @@ __all__ = [
     "SimulatedMarie",
     "Step",
     "application",
+    "etcd_application",
     "serving",
 ]

@@ -1,10 +1,12 @@
 """Simulated gateways over HTTP, many clusters behind one address."""
 
+import json
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 
 from aiohttp import hdrs, web
 
+from marie_operator.testing.gateway.etcd import SimulatedEtcd
 from marie_operator.testing.gateway.exchange import Reply, Request
 from marie_operator.testing.gateway.identity import VERSION
 from marie_operator.testing.gateway.marie import SimulatedMarie, loop_time
@@ -43,6 +45,28 @@ def application(find: Callable[[web.Request], SimulatedMarie | None], prefix: st
     app = web.Application()
     app.on_response_prepare.append(_disguise)
     app.router.add_route(hdrs.METH_ANY, f"{prefix}{{path:(/.*)?}}" if prefix else "/{path:.*}", handle)
+    return app
+
+
+def etcd_application(marie: SimulatedMarie) -> web.Application:
+    """An aiohttp application in front of the etcd of a simulated cluster: as much as ``SimulatedEtcd`` answers.
+
+    Args:
+        marie: Whose.
+    """
+    etcd = SimulatedEtcd(marie)
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        try:
+            body = await request.json()
+        except json.JSONDecodeError:
+            reply = Reply.of({"code": 3, "message": "invalid character"}, 400)
+        else:
+            reply = etcd.respond(request.method, request.path, body)
+        return web.Response(status=reply.status, body=reply.body, headers=dict(reply.headers))
+
+    app = web.Application()
+    app.router.add_route(hdrs.METH_ANY, "/{path:.*}", handle)
     return app
 
 
