@@ -34,7 +34,7 @@ from marie_operator.testing.s3 import S3Server
 from tests.controlplane import submitters
 from tests.controlplane.processes import Plane, ServedStage, ServedWorld
 from tests.controlplane.virtual import TestLoop, VirtualStage, logs_kept
-from tests.controlplane.waiting import until
+from tests.controlplane.waiting import PATIENCE, until
 from tests.controlplane.world import API_KEY, ROOT, World
 from tests.simulation.world import installed
 
@@ -67,11 +67,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         item.add_marker(pytest.mark.embedded if embedded else pytest.mark.controlplane)
         if not virtual:
             item.add_marker(ON_SESSION_LOOP, append=False)
-        told = item.get_closest_marker("timeout")
-        # After an API server was killed, controllers come back to it with pauses of up to half a minute.
-        limit = told.args[0] if told else 180
-        # An alarm ends whatever task it finds at work, and in virtual time one always is: the test would go on.
-        item.add_marker(pytest.mark.timeout(limit, method="thread" if virtual else "signal"), append=False)
+        else:
+            # An alarm ends whatever task it finds at work, and in virtual time one always is: the test would go on.
+            item.add_marker(pytest.mark.timeout(method="thread"), append=False)
         if embedded and item.get_closest_marker("real"):
             left.append(item)
     if left:
@@ -186,7 +184,7 @@ async def namespace_on(stage: ServedStage) -> AsyncIterator[str]:
     name = f"test-{next(_numbers)}"
     await stage.api.create("/api/v1/namespaces", {"metadata": {"name": name}})
     account = f"/api/v1/namespaces/{name}/serviceaccounts/default"
-    await until("pods can be made", lambda: stage.api.exists(account), timeout=90)
+    await until("pods can be made", lambda: stage.api.exists(account))
     yield name
     await stage.api.delete(f"/api/v1/namespaces/{name}")
 
@@ -203,7 +201,7 @@ async def _owners_known(operator: Api) -> None:
     """Admission of owner references learns of a new kind some time after the API server serves it."""
     owner = {"apiVersion": "marie.ai/v1alpha1", "kind": "MarieCluster", "name": "x", "uid": "x"}
     probe = {"metadata": {"name": "probe", "ownerReferences": [owner | {"blockOwnerDeletion": True}]}}
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE):
         while True:
             try:
                 await operator.create("/api/v1/namespaces/default/configmaps?dryRun=All", probe)

@@ -153,7 +153,6 @@ CHANGES: list[tuple[Callable[[dict[str, Any]], None], set[str], set[str]]] = [
 ]
 
 
-@pytest.mark.timeout(180)
 @pytest.mark.kuberay("KR-09")
 async def test_each_kind_of_change_takes_effect_and_rolls_nothing_else(world: World) -> None:
     await deployed(world, group("ocr"), group("ner"))

@@ -4,8 +4,6 @@ import asyncio
 import random
 from collections import Counter
 
-import pytest
-
 from marie_operator.testing.gateway import Fault
 from tests.controlplane.clusters import cluster, job
 from tests.controlplane.world import World
@@ -23,14 +21,13 @@ async def batch(world: World) -> None:
 
 
 async def finished(world: World) -> None:
-    await world.condition("mariejobs", "batch", "Complete", timeout=150)
+    await world.condition("mariejobs", "batch", "Complete")
     status = (await world.get("mariejobs", "batch"))["status"]
     assert status["result"]["documentCount"] == DOCUMENTS
     uris = Counter(dag.uri for dag in world.marie("c").dags)
     assert uris == {f"s3://{world.namespace}/in/{number:03}.pdf": 1 for number in range(DOCUMENTS)}
 
 
-@pytest.mark.timeout(300)
 async def test_ten_kills_at_random_moments_lose_and_double_nothing(world: World) -> None:
     await batch(world)
     moments = random.Random(20)
@@ -41,14 +38,12 @@ async def test_ten_kills_at_random_moments_lose_and_double_nothing(world: World)
     await finished(world)
 
 
-@pytest.mark.timeout(240)
 async def test_replies_that_are_lost_double_nothing(world: World) -> None:
     await batch(world)
     world.marie("c").faults += [Fault("/api/v1/invoke", times=5, lost=True), Fault("/api/jobs", times=3, status=502)]
     await finished(world)
 
 
-@pytest.mark.timeout(240)
 async def test_a_database_that_goes_away_loses_nothing(world: World) -> None:
     await batch(world)
     marie = world.marie("c")
@@ -58,7 +53,6 @@ async def test_a_database_that_goes_away_loses_nothing(world: World) -> None:
     await finished(world)
 
 
-@pytest.mark.timeout(240)
 async def test_an_api_server_that_restarts_is_waited_for(world: World) -> None:
     await batch(world)
     await world.stage.crash_apiserver()

@@ -3,8 +3,6 @@
 import base64
 from typing import Any
 
-import pytest
-
 from marie_operator.runtime import is_true
 from tests.controlplane.world import ROOT, World
 
@@ -25,7 +23,6 @@ def job(name: str, **given: Any) -> dict[str, Any]:
     }
 
 
-@pytest.mark.timeout(180)
 async def test_documents_in_objects_are_processed_and_what_was_put_for_marie_goes(world: World) -> None:
     store, data = world.stage.s3, base64.b64encode(PDF).decode()
     store.put("marie", "staged/of-another-job/kept", b"")
@@ -49,7 +46,7 @@ async def test_documents_in_objects_are_processed_and_what_was_put_for_marie_goe
     await world.create(job("secret", secretRef=metadata))
 
     for name, documents in {"inline": ["document.pdf"], "configured": ["a.txt", "b.pdf"], "secret": ["s.pdf"]}.items():
-        await world.condition("mariejobs", name, "Complete", timeout=60)
+        await world.condition("mariejobs", name, "Complete")
         status = (await world.get("mariejobs", name))["status"]
         assert status["documents"]["succeeded"] == len(documents), status
         assert is_true(status["conditions"], "ResultsCopied")

@@ -38,10 +38,9 @@ async def test_for_an_api_key(world: World) -> None:
     assert "c-api-key" in message
     assert "apiKey" in message
     await world.key_of("c")
-    await world.condition("mariejobs", "j", "Complete", timeout=55)
+    await world.condition("mariejobs", "j", "Complete")
 
 
-@pytest.mark.timeout(120)
 async def test_for_an_api_key_that_is_accepted(world: World) -> None:
     await ready(world)
     await world.key_of("c", "mas_wrong")
@@ -49,7 +48,7 @@ async def test_for_an_api_key_that_is_accepted(world: World) -> None:
     assert "c-api-key" in await waits(world, "APIKeyRefused")
     await world.api.delete(world.path("secrets", "c-api-key"))
     await world.key_of("c")
-    await world.condition("mariejobs", "j", "Complete", timeout=90)
+    await world.condition("mariejobs", "j", "Complete")
 
 
 async def test_for_a_planner(world: World) -> None:
@@ -73,7 +72,7 @@ async def test_for_a_gateway_that_answers_nonsense(world: World, fault: Fault) -
     message = await waits(world, "GatewayUnreachable")
     assert f"HTTP {fault.status}" in message
     world.marie("c").faults.clear()
-    await world.condition("mariejobs", "j", "Complete", timeout=55)
+    await world.condition("mariejobs", "j", "Complete")
     assert len(world.marie("c").dags) == 1
 
 

@@ -19,9 +19,9 @@ async def test_explain_describes_every_own_field(served: ServedWorld) -> None:
 async def test_get_wait_describe_and_delete_read_well(served: ServedWorld) -> None:
     await served.key_of("c")
     await served.create(cluster("c", group("extract", replicas=2)))
-    assert "condition met" in await served.kubectl("wait", "--for=condition=Ready", "mc/c", "--timeout=40s")
+    assert "condition met" in await served.kubectl("wait", "--for=condition=Ready", "mc/c", "--timeout=240s")
     await served.create(job("j", "c"))
-    assert "condition met" in await served.kubectl("wait", "--for=condition=Complete", "mj/j", "--timeout=40s")
+    assert "condition met" in await served.kubectl("wait", "--for=condition=Complete", "mj/j", "--timeout=240s")
 
     headings, row = (await served.kubectl("get", "marie")).strip().splitlines()[:2]
     assert headings.split()[:2] == ["NAME", "PHASE"]

@@ -20,9 +20,6 @@ from tests.controlplane.clusters import cluster, job
 from tests.controlplane.processes import ServedStage, ServedWorld
 from tests.controlplane.promql import ROOT, Answer, Scrape, asked, output
 
-# The first test waits for servers, a cluster and a job.
-pytestmark = pytest.mark.timeout(180)
-
 GOLDEN = Path(__file__).parent / "exposition.txt"
 MONITORING = ROOT / "config/monitoring"
 DOCS = ROOT / "docs/observability.md"

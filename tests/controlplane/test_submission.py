@@ -15,7 +15,7 @@ async def test_a_job_with_its_own_cluster_ends_and_leaves_nothing_but_itself(wor
     }
     await world.key_of("any")
     await world.create(owning)
-    await world.condition("mariejobs", "j", "Complete", timeout=55)
+    await world.condition("mariejobs", "j", "Complete")
     name = (await world.get("mariejobs", "j"))["status"]["clusterName"]
     assert len(world.marie(name).dags) == 1
 
@@ -32,7 +32,7 @@ async def test_a_jobs_pod_submits_its_document_once_and_ends_as_it_does(world: W
     await world.create(cluster("c"))
     await world.condition("marieclusters", "c", "ServerPodReady")
     await world.create(job("j", "c", submissionMode="K8sJobSubmission"))
-    await world.condition("mariejobs", "j", "Complete", timeout=100)
+    await world.condition("mariejobs", "j", "Complete")
     told = (await world.get("mariejobs", "j"))["status"]
     assert [dag.ref_id.startswith("j-") for dag in world.marie("c").dags] == [True]
 

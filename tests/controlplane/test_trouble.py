@@ -29,7 +29,6 @@ async def test_a_group_that_fits_on_no_node_says_so_in_the_scheduler_s_words(wor
 
 
 @pytest.mark.real
-@pytest.mark.timeout(180)
 @pytest.mark.kuberay("KR-02")
 async def test_a_group_beyond_its_quota_says_so_in_the_quota_s_words_and_comes_when_there_is_room(world: World) -> None:
     quotas = f"/api/v1/namespaces/{world.namespace}/resourcequotas"
@@ -48,4 +47,4 @@ async def test_a_group_beyond_its_quota_says_so_in_the_quota_s_words_and_comes_w
     await world.condition("marieclusters", "c", "MarieClusterProvisioned", "False")
 
     await world.api.patch(f"{quotas}/few", {"spec": {"hard": {"pods": "10"}}})
-    await world.condition("marieclusters", "c", "Ready", timeout=90)
+    await world.condition("marieclusters", "c", "Ready")

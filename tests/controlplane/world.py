@@ -14,6 +14,7 @@ from marie_operator.testing.audit import Request, Requests
 from marie_operator.testing.controlplane import OPERATOR_USER
 from marie_operator.testing.gateway import SimulatedGateways, SimulatedMarie
 from marie_operator.testing.kubelet import FakeKubelet
+from tests.controlplane.waiting import PATIENCE
 
 ROOT = Path(__file__).parents[2]
 API_KEY = "mas_test-key-000000000000000000000000000000000000000000000"
@@ -213,7 +214,7 @@ class World:
         return patched
 
     async def until(
-        self, what: str, holds: Callable[[], Awaitable[Any]], *, timeout: float = 45.0, every: float = 0.1
+        self, what: str, holds: Callable[[], Awaitable[Any]], *, timeout: float = PATIENCE, every: float = 0.1
     ) -> Any:
         """Wait until ``holds`` returns something true, and return it; fails with the operator's log.
 
@@ -235,7 +236,7 @@ class World:
             raise AssertionError(f"not within {timeout:g} s: {what}\n{tail}") from None
 
     async def condition(
-        self, kind: str, name: str, condition: str, status: str = "True", *, reason: str = "", timeout: float = 45.0
+        self, kind: str, name: str, condition: str, status: str = "True", *, reason: str = "", timeout: float = PATIENCE
     ) -> dict[str, Any]:
         """Wait for a condition of an object; returns the condition."""
 

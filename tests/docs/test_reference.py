@@ -56,7 +56,6 @@ def mistakes(process: rt.Process, site: rt.Object) -> None:
 
 
 @pytest.mark.typing
-@pytest.mark.timeout(300)
 def test_a_users_strict_type_checker_takes_what_is_right_and_finds_what_is_wrong(tmp_path: Path) -> None:
     """The example, in a project of its own, against the package as it is installed."""
     (tmp_path / "website.py").write_text((ROOT / "docs/examples/website.py").read_text(encoding="utf-8"))

@@ -394,7 +394,6 @@ def explored(examples: int, **options: Any) -> None:
     "W-01",
     "W-03",
 )
-@pytest.mark.timeout(500)
 def test_the_copy_is_the_servers_state_in_the_end_and_own_writes_are_read_all_the_time() -> None:
     explored(40)
 
@@ -501,7 +500,6 @@ def a_server_that_was_set_back_is_not_followed(patch: pytest.MonkeyPatch) -> Non
         an_index_forgets_to_move,
     ],
 )
-@pytest.mark.timeout(180)
 @pytest.mark.filterwarnings("ignore")
 def test_the_machine_finds_a_planted_bug(bug: Callable[[pytest.MonkeyPatch], None], monkeypatch: Any) -> None:
     bug(monkeypatch)

@@ -116,7 +116,6 @@ OTHER = {"one": "two", "two": "one"}
 
 
 @pytest.mark.semantics("L-03", "L-07", "W-17", "W-18")
-@pytest.mark.timeout(120)
 async def test_a_leader_whose_world_stood_still_writes_nothing_when_it_goes_on(kube: Kube) -> None:
     async with candidates(kube) as both:
         first = await both.leader()
@@ -135,7 +134,6 @@ async def test_a_leader_whose_world_stood_still_writes_nothing_when_it_goes_on(k
 
 
 @pytest.mark.semantics("L-10", "W-18", "W-26")
-@pytest.mark.timeout(120)
 async def test_an_event_loop_that_is_stuck_cannot_keep_the_lease_nor_its_process(kube: Kube) -> None:
     async with candidates(kube) as both:
         first = await both.leader()
@@ -150,7 +148,6 @@ async def test_an_event_loop_that_is_stuck_cannot_keep_the_lease_nor_its_process
 
 
 @pytest.mark.semantics("L-03", "L-08")
-@pytest.mark.timeout(120)
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
 async def test_a_leader_that_ends_is_followed(kube: Kube, how: signal.Signals) -> None:
     async with candidates(kube) as both:

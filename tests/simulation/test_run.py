@@ -9,7 +9,7 @@ import pytest
 
 from tests.simulation.run import simulate
 
-pytestmark = [pytest.mark.embedded, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.embedded
 
 FOUND = Path(__file__).with_name("found.txt")
 """Seeds that found a defect, and what it was."""

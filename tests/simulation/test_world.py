@@ -86,7 +86,6 @@ def test_a_seed_is_one_run() -> None:
     assert story(1) != story(2)
 
 
-@pytest.mark.timeout(300)
 def test_a_seed_is_one_run_in_every_process() -> None:
     program = "from tests.simulation.test_world import story; print(story(3))"
     digests = {

@@ -35,7 +35,6 @@ def binaries() -> Path:
     return locate_binaries(REPOSITORY)
 
 
-@pytest.mark.timeout(120)
 async def test_what_was_stored_survives_a_crash_of_either_server(binaries: Path, tmp_path: Path) -> None:
     path = "/api/v1/namespaces/default/configmaps"
     async with ControlPlane(binaries, tmp_path, controllers=False) as plane, plane.api() as api:
@@ -50,7 +49,6 @@ async def test_what_was_stored_survives_a_crash_of_either_server(binaries: Path,
             assert f'"kept":"{name}"' in output
 
 
-@pytest.mark.timeout(120)
 async def test_the_operator_has_no_rights_but_those_it_is_given(binaries: Path, tmp_path: Path) -> None:
     async with ControlPlane(binaries, tmp_path, controllers=False) as plane:
         assert "marie-operator" in await plane.kubectl("auth", "whoami", user=OPERATOR)
@@ -58,7 +56,6 @@ async def test_the_operator_has_no_rights_but_those_it_is_given(binaries: Path, 
             await plane.kubectl("get", "configmaps", user=OPERATOR)
 
 
-@pytest.mark.timeout(120)
 async def test_a_server_that_died_meanwhile_is_told_at_the_end(binaries: Path, tmp_path: Path) -> None:
     async def run() -> None:
         async with ControlPlane(binaries, tmp_path, controllers=False) as plane:
@@ -86,7 +83,6 @@ async def test_a_server_that_does_not_start_shows_its_log_and_leaves_nothing(bin
     assert not _processes(plane)
 
 
-@pytest.mark.timeout(120)
 async def test_nothing_outlives_a_test_run_that_is_killed(binaries: Path, tmp_path: Path) -> None:
     parent = await asyncio.create_subprocess_exec(
         sys.executable, "-c", PARENT, binaries, tmp_path, stdout=asyncio.subprocess.PIPE
@@ -102,7 +98,7 @@ async def test_nothing_outlives_a_test_run_that_is_killed(binaries: Path, tmp_pa
 
 
 async def _until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(120):
         while not holds():
             await asyncio.sleep(0.05)
 

@@ -47,7 +47,7 @@ async def marie(gateways: SimulatedGateways) -> SimulatedMarie:
 
 
 async def until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(120):
         while not holds():
             await asyncio.sleep(0.005)
 

@@ -33,7 +33,7 @@ def shell(script: str, directory: Path) -> Process:
 
 
 async def until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(120):
         while not holds():
             await asyncio.sleep(0.01)
 

@@ -231,7 +231,6 @@ def test_what_a_leader_before_wrote_late_is_listed_once() -> None:
     virtual.run(main)
 
 
-@pytest.mark.timeout(600)
 @pytest.mark.parametrize("total", [5_000, pytest.param(100_000, marks=pytest.mark.campaign)])
 def test_many_documents_take_two_requests_each_and_little_memory(total: int) -> None:
     """A listing and a copy for each, and one more for the manifest of many; never all of it in memory."""

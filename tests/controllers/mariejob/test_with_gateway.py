@@ -55,7 +55,7 @@ class Stage:
 
     async def until(self, holds: Callable[[], bool]) -> None:
         """Return once the world, which announces nothing, is as expected."""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(300):
             while not holds():
                 await asyncio.sleep(0.02)
 

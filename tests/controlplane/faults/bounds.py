@@ -8,6 +8,8 @@ from marie_operator.runtime.reflector import FIRST_BACKOFF, MAX_BACKOFF
 
 SLACK = 30.0
 """Seconds that two shared cores may take for the work itself: connections, lists, two dozen writes, their checks."""
+UNDISTURBED = 10.0
+"""Seconds in which such a machine starts an operator that makes the clusters of a trial; who takes longer has more."""
 
 
 @dataclass(frozen=True)
@@ -20,7 +22,7 @@ class Patience:
     watch: float
 
 
-HASTY = Patience(connect=2.0, read=2.0, call=4.0, watch=3.0)
+HASTY = Patience(connect=5.0, read=5.0, call=10.0, watch=8.0)
 """The patience of ``hasty``: the operator's own, shortened."""
 
 

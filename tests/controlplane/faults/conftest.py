@@ -2,6 +2,7 @@
 
 import contextlib
 import itertools
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -14,7 +15,8 @@ from marie_operator.testing.kubelet import FakeKubelet
 from marie_operator.testing.objectstore import SimulatedS3
 from marie_operator.testing.proxy import HttpProxy, TcpProxy
 from tests.controlplane.conftest import install
-from tests.controlplane.faults.trial import State, Trial
+from tests.controlplane.faults.bounds import UNDISTURBED
+from tests.controlplane.faults.trial import Expected, Trial
 from tests.controlplane.processes import ServedStage
 
 _numbers = itertools.count(1)
@@ -35,21 +37,20 @@ async def light(binaries: Path, tmp_path_factory: pytest.TempPathFactory) -> Asy
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def expected(light: ServedStage, tmp_path_factory: pytest.TempPathFactory) -> State:
-    """What becomes of the clusters of a trial when nothing goes wrong."""
-    trial = await made(light, tmp_path_factory.mktemp("undisturbed"))
+async def expected(light: ServedStage, tmp_path_factory: pytest.TempPathFactory) -> Expected:
+    """What becomes of the clusters of a trial when nothing goes wrong, and how fast."""
+    trial = await made(light, tmp_path_factory.mktemp("undisturbed"), Expected({}, 1.0))
+    began = time.monotonic()
     async with trial.running():
         await trial.clusters()
         await trial.until("all children are there", trial.complete)
-        return await trial.state()
+        return Expected(await trial.state(), max(1.0, (time.monotonic() - began) / UNDISTURBED))
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def trial(light: ServedStage, expected: State, tmp_path: Path) -> Trial:
+async def trial(light: ServedStage, expected: Expected, tmp_path: Path) -> Trial:
     """A namespace of the test's own, in which no operator runs yet."""
-    result = await made(light, tmp_path)
-    result.expected = expected
-    return result
+    return await made(light, tmp_path, expected)
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -67,8 +68,8 @@ async def gateway(light: ServedStage, tmp_path: Path) -> AsyncIterator[HttpProxy
         yield proxy
 
 
-async def made(stage: ServedStage, folder: Path) -> Trial:
+async def made(stage: ServedStage, folder: Path, expected: Expected) -> Trial:
     """A trial in a namespace that is new."""
     name = f"trial-{next(_numbers)}"
     await stage.api.create("/api/v1/namespaces", {"metadata": {"name": name}})
-    return Trial(stage, name, folder)
+    return Trial(stage, name, folder, expected)

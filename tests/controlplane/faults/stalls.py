@@ -24,7 +24,8 @@ from marie_operator.runtime import (
 from marie_operator.runtime.health import LoopLag, Server, probes
 
 CONFIG_MAPS = Resource("", "v1", "ConfigMap", "configmaps")
-LEASE_DURATION, RENEW_DEADLINE, RETRY_PERIOD = 3.0, 2.0, 0.5
+LEASE_DURATION, RENEW_DEADLINE, RETRY_PERIOD = 12.0, 8.0, 1.0
+"""Seconds: short, and far more than a busy machine keeps a process waiting."""
 
 
 async def reconcile(key: ObjectKey) -> Result:

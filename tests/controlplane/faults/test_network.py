@@ -7,7 +7,7 @@ from tests.controlplane.faults.bounds import HASTY, SLACK, after_outage, after_s
 from tests.controlplane.faults.trial import HASTY as HASTY_PROGRAM
 from tests.controlplane.faults.trial import Trial
 
-pytestmark = [pytest.mark.real, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.real
 
 REFUSED = 25
 """Requests that are refused in a row: each of two clusters is tried several times over."""

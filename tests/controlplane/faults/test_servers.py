@@ -9,7 +9,7 @@ from tests.controlplane.faults.trial import CLUSTERS, Trial
 from tests.controlplane.faults.trial import HASTY as HASTY_PROGRAM
 from tests.controlplane.world import ROOT
 
-pytestmark = [pytest.mark.real, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.real
 
 OUTAGE = 15.0
 """Most seconds that a server is away in these tests, its start included."""

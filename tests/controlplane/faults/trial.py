@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -18,18 +18,30 @@ State: TypeAlias = dict[str, Any]
 
 CLUSTERS = 4
 HASTY = ("-m", "tests.controlplane.faults.hasty")
-START = 120.0
 CHILDREN = 8
 """What one of the clusters has of ``KINDS``."""
 KINDS = ("services", "deployments", "poddisruptionbudgets")
 _GIVEN = {"clusterIP", "clusterIPs"}
 
 
+@dataclass(frozen=True)
+class Expected:
+    """What a run without a fault came to.
+
+    Attributes:
+        state: In the end.
+        slowness: How much longer than usual it took, at least 1: so much longer may a recovery take.
+    """
+
+    state: State
+    slowness: float
+
+
 @dataclass
 class Trial(ServedWorld):
     """A namespace in which clusters are made while something goes wrong."""
 
-    expected: State = field(default_factory=dict)
+    expected: Expected
 
     @property
     def plane(self) -> ControlPlane:
@@ -80,27 +92,28 @@ class Trial(ServedWorld):
         """Wait until all is as without the fault, and the operator says that it is well.
 
         Args:
-            within: The bound, in seconds.
+            within: The bound, in seconds of a machine that does nothing else.
         """
-        deadline = time.monotonic() + within
+        bound = within * self.expected.slowness
+        deadline = time.monotonic() + bound
         try:
-            await self.until("all is as it should be", self._as_expected, timeout=within)
+            await self.until("all is as it should be", self._as_expected, timeout=bound)
         except AssertionError:
             # Which difference is left says more than that there is one.
-            assert await self.state() == self.expected
+            assert await self.state() == self.expected.state
             raise
         await self.until("ready", self.ready, timeout=max(deadline - time.monotonic(), 1.0))
 
     async def _as_expected(self) -> bool:
-        return await self.state() == self.expected
+        return await self.state() == self.expected.state
 
     async def ready(self) -> bool:
         """Whether the operator says that it is."""
         return await self.readiness() == "ok"
 
     async def started(self) -> None:
-        """Wait until the process has come up, which on a machine that does much else takes its time."""
-        await self.until("ready", self.ready, timeout=START)
+        """Wait until the process has come up."""
+        await self.until("ready", self.ready)
 
     async def readiness(self) -> str:
         """The answer of its readiness probe; empty when there is none."""
@@ -116,13 +129,13 @@ class Trial(ServedWorld):
         Args:
             where: Asked until its answer holds the words.
             words: All of these, in one line.
-            within: The bound, in seconds.
+            within: The bound, in seconds of a machine that does nothing else.
         """
 
         async def named() -> bool:
             return any(all(word in line for word in words) for line in (await where()).splitlines())
 
-        await self.until(f"{' … '.join(words)} is told", named, timeout=within)
+        await self.until(f"{' … '.join(words)} is told", named, timeout=within * self.expected.slowness)
 
     async def logged(self) -> str:
         """The operator's log."""

@@ -18,7 +18,7 @@ from marie_operator.testing.apiserver.requests import target
 from marie_operator.testing.controlplane import locate_binaries
 from tests.testing.apiserver.custom import Custom
 
-pytestmark = [pytest.mark.controlplane, pytest.mark.timeout(60)]
+pytestmark = pytest.mark.controlplane
 
 REPOSITORY = Path(__file__).parents[3]
 KINDS: tuple[Kind, ...] = (

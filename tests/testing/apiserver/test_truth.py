@@ -18,11 +18,7 @@ from marie_operator.testing.apiserver.discovery import Kind
 from marie_operator.testing.controlplane import ControlPlane, locate_binaries
 from tests.testing.apiserver.custom import NODE, Custom
 
-pytestmark = [
-    pytest.mark.controlplane,
-    pytest.mark.timeout(120),
-    pytest.mark.asyncio(loop_scope="module"),
-]
+pytestmark = [pytest.mark.controlplane, pytest.mark.asyncio(loop_scope="module")]
 
 REPOSITORY = Path(__file__).parents[3]
 TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io"
@@ -89,7 +85,7 @@ async def get(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Get]:
                 assert answer.status == 201, await answer.text()
 
             get = Get(session)
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(120):
                 while "apis/kitchen.example.com/v1" not in (await get("/openapi/v3"))["paths"]:
                     await asyncio.sleep(0.1)
                 while "kitchen.example.com" not in str(await get("/apis", discovery.AGGREGATED)):
