@@ -78,7 +78,7 @@ test: lint unit models embedded ## Prove the project: lint, unit tests, models, 
 	$(MAKE) --no-print-directory controlplane
 
 # These folders have no test without a server, but thousands of others, which each process would collect.
-SERVERLESS := --ignore tests/conformance --ignore tests/controlplane
+SERVERLESS := $(addprefix --ignore tests/,conformance controlplane simulation testing/apiserver)
 
 unit: $(READY) ## The tests that need no server but their own.
 	$(BIN)/pytest -m "not controlplane and not embedded and not campaign and not model and not typing" $(SERVERLESS) -n auto -q

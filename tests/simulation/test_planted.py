@@ -17,7 +17,7 @@ from marie_operator.runtime.status import StatusWriter, merge_patch
 from tests.simulation.run import simulate, undisturbed, without_faults
 from tests.simulation.workload import GROUP, KEYS, Cluster, Group, Job, Step, Workload
 
-pytestmark = [pytest.mark.embedded, pytest.mark.timeout(900)]
+pytestmark = pytest.mark.timeout(900)
 
 SEEDS = 1000
 """Within so many, each must fall; docs/simulation.md says at which it does."""

@@ -9,8 +9,6 @@ import pytest
 
 from tests.simulation.run import simulate
 
-pytestmark = pytest.mark.embedded
-
 FOUND = Path(__file__).with_name("found.txt")
 """Seeds that found a defect, and what it was."""
 

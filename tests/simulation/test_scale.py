@@ -18,8 +18,6 @@ from marie_operator.testing.gateway.outcome import NEVER
 from tests.simulation.trace import Trace
 from tests.simulation.world import World, installed
 
-pytestmark = pytest.mark.embedded
-
 WORKERS, SLOTS = 4, 25
 """Executors, and what each works on at a time: about 100 documents a second."""
 WINDOW = 1000

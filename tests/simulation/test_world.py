@@ -7,13 +7,9 @@ import subprocess
 import sys
 from typing import Any
 
-import pytest
-
 from marie_operator.testing import manifests, virtual
 from tests.simulation.network import Fate, Weather
 from tests.simulation.world import World, installed
-
-pytestmark = pytest.mark.embedded
 
 ROUGH = Weather(
     fates={Fate.REFUSED: 0.02, Fate.LOST: 0.02, Fate.UNANSWERED: 0.02, Fate.SILENT: 0.005, Fate.FAILED: 0.02},

@@ -11,8 +11,6 @@ from tests.simulation.campaigns.disturbances import CALM, Disturbance, End, tell
 from tests.simulation.campaigns.scenarios import SCENARIOS
 from tests.simulation.campaigns.stage import run
 
-pytestmark = pytest.mark.embedded
-
 
 def told(name: str, disturbance: Disturbance) -> End:
     scenario = SCENARIOS[name]

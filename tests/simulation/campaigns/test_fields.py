@@ -11,8 +11,6 @@ from tests.simulation.campaigns.bases import BASES
 from tests.simulation.campaigns.fields import ITEM, fields, has_place, template_fields
 from tests.simulation.campaigns.values import template_values, values
 
-pytestmark = pytest.mark.embedded
-
 SAMPLE = 40
 """One campaign in so many runs with the other tests."""
 RANDOM = 25

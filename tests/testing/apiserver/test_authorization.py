@@ -8,8 +8,6 @@ from marie_operator.testing.api import ApiStatus
 from marie_operator.testing.apiserver.authorization import User
 from marie_operator.testing.apiserver.embedded import EmbeddedApiServer
 
-pytestmark = pytest.mark.embedded
-
 RBAC = "/apis/rbac.authorization.k8s.io/v1"
 READER = {
     "metadata": {"name": "reader"},

@@ -20,8 +20,6 @@ PODS = "/api/v1/namespaces/default/pods"
 DEPLOYMENTS = "/apis/apps/v1/namespaces/default/deployments"
 BEGINNING = datetime(2026, 1, 1, tzinfo=UTC)
 
-pytestmark = pytest.mark.embedded
-
 
 def simulated(main: Callable[[EmbeddedApiServer, Callable[[], datetime]], Coroutine[Any, Any, Any]]) -> Any:
     async def run() -> Any:
