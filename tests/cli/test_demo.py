@@ -72,7 +72,8 @@ async def test_it_comes_to_its_end_without_a_home_and_leaves_nothing_behind(tmp_
 @pytest.mark.embedded
 @pytest.mark.parametrize("when", ["Starting", "Look in from another terminal", "Applying", "Created", "Running"])
 async def test_stopped_at_any_moment_it_leaves_nothing_behind(tmp_path: Path, when: str) -> None:
-    process = await start(tmp_path)
+    # So many that it is not done before the signal is there.
+    process = await start(tmp_path, "--documents", "500")
     await read(process, until=when)
     process.send_signal(signal.SIGINT)
     told = await read(process)

@@ -41,7 +41,7 @@ class Caller:
 
     async def says(self, content: bytes) -> bytes:
         self._writer.write(content)
-        return await asyncio.wait_for(self._reader.readexactly(len(content)), 5)
+        return await asyncio.wait_for(self._reader.readexactly(len(content)), 120)
 
     async def hears_nothing(self, content: bytes) -> None:
         self._writer.write(content)
@@ -51,7 +51,7 @@ class Caller:
     async def is_reset(self, content: bytes = b"") -> None:
         self._writer.write(content)
         with pytest.raises(ConnectionError):
-            await asyncio.wait_for(self._reader.read(), 5)
+            await asyncio.wait_for(self._reader.read(), 120)
 
 
 @contextlib.asynccontextmanager
