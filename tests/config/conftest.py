@@ -45,5 +45,5 @@ def kubectl(bare: Kubectl) -> Kubectl:
     bare("apply", "-k", str(ROOT / "config/default"))
     # By its path: kubectl refuses to wait for a condition of what has no conditions yet.
     established = '--for=jsonpath={.status.conditions[?(@.type=="Established")].status}=True'
-    bare("wait", established, "--timeout=20s", "crd/marieclusters.marie.ai", "crd/mariejobs.marie.ai")
+    bare("wait", established, "--timeout=120s", "crd/marieclusters.marie.ai", "crd/mariejobs.marie.ai")
     return bare

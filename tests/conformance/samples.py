@@ -151,7 +151,7 @@ async def established(api: Client, crd: dict[str, Any], *, listed: bool = False)
 async def served(api: Client, path: str, status: int = 200, *, listed: bool = False) -> None:
     """Handlers and discovery of a real server follow a definition after a moment."""
     group, plural = path.rpartition("/")[0], path.rpartition("/")[2]
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(120):
         while (await api.get(path)).status != status:
             await asyncio.sleep(0.02)
         while listed and status == 200 and plural not in await _discovered(api, group):

@@ -340,7 +340,7 @@ class TestNodes:
         code, _, errors = await kubectl("drain", node, "--timeout=1s")
         assert code == 1
         assert "declare no controller" in errors
-        code, output, errors = await kubectl("drain", node, "--force", "--grace-period=0", "--timeout=30s")
+        code, output, errors = await kubectl("drain", node, "--force", "--grace-period=0", "--timeout=120s")
         assert code == 0, errors
         assert output.endswith(f"pod/a evicted\nnode/{node} drained\n")
         assert (await api.get(ns("pods", "a"))).status == 404
@@ -378,19 +378,19 @@ class TestDelete:
 class TestWait:
     async def test_for_a_condition(self, kubectl: Kubectl, api: Client, ns: Namespace, widgets: str) -> None:
         (await api.post(ns(widgets), widget("a"))).ok(201)
-        waiting = asyncio.create_task(ok(kubectl, "wait", "--for=condition=Ready", "wd/a", "--timeout=30s"))
+        waiting = asyncio.create_task(ok(kubectl, "wait", "--for=condition=Ready", "wd/a", "--timeout=120s"))
         conditions = {"status": {"conditions": [{"type": "Ready", "status": "True"}]}}
         (await api.patch(ns(widgets, "a", "status"), conditions)).ok()
         assert await waiting == "widget.conformance.example/a condition met\n"
 
     async def test_for_a_field(self, kubectl: Kubectl, api: Client, ns: Namespace) -> None:
         (await api.post(ns("pods"), pod("a"))).ok(201)
-        output = await ok(kubectl, "wait", "--for=jsonpath={.status.phase}=Pending", "pod/a", "--timeout=30s")
+        output = await ok(kubectl, "wait", "--for=jsonpath={.status.phase}=Pending", "pod/a", "--timeout=120s")
         assert output == "pod/a condition met\n"
 
     async def test_for_deletion(self, kubectl: Kubectl, api: Client, ns: Namespace) -> None:
         (await api.post(ns("configmaps"), config_map("a"))).ok(201)
-        waiting = asyncio.create_task(ok(kubectl, "wait", "--for=delete", "cm/a", "--timeout=30s"))
+        waiting = asyncio.create_task(ok(kubectl, "wait", "--for=delete", "cm/a", "--timeout=120s"))
         (await api.delete(ns("configmaps", "a"))).ok()
         await waiting
 

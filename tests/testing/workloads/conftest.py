@@ -20,7 +20,7 @@ from marie_operator.testing.kubelet import Behaviour, FakeKubelet, NodeSpec
 from marie_operator.testing.workloads import Workloads
 
 REPOSITORY = Path(__file__).parents[3]
-WAIT = 45.0
+WAIT = 240.0
 REAL, SIMULATED, EMBEDDED = STAGES = ("real", "simulated", "embedded")
 Plane: TypeAlias = ControlPlane | EmbeddedControlPlane
 _numbers = itertools.count(1)
