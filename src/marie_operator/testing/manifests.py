@@ -61,7 +61,7 @@ async def apply(api: Api, manifests: Iterable[dict[str, Any]], *, namespace: str
 async def _served(api: Api, definition: dict[str, Any]) -> None:
     """Wait for a definition's kind, which a server takes up some time after the definition."""
     path = f"{_DEFINITIONS}/{definition['metadata']['name']}"
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(120):
         while True:
             conditions = (await api.get(path)).get("status", {}).get("conditions") or ()
             if any(each["type"] == "Established" and each["status"] == "True" for each in conditions):

@@ -11,7 +11,7 @@ import aiohttp
 
 from marie_operator.testing.processes import Process, free_ports
 
-START_TIMEOUT = 20.0
+START_TIMEOUT = 120.0
 
 
 class S3Server:
