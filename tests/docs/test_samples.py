@@ -11,6 +11,7 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 WITHOUT = {
     "campaigns.md": "about tests",
     "conditions.md": "generated: conditions, reasons and events",
+    "dialects.md": "about what gateways answer; nothing in an object depends on it",
     "faults.md": "about what happens to the operator, not about what is applied",
     "guarantees.md": "about the runtime",
     "kuberay.md": "generated: defects of KubeRay's",

@@ -21,6 +21,7 @@ from marie_operator.testing import manifests, virtual
 from marie_operator.testing.apiserver.authorization import User
 from marie_operator.testing.apiserver.embedded import EmbeddedApiServer
 from marie_operator.testing.gateway import OutcomePolicy, Outcomes, SimulatedGateways
+from marie_operator.testing.gateway.identity import VERSION
 from marie_operator.testing.kubelet import LEASE_PERIOD, Behaviour, FakeKubelet, NodeSpec
 from marie_operator.testing.pods import MariePods
 from marie_operator.testing.workloads import ALL, Controller, Periods, Workloads
@@ -66,6 +67,7 @@ class World:
         trace: What happened.
         connect: Makes the operator's connections to databases; None where it uses none.
         controllers: Of the controller manager and the scheduler.
+        version: Of Marie.
 
     Attributes:
         objects: What Marie and the operator stored, by bucket and key.
@@ -97,6 +99,7 @@ class World:
         trace: Trace | None = None,
         connect: Connect | None = None,
         controllers: Sequence[type[Controller]] = ALL,
+        version: str = VERSION,
     ) -> None:
         self.source = source
         self.clock: Clock = VirtualClock()
@@ -111,7 +114,7 @@ class World:
         )
         self.api = self.server.direct()
         self.objects = Stored()
-        self.gateways = SimulatedGateways(outcome=outcome, store=self._store)
+        self.gateways = SimulatedGateways(outcome=outcome, store=self._store, version=version)
         pods = MariePods(
             self.gateways,
             cluster_label=association.CLUSTER_LABEL,

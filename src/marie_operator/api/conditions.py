@@ -34,6 +34,12 @@ class ClusterCondition(StrEnum):
     It is there only as long as a change waits.
     """
 
+    SCHEDULER_PAUSED = "SchedulerPaused"
+    """The operator has told Marie's scheduler to begin nothing new until a change that waits is made; Marie 5 can.
+
+    It is there from before the pause until it has ended. A pause by somebody else is told by ``ServerPodReady``.
+    """
+
     HTTP_ROUTE_ACCEPTED = "HTTPRouteAccepted"
     """Every Gateway of ``spec.httpRoute`` leads to the server; ``Ready`` does not depend on it."""
 
@@ -168,6 +174,18 @@ class ClusterReason(StrEnum):
     """The gateway does not tell whether Marie has documents in hand, which a change that waits would interrupt.
 
     Wait, do what ``ServerPodReady`` says, or set ``spec.upgradeStrategy.type`` to ``Immediate``.
+    """
+
+    PAUSED_FOR_CHANGE = "PausedForChange"
+    """Marie's scheduler begins nothing new, so that a change that waits comes about.
+
+    Wait, or set ``spec.upgradeStrategy.type`` to ``Immediate``.
+    """
+
+    PAUSE_ENDS = "PauseEnds"
+    """No change waits any more, and the operator tells Marie's scheduler to go on. Wait.
+
+    If it stays, do what ``ServerPodReady`` says, or post to the gateway's ``/api/scheduler/unpause``.
     """
 
     INVALID_SPEC = "InvalidSpec"

@@ -91,8 +91,8 @@ class Gateway:
     Args:
         transport: Carries the requests.
         url: Scheme, host, port and any prefix.
-        fence: Called when a submission is about to leave; raises NotLeader when another process may be about to make
-            it.
+        fence: Called when a submission or a pause is about to leave; raises NotLeader when another process may be about
+            to make it.
     """
 
     def __init__(self, transport: Transport, url: str, *, fence: Callable[[], None] | None = None) -> None:
@@ -208,6 +208,18 @@ class Gateway:
             Unanswered: the gateway cannot tell.
         """
         return await self._ask(replies.readiness, "GET", dialect.READINESS)
+
+    async def pause(self, *, on: bool) -> None:
+        """Have the scheduler begin nothing new, or go on; not every dialect can.
+
+        Args:
+            on: Whether it is to be paused. What it was before does not matter.
+
+        Raises:
+            Unanswered: whether it is, is not known.
+        """
+        # A body of nothing, since what has one is fenced; the page takes none.
+        await self._ask(replies.switched, "POST", dialect.PAUSE if on else dialect.UNPAUSE, body={})
 
     async def planners(self) -> frozenset[str]:
         """Names of the planners.

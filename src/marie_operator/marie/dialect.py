@@ -7,6 +7,7 @@ from marie_operator.marie.replies import Json, Unreadable, unexpected
 
 READINESS = "/api/discovery/readiness"
 OPENAPI = "/openapi.json"
+PAUSE, UNPAUSE = "/api/scheduler/pause", "/api/scheduler/unpause"
 _OPERATIONS = "/api/operations/"
 
 
@@ -19,11 +20,13 @@ class Dialect:
         operations: Whether it has the pages of Marie 5 about DAGs, jobs and health. What stands in their rows is
             nowhere written, so that documents are followed by what both generations have.
         readiness: Whether it tells which workers it has probed, and with what success.
+        pauses: Whether its scheduler can be told to begin nothing new, and to go on.
     """
 
     version: str = ""
     operations: bool = False
     readiness: bool = False
+    pauses: bool = False
 
     def __str__(self) -> str:
         return f"{self.version} ({'operations API' if self.operations else 'jobs API'})"
@@ -44,4 +47,5 @@ def dialect(status: int, body: Json) -> Dialect:
         version=version if isinstance(version, str) else "",
         operations=any(str(path).startswith(_OPERATIONS) for path in paths),
         readiness=READINESS in paths,
+        pauses={PAUSE, UNPAUSE} <= paths.keys(),
     )

@@ -207,6 +207,11 @@ class Gateways:
         if (watched := self._watched.get(cluster)) is not None:
             watched.monitor.withhold(on=on)
 
+    def pause(self, cluster: ObjectKey, *, on: bool | None) -> None:
+        """Have a cluster's scheduler begin nothing new from now on, or go on; None leaves it to others."""
+        if (watched := self._watched.get(cluster)) is not None:
+            watched.monitor.pause(on=on)
+
     def hold(self, cluster: ObjectKey) -> Hold | None:
         """Since when nothing is submitted to a cluster; None while it is, or nobody looks."""
         watched = self._watched.get(cluster)

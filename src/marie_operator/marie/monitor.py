@@ -57,6 +57,8 @@ class GatewayView:
         executors: Number of workers by executor name: those that are registered, or, where the gateway probes them,
             those that answer.
         dialect: Which Marie it is; None while that is not known.
+        paused: Whether its scheduler begins nothing new, by whomever it was told; None while that is not known, which
+            it is not either from the moment when the operator would have it otherwise until it is looked at again.
     """
 
     reachable: bool = False
@@ -65,6 +67,7 @@ class GatewayView:
     planners: frozenset[str] | None = None
     executors: Mapping[str, int] = field(default_factory=dict)
     dialect: Dialect | None = None
+    paused: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +77,12 @@ class Hold:
     Attributes:
         since: From when.
         quiet: From when nothing was on its way to Marie's database either; None while something may be.
+        paused: From when the scheduler was known to begin nothing new; None while it may.
     """
 
     since: float
     quiet: float | None = None
+    paused: float | None = None
 
 
 class Monitor:
@@ -129,6 +134,7 @@ class Monitor:
         self._view = GatewayView()
         self._asked = False
         self._hold: Hold | None = None
+        self._pausing: bool | None = None
 
     @property
     def view(self) -> GatewayView | None:
@@ -156,6 +162,17 @@ class Monitor:
         """Submit nothing from now on, or go on; what Marie has, or may have, is followed all the same."""
         if on != (self._hold is not None):
             self._hold = Hold(self._clock.monotonic()) if on else None
+            self._wake.set()
+
+    def pause(self, *, on: bool | None) -> None:
+        """Have the scheduler begin nothing new, or go on, where the gateway can be told.
+
+        Args:
+            on: Which; None for leaving it to others.
+        """
+        if on is not self._pausing:
+            self._pausing = on
+            self._view = replace(self._view, paused=None)
             self._wake.set()
 
     def documents(self, job: ObjectKey) -> dict[str, DocumentView]:
@@ -190,7 +207,7 @@ class Monitor:
     async def _look(self) -> None:
         now = self._clock.monotonic()
         interval = RESTING if self._view.running else 0.0
-        if now - self._looked_at >= interval or self._dispatch.due or self._unquiet():
+        if now - self._looked_at >= interval or self._dispatch.due or self._unquiet() or self._undecided():
             self._looked_at = now
             await self._look_at_gateway()
         if not self._view.running:
@@ -217,11 +234,17 @@ class Monitor:
             return STARTING
         if DocumentState.SUBMITTING in self.states():
             return FAST
-        return WORKING if self._works() or self._unquiet() else RESTING
+        return WORKING if self._works() or self._unquiet() or self._undecided() else RESTING
 
     def _unquiet(self) -> bool:
         """Whether nothing is submitted any more, and something may be on its way yet."""
         return self._hold is not None and self._hold.quiet is None
+
+    def _undecided(self) -> bool:
+        """Whether the scheduler is not known to be paused, or not to be, as it is meant to."""
+        which = self._view.dialect
+        able = which is None or which.pauses
+        return self._pausing is not None and able and self._view.paused is not self._pausing
 
     def _works(self) -> bool:
         """Whether a document is on its way."""
@@ -239,14 +262,40 @@ class Monitor:
             # Asked a while ago: it may have begun earlier than this, and not later.
             self.withdrawal.booted(None if debug.alive is None else self._looked_at - debug.alive)
         which = await self._dialect(anew=begun)
-        if debug.running and not debug.paused:
+        wanted = self._pausing
+        if which is not None and which.pauses and debug.running and wanted is not None:
+            debug = await self._turned(debug, wanted)
+        paused = debug.paused if wanted is self._pausing else None
+        self._notice_pause(debug)
+        # While the operator has it paused it takes documents all the same, and begins them later.
+        if debug.running and (not debug.paused or wanted):
             planners, executors = await self._planners(), await self._executors(which)
-            found = GatewayView(reachable=True, running=True, planners=planners, executors=executors, dialect=which)
+            found = GatewayView(
+                reachable=True, running=True, planners=planners, executors=executors, dialect=which, paused=paused
+            )
             self._see(found)
         else:
             problem = _PAUSED if debug.running else _STOPPED
-            found = replace(self._view, reachable=True, running=False, problem=problem, dialect=which)
+            found = replace(self._view, reachable=True, running=False, problem=problem, dialect=which, paused=paused)
             self._see(found, begun=begun)
+
+    async def _turned(self, debug: Debug, paused: bool) -> Debug:
+        """The debug page, after the scheduler was told to pause or to go on, unless it does already."""
+        if debug.paused is paused:
+            return debug
+        try:
+            await self._gateway.pause(on=paused)
+        except Unanswered as error:
+            log.warning("the scheduler is not paused or unpaused", url=self.url, paused=paused, problem=str(error))
+            return debug
+        log.info("the scheduler is paused" if paused else "the scheduler goes on", url=self.url)
+        return replace(debug, paused=paused)
+
+    def _notice_pause(self, debug: Debug) -> None:
+        self._paused = debug.running and debug.paused
+        if self._hold is not None:
+            since = self._hold.paused or self._clock.monotonic()
+            self._hold = replace(self._hold, paused=since if self._paused else None)
 
     def _notice(self, debug: Debug) -> bool:
         """What a debug page means for documents in doubt; tells whether it is of a process that was not seen before."""
@@ -258,9 +307,8 @@ class Monitor:
             for document in self._roster:
                 document.restarted(self._clock.monotonic())
         self._backlog = debug.pending > 0
-        self._paused = debug.running and debug.paused
         if self._hold is not None and not self._backlog and DocumentState.SUBMITTING not in self.states():
-            self._hold = Hold(self._hold.since, self._hold.quiet or self._clock.monotonic())
+            self._hold = replace(self._hold, quiet=self._hold.quiet or self._clock.monotonic())
         return begun
 
     def _see(self, view: GatewayView, *, begun: bool = False) -> None:

@@ -49,6 +49,7 @@ class Occupancy:
         problem: Why etcd cannot be asked; empty where it can, or is not known.
         documents: Number of DAGs with unfinished tasks that some worker does or can be given; None where unfinished
             tasks were not asked for, or cannot be told.
+        begun: How many of these have a task that some worker does; None where ``documents`` is.
     """
 
     workers: Mapping[str, Worker] | None = None
@@ -62,6 +63,7 @@ class Occupancy:
     lost: Mapping[str, str] = field(default_factory=dict)
     problem: str = ""
     documents: int | None = None
+    begun: int | None = None
 
 
 class _Tasks(NamedTuple):
@@ -156,7 +158,7 @@ class OccupancyWatch:
             told = await self._tasks(_UNFINISHED if question.hurried else _IN_HAND)
         nodes, places = told or _Tasks((), {})
         tasks = None if told is None else Counter(node.executor for node in nodes)
-        documents = self._documents(told, workers) if told is not None and question.hurried else None
+        documents, begun = self._documents(told, workers) if told is not None and question.hurried else (None, None)
         self._note(workers, tasks, now)
         return Occupancy(
             workers=workers,
@@ -170,6 +172,7 @@ class OccupancyWatch:
             lost=self._lost(workers or {}),
             problem=self._problem,
             documents=documents,
+            begun=begun,
         )
 
     async def _workers(self, withdraw: frozenset[str]) -> Mapping[str, Worker] | None:
@@ -194,14 +197,19 @@ class OccupancyWatch:
         self._backoff, self._problem = 0.0, ""
         return found
 
-    def _documents(self, told: _Tasks, workers: Mapping[str, Worker] | None) -> int:
-        """DAGs whose work goes on: not of tasks that have no worker, nor of those that a gateway left active (5-03)."""
+    def _documents(self, told: _Tasks, workers: Mapping[str, Worker] | None) -> tuple[int, int]:
+        """DAGs whose work goes on: not of tasks that have no worker, nor of those that a gateway left active (5-03).
+
+        Returns:
+            All of them, and those that have a task in hand.
+        """
         active = frozenset(node.id for node in told.nodes if node.state is NodeState.ACTIVE)
         at_rest = workers is not None and not any(worker.busy for worker in workers.values())
         # Who does a task that was active when it was last looked at has said since that it works, or is done with it.
         left = active & self._active if at_rest else frozenset()
         self._active = active
-        return len({node.dag_id for node in told.nodes if told.places.get(node.executor) and node.id not in left})
+        going = [node for node in told.nodes if told.places.get(node.executor) and node.id not in left]
+        return len({node.dag_id for node in going}), len({node.dag_id for node in going if node.id in active})
 
     async def _tasks(self, states: tuple[NodeState, ...]) -> _Tasks | None:
         """Tasks, without those of DAGs that have failed, which are never given (3-05); and their executors' places."""

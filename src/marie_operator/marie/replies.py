@@ -235,6 +235,15 @@ def debug(status: int, body: Json) -> Debug:
     )
 
 
+def switched(status: int, body: Json) -> None:
+    """The answer to a pause of the scheduler, or to its end: what else it says of it is nowhere written.
+
+    Raises:
+        Unreadable: it was not done; Marie says so with HTTP 200 too.
+    """
+    _result(status, body)
+
+
 def planner_names(status: int, body: Json) -> frozenset[str]:
     """Names of the planners that documents can name.
 

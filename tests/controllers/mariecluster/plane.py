@@ -14,6 +14,7 @@ from marie_operator.testing.api import Api, ApiStatus
 from marie_operator.testing.apiserver.embedded import EmbeddedApiServer
 from marie_operator.testing.audit import Request
 from marie_operator.testing.gateway import SimulatedGateways
+from marie_operator.testing.gateway.identity import VERSION
 from marie_operator.testing.kubelet import FakeKubelet
 from tests.simulation.replica import Replica
 from tests.simulation.submitters import Submitters
@@ -96,21 +97,27 @@ class Plane:
         return [each for each in found if each.resource not in {"leases", "events"}]
 
 
-def run(main: Callable[[Plane], Coroutine[Any, Any, None]], *, connect: Connect | None = None) -> None:
+def run(
+    main: Callable[[Plane], Coroutine[Any, Any, None]], *, connect: Connect | None = None, version: str = VERSION
+) -> None:
     """Run a test's story with everything around it.
 
     Args:
         main: The story.
         connect: Makes the operator's connections to databases; None where it uses none.
+        version: Of Marie.
     """
     origin = installed()
-    virtual.run(lambda: _run(origin, main, connect))
+    virtual.run(lambda: _run(origin, main, connect, version))
 
 
 async def _run(
-    origin: EmbeddedApiServer, main: Callable[[Plane], Coroutine[Any, Any, None]], connect: Connect | None
+    origin: EmbeddedApiServer,
+    main: Callable[[Plane], Coroutine[Any, Any, None]],
+    connect: Connect | None,
+    version: str,
 ) -> None:
-    async with World(origin, random.Random(1), connect=connect) as world:
+    async with World(origin, random.Random(1), connect=connect, version=version) as world:
         for replica in world.replicas:
             replica.start()
         plane = Plane(world.server, world.api, world.gateways, world.kubelet, world.submitters, world.replicas[0])

@@ -1,4 +1,7 @@
-"""Changes that replace pods, end to end: when they are made, and what becomes of the documents in hand."""
+"""Changes that replace pods, end to end: when they are made, and what becomes of the documents in hand.
+
+Whichever Marie it is; what only Marie 5 can do is in test_pause.
+"""
 
 import asyncio
 from typing import Any
@@ -10,7 +13,8 @@ from tests.controllers.mariecluster.plane import Plane, run
 from tests.controllers.mariecluster.test_backing import MANAGED, cluster
 from tests.controllers.mariecluster.test_executors import at_work, batch, dags, done, notes, scale, size, take
 
-pytestmark = pytest.mark.embedded
+VERSIONS = ("4.0.0", "5.0.0")
+pytestmark = [pytest.mark.embedded, pytest.mark.parametrize("version", VERSIONS)]
 
 NEW = "marieai/marie:4.0.1"
 BROKEN = "marieai/marie:broken"
@@ -60,7 +64,7 @@ async def submitted(plane: Plane, name: str) -> tuple[str, str] | None:
     return next(((each["status"], each["reason"]) for each in found if each["type"] == "Submitted"), None)
 
 
-def test_a_change_waits_for_documents_in_hand_and_new_ones_wait_for_it() -> None:
+def test_a_change_waits_for_documents_in_hand_and_new_ones_wait_for_it(version: str) -> None:
     async def story(plane: Plane) -> None:
         watch = await at_work(plane, 2, busy=2, seconds=60.0)
         await change_server(plane)
@@ -91,10 +95,10 @@ def test_a_change_waits_for_documents_in_hand_and_new_ones_wait_for_it() -> None
         assert watch.busy == []
         assert await notes(plane, "UpgradeForced") == []
 
-    run(story)
+    run(story, version=version)
 
 
-def test_a_cluster_at_rest_is_changed_within_seconds_and_nothing_is_told_of_waiting() -> None:
+def test_a_cluster_at_rest_is_changed_within_seconds_and_nothing_is_told_of_waiting(version: str) -> None:
     async def story(plane: Plane) -> None:
         await plane.apply(cluster(backingServices=MANAGED))
         await plane.condition("c", "Ready")
@@ -104,10 +108,10 @@ def test_a_cluster_at_rest_is_changed_within_seconds_and_nothing_is_told_of_wait
         await plane.condition("c", "Ready")
         assert await nothing_waits(plane)
 
-    run(story)
+    run(story, version=version)
 
 
-def test_a_deadline_ends_the_wait_and_the_event_says_what_was_in_hand() -> None:
+def test_a_deadline_ends_the_wait_and_the_event_says_what_was_in_hand(version: str) -> None:
     async def story(plane: Plane) -> None:
         await at_work(plane, 1, busy=1, seconds=600.0)
         await change_server(plane, upgradeStrategy={"deadlineSeconds": 60})
@@ -118,10 +122,10 @@ def test_a_deadline_ends_the_wait_and_the_event_says_what_was_in_hand() -> None:
         assert await notes(plane, "UpgradeForced") == ["c-server changed at the deadline, with 1 document in hand."]
         await plane.until(lambda: nothing_waits(plane), seconds=10)
 
-    run(story)
+    run(story, version=version)
 
 
-def test_an_immediate_change_waits_for_nothing() -> None:
+def test_an_immediate_change_waits_for_nothing(version: str) -> None:
     async def story(plane: Plane) -> None:
         await at_work(plane, 1, busy=1, seconds=600.0)
         await change_server(plane)
@@ -130,11 +134,11 @@ def test_an_immediate_change_waits_for_nothing() -> None:
         await plane.until(lambda: is_new(plane), seconds=3)
         assert await notes(plane, "UpgradeForced") == []
 
-    run(story)
+    run(story, version=version)
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
-def test_a_server_that_does_not_start_makes_its_correction_wait_for_nothing(mistake: str) -> None:
+def test_a_server_that_does_not_start_makes_its_correction_wait_for_nothing(mistake: str, version: str) -> None:
     async def story(plane: Plane) -> None:
         take(plane, seconds=600.0)
         await plane.apply(cluster(backingServices=MANAGED))
@@ -147,10 +151,10 @@ def test_a_server_that_does_not_start_makes_its_correction_wait_for_nothing(mist
             await plane.until(lambda: is_new(plane), seconds=3)
         await plane.condition("c", "Ready", seconds=600)
 
-    run(story)
+    run(story, version=version)
 
 
-def test_a_group_s_change_goes_on_where_its_rollout_has_begun_or_nothing_of_it_works() -> None:
+def test_a_group_s_change_goes_on_where_its_rollout_has_begun_or_nothing_of_it_works(version: str) -> None:
     async def story(plane: Plane) -> None:
         take(plane, seconds=600.0)
         await plane.apply(cluster(backingServices=MANAGED))
@@ -163,19 +167,19 @@ def test_a_group_s_change_goes_on_where_its_rollout_has_begun_or_nothing_of_it_w
             await change_group(plane)
             await plane.until(lambda: is_new(plane, "c-executor-extract"), seconds=3)
 
-    run(story)
+    run(story, version=version)
 
 
-def test_a_change_of_what_pods_are_not_made_of_waits_for_nothing() -> None:
+def test_a_change_of_what_pods_are_not_made_of_waits_for_nothing(version: str) -> None:
     async def story(plane: Plane) -> None:
         await at_work(plane, 1, busy=1, seconds=600.0)
         await scale(plane, 2)
         await plane.until(lambda: size(plane, 2), seconds=10)
 
-    run(story)
+    run(story, version=version)
 
 
-def test_an_environment_variable_that_is_taken_away_is_a_change_that_waits() -> None:
+def test_an_environment_variable_that_is_taken_away_is_a_change_that_waits(version: str) -> None:
     async def story(plane: Plane) -> None:
         take(plane, seconds=60.0)
         made = cluster(backingServices=MANAGED)
@@ -191,4 +195,4 @@ def test_an_environment_variable_that_is_taken_away_is_a_change_that_waits() -> 
         await plane.until(lambda: done(plane), seconds=120)
         assert attempts(plane) == [1]
 
-    run(story)
+    run(story, version=version)

@@ -10,9 +10,19 @@ from marie_operator.api.meta import Condition
 from marie_operator.builders import association, backing, chain, deployment, endpoints, mounted
 from marie_operator.controllers import custody, kinds
 from marie_operator.controllers.conditions import condition
-from marie_operator.controllers.mariecluster import executors, ledger, refusals, sharing, status, tending, upgrade
+from marie_operator.controllers.mariecluster import (
+    executors,
+    ledger,
+    pause,
+    refusals,
+    sharing,
+    status,
+    tending,
+    upgrade,
+)
 from marie_operator.controllers.mariecluster.executors import Outlook
 from marie_operator.controllers.mariecluster.news import News, Told
+from marie_operator.controllers.mariecluster.pause import Pause
 from marie_operator.controllers.mariecluster.refusals import Refusal
 from marie_operator.controllers.mariecluster.routes import Routes, RouteView
 from marie_operator.controllers.mariecluster.settled import Settled
@@ -128,13 +138,13 @@ class MarieClusterReconciler:
     async def _run(self, cluster: MarieCluster, news: News) -> Result:
         """Bring a cluster that is to stay closer to its spec."""
         if broken := validation.problems(cluster):
-            self._gateways.withhold(_key(cluster), on=False)
+            pausing = self._go_on(cluster)
             refusal = Refusal(ClusterReason.INVALID_SPEC, " ".join(rule.message for rule in broken))
-            return await self._report(self._observe(cluster, (refusal,)), news)
+            return await self._report(self._observe(cluster, (refusal,), pausing=pausing), news)
         if custody.is_paused(cluster):
-            self._gateways.withhold(_key(cluster), on=False)
+            pausing = self._go_on(cluster)
             outlook = self._look_at_executors(cluster, news)
-            return await self._report(self._observe(cluster, (), outlook=outlook), news)
+            return await self._report(self._observe(cluster, (), outlook=outlook, pausing=pausing), news)
         problems = await self._supply(cluster, news)
         await self._watch_gateway(cluster)
         outlook = self._look_at_executors(cluster, news)
@@ -145,13 +155,30 @@ class MarieClusterReconciler:
         # Marked first: whoever finds a worker withdrawn knows that its pod is to go.
         self._gateways.ask(_key(cluster), pending.asks(outlook.question))
         self._gateways.withhold(_key(cluster), on=pending.withholds)
-        if todo is not None:
-            refused += await self._converge(cluster, todo, outlook, pending, news, withhold=withhold)
+        pausing = self._pause(cluster, wanted=pending.pauses)
+        if todo is not None and (
+            found := await self._converge(cluster, todo, outlook, pending, news, withhold=withhold)
+        ):
+            # What is refused interrupts nothing.
+            pausing = self._go_on(cluster)
+            refused += found
         if not refused and (backing.of(cluster) is not None or status.tells_of_services(cluster.status)):
             await self._supplies.retire(cluster, news.done)
         route = await self._routes.provide(cluster, news.done)
         refused += () if route is None else route.refusals
-        return await self._report(self._observe(cluster, refused, problems, outlook, pending, route), news)
+        return await self._report(self._observe(cluster, refused, problems, outlook, pending, route, pausing), news)
+
+    def _go_on(self, cluster: MarieCluster) -> Pause:
+        """Have documents submitted and begun: no change waits, or can be made."""
+        self._gateways.withhold(_key(cluster), on=False)
+        return self._pause(cluster, wanted=False)
+
+    def _pause(self, cluster: MarieCluster, *, wanted: bool | None) -> Pause:
+        """Have Marie's scheduler paused as wanted, once it is in the status that it is the operator who pauses it."""
+        key = _key(cluster)
+        self._gateways.pause(key, on=pause.order(cluster.status, wanted))
+        ready = self._server_is_ready(cluster)
+        return pause.told(cluster.status, wanted, self._gateways.view(key), server_ready=ready)
 
     def _known(self, cluster: MarieCluster) -> upgrade.Known:
         """What is known of a cluster's work."""
@@ -288,10 +315,7 @@ class MarieClusterReconciler:
                 known[step.resource, refusals.name(step)] = done.answer
         if pending.forced and not found:
             news.more.append(Told("Warning", EventReason.UPGRADE_FORCED, pending.forced))
-        if found:
-            # What is refused interrupts nothing.
-            self._gateways.withhold(_key(cluster), on=False)
-        elif not (withhold or outlook.kept or pending.held or _reads_by_name(cluster)):
+        if not found and not (withhold or outlook.kept or pending.held or _reads_by_name(cluster)):
             self._settled.note(cluster, known, outlook.replicas)
         return found
 
@@ -320,6 +344,7 @@ class MarieClusterReconciler:
         outlook: Outlook | None = None,
         pending: Upgrade | None = None,
         route: RouteView | None = None,
+        pausing: Pause | None = None,
     ) -> Observation:
         return Observation(
             cluster=cluster,
@@ -331,6 +356,7 @@ class MarieClusterReconciler:
             problems=problems,
             groups={} if outlook is None else outlook.views,
             upgrade=pending or Upgrade(),
+            pause=pausing or Pause(),
             route=route,
         )
 
@@ -371,7 +397,7 @@ class MarieClusterReconciler:
             waits.append(REREAD)
         if seen.route is not None:
             waits.append(seen.route.again)
-        if any(view.waits or view.leaves for view in seen.groups.values()) or seen.upgrade.held:
+        if any(view.waits or view.leaves for view in seen.groups.values()) or seen.upgrade.held or seen.pause.reason:
             waits.append(LOOK)
         # What the children became was seen before the status was told, and nothing here depends on what is told.
         return Result(requeue_after=min(waits, default=None), changes=tuple(map(str, news.done)), conclusive=True)

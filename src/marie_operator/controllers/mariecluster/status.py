@@ -19,6 +19,7 @@ from marie_operator.controllers import custody, trouble
 from marie_operator.controllers.conditions import condition, is_true
 from marie_operator.controllers.mariecluster import services
 from marie_operator.controllers.mariecluster.executors import GroupView
+from marie_operator.controllers.mariecluster.pause import Pause
 from marie_operator.controllers.mariecluster.refusals import Refusal
 from marie_operator.controllers.mariecluster.routes import RouteVerdict, RouteView
 from marie_operator.controllers.mariecluster.supplies import Problem
@@ -30,7 +31,7 @@ from marie_operator.runtime.resource import DEPLOYMENTS, STATEFUL_SETS, Object
 
 _OF_SERVICES = frozenset(services.CONDITIONS.values())
 _OF_OPTIONS = _OF_SERVICES | {ClusterCondition.HTTP_ROUTE_ACCEPTED}
-_PASSING = ClusterCondition.UPGRADE_PENDING
+_PASSING = frozenset({ClusterCondition.UPGRADE_PENDING, ClusterCondition.SCHEDULER_PAUSED})
 _WORDS: Mapping[bool | None, Literal["True", "False", "Unknown"]] = {True: "True", False: "False", None: "Unknown"}
 
 FIRST_RETRY = timedelta(seconds=15)
@@ -54,6 +55,7 @@ class Observation:
     problems: Sequence[Problem] = field(default=())
     groups: Mapping[str, GroupView] = field(default_factory=dict)
     upgrade: Upgrade = field(default_factory=Upgrade)
+    pause: Pause = field(default_factory=Pause)
     route: RouteView | None = None
 
 
@@ -112,6 +114,7 @@ def of(seen: Observation) -> MarieClusterStatus:
                 ClusterCondition.SUSPENDED: suspended,
                 **_paused(cluster),
                 **_upgrade(seen),
+                **_pause(seen),
                 **_route(seen),
                 **{kind: Verdict(*verdict) for kind, verdict in backing},
             },
@@ -312,6 +315,13 @@ def _upgrade(seen: Observation) -> Mapping[ClusterCondition, Verdict]:
     return {ClusterCondition.UPGRADE_PENDING: Verdict(True, seen.upgrade.reason, seen.upgrade.message)}
 
 
+def _pause(seen: Observation) -> Mapping[ClusterCondition, Verdict]:
+    """Told of as long as the scheduler may be paused by the operator."""
+    if seen.pause.reason is None:
+        return {}
+    return {ClusterCondition.SCHEDULER_PAUSED: Verdict(True, seen.pause.reason, seen.pause.message)}
+
+
 def _route(seen: Observation) -> Mapping[ClusterCondition, Verdict]:
     if seen.route is None or seen.route.verdict is None:
         return {}
@@ -381,7 +391,7 @@ def _conditions(seen: Observation, verdicts: Mapping[ClusterCondition, Verdict])
         for item in seen.cluster.status.conditions
         # What the spec no longer has is no longer told of, once the rest is as the spec asks.
         if (item.type not in _OF_OPTIONS or item.type in verdicts or seen.refusals or _is_left(seen, item.type))
-        and (item.type != _PASSING or item.type in verdicts)
+        and (item.type not in _PASSING or item.type in verdicts)
     ]
     for kind, verdict in verdicts.items():
         conditions = with_condition(

@@ -49,6 +49,7 @@ class Upgrade:
     Attributes:
         held: Workloads that are left as they are for now.
         withholds: Whether MarieJobs are to submit nothing.
+        pauses: Whether Marie's scheduler is to begin nothing new, where it can be told; None for leaving it as it is.
         reason: Why changes wait; None where that is not to be told, or none does.
         message: The same as sentences.
         forced: What is lost by changes that are made now, as a sentence; empty where nothing is.
@@ -56,6 +57,7 @@ class Upgrade:
 
     held: frozenset[tuple[Resource, str]] = field(default=frozenset())
     withholds: bool = False
+    pauses: bool | None = False
     reason: ClusterReason | None = None
     message: str = ""
     forced: str = ""
@@ -79,11 +81,11 @@ def decide(cluster: MarieCluster, todo: Sequence[Step], children: LiveChildren, 
     rolls = server is not None and is_rolling(server)
     strategy = cluster.spec.upgrade_strategy or UpgradeStrategy()
     if not replaced or strategy.type == "Immediate" or cluster.spec.suspend or not _serves(server, known.gateway):
-        # What a gateway takes that is about to end would be left active for ever.
-        return Upgrade(withholds=rolls)
+        # What a gateway takes, or begins, that is about to end would be left active for ever.
+        return Upgrade(withholds=rolls, pauses=None if replaced or rolls else False)
     documents = _documents(known)
     if documents == 0:
-        return Upgrade(withholds=True)
+        return Upgrade(withholds=True, pauses=None)
     told = condition(cluster.status, ClusterCondition.UPGRADE_PENDING)
     since = known.now if told is None else told.last_transition_time
     until = since + timedelta(seconds=strategy.deadline_seconds)
@@ -91,12 +93,12 @@ def decide(cluster: MarieCluster, todo: Sequence[Step], children: LiveChildren, 
     if known.now >= until:
         what = f"with {_counted(documents)} in hand" if documents is not None else "whatever Marie had in hand"
         lost = f"{_listed(names)} changed at the deadline, {what}."
-        return Upgrade(withholds=rolls, forced=lost)
+        return Upgrade(withholds=rolls, pauses=None, forced=lost)
     held = frozenset((step.resource, step.desired["metadata"]["name"]) for step in replaced)
     if documents is None and told is None and not _lasts(known):
-        return Upgrade(held, withholds=True)
+        return Upgrade(held, withholds=True, pauses=True)
     reason = ClusterReason.WORK_UNKNOWN if documents is None else ClusterReason.WORK_IN_HAND
-    return Upgrade(held, withholds=True, reason=reason, message=_sentence(names, documents, until))
+    return Upgrade(held, withholds=True, pauses=True, reason=reason, message=_sentence(names, documents, until))
 
 
 def is_rolling(live: Object) -> bool:
@@ -125,17 +127,25 @@ def _replaces(step: Change, children: LiveChildren) -> bool:
 def _serves(server: Object | None, gateway: GatewayView | None) -> bool:
     """Whether the server may have work in hand: not where it does not start, or its scheduler does not run."""
     ready = server is not None and bool(server.get("status", {}).get("readyReplicas"))
-    return ready and not (gateway is not None and gateway.reachable and not gateway.running)
+    stopped = gateway is not None and gateway.reachable and not gateway.running and not gateway.paused
+    return ready and not stopped
 
 
 def _documents(known: Known) -> int | None:
-    """Documents in hand; None while it is not known, or more may be on their way."""
-    if known.occupancy is None or known.occupancy.documents is None:
+    """Documents in hand; None while it is not known, or more may be on their way.
+
+    With the scheduler paused, those that wait in Marie's database are not: the next gateway begins them.
+    """
+    if known.occupancy is None:
         return None
-    if known.occupancy.documents:
-        return known.occupancy.documents
-    quiet = None if known.hold is None else known.hold.quiet
-    return 0 if quiet is not None and known.occupancy.at - quiet >= SETTLE else None
+    since = Hold(known.monotonic) if known.hold is None else known.hold
+    documents = known.occupancy.begun if _settled(since.paused, known) else known.occupancy.documents
+    return documents if documents or _settled(since.quiet, known) else None
+
+
+def _settled(since: float | None, known: Known) -> bool:
+    """Whether the last look at the workers came long enough after something held."""
+    return since is not None and known.occupancy is not None and known.occupancy.at - since >= SETTLE
 
 
 def _lasts(known: Known) -> bool:

@@ -32,8 +32,16 @@ def endpoint(engine: Engine, pattern: str, path: str) -> Reply:
         case "/api/discovery/readiness":
             return Reply.of(_readiness(engine))
         case _:
-            engine.pause(pattern.endswith("/pause"))
-            return Reply.of(pages.ok({"paused": engine.paused}))
+            return Reply.of(_paused(engine, on=pattern.endswith("/pause")))
+
+
+def _paused(engine: Engine, *, on: bool) -> dict[str, Any]:
+    """The answer to a pause, or to its end, whatever was before (marie/serve/runtimes/servers/marie_gateway.py).
+
+    What else its result has is not known. The state is in the memory of the process, and a new one is not paused.
+    """
+    engine.pause(on)
+    return pages.ok({"paused": engine.paused})
 
 
 def debug(engine: Engine) -> dict[str, Any]:
