@@ -7,13 +7,12 @@ import pytest
 
 from marie_operator.testing.gateway import Fault, SimulatedMarie
 from tests.controllers.mariecluster.plane import Plane, run
-from tests.controllers.mariecluster.test_executors import at_work, batch, notes, scale
+from tests.controllers.mariecluster.test_executors import at_work, batch, done, notes, scale
 from tests.controllers.mariecluster.test_upgrade import (
     NEW,
     attempts,
     change_group,
     change_server,
-    done,
     image,
     is_new,
     nothing_waits,
