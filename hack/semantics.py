@@ -45,6 +45,14 @@ without a reason fails `make test`.
 | id | there | here | shown by |
 |---|---|---|---|
 """
+_COMPLAINTS = """
+## What its users ask for and complain about
+
+Issues of ray-project/kuberay, unless another project is named, by what stands behind them.
+
+| id | issues | there | here | shown by |
+|---|---|---|---|---|
+"""
 
 
 @dataclass(frozen=True)
@@ -94,12 +102,18 @@ class Defect:
         there: What goes wrong there.
         here: What prevents it here, or why it has no counterpart.
         counterpart: Whether it could happen here, so that tests show that it does not.
+        issues: Of users who have met it; empty for what was read from source.
+        shown: Defects whose tests show it too.
+        page: A page that shows it; empty where tests do.
     """
 
     id: str
     there: str
     here: str
     counterpart: bool
+    issues: str
+    shown: tuple[str, ...]
+    page: str
 
 
 def promises() -> Mapping[str, tuple[Promise, ...]]:
@@ -129,7 +143,15 @@ def upstream() -> Mapping[str, Mapping[str, tuple[Answer, ...]]]:
 def defects() -> tuple[Defect, ...]:
     """All of KubeRay's defects."""
     return tuple(
-        Defect(name, said["there"], said.get("here") or said["reason"], "here" in said)
+        Defect(
+            id=name,
+            there=said["there"],
+            here=said.get("here") or said["reason"],
+            counterpart="here" in said,
+            issues=said.get("issues", ""),
+            shown=tuple(said.get("shown", ())),
+            page=said.get("page", ""),
+        )
         for name, said in _read("kuberay.toml").items()
     )
 
@@ -187,12 +209,18 @@ def _links(proven: tuple[Test, ...]) -> str:
 
 def kuberay_page() -> str:
     """docs/kuberay.md."""
+    read = "".join(f"{_defect(each)}\n" for each in defects() if not each.issues)
+    met = "".join(f"{_defect(each)}\n" for each in defects() if each.issues)
+    return _KUBERAY + read + _COMPLAINTS + met
+
+
+def _defect(defect: Defect) -> str:
     proven = tests_of_defects()
-    rows = [
-        f"| {each.id} | {each.there} | {each.here} | {_links(proven.get(each.id, ())) or 'no counterpart'} |"
-        for each in defects()
-    ]
-    return _KUBERAY + "\n".join(rows) + "\n"
+    found = dict.fromkeys(test for name in (defect.id, *defect.shown) for test in proven.get(name, ()))
+    page = f"[{defect.page}]({defect.page})" if defect.page else ""
+    shown = "<br>".join(filter(None, [_links(tuple(found)), page])) or "no counterpart"
+    cells = [defect.id, *filter(None, [defect.issues]), defect.there, defect.here, shown]
+    return f"| {' | '.join(cells)} |"
 
 
 def _words(name: str) -> str:

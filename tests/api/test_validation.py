@@ -108,6 +108,7 @@ def by_python(kind: str, obj: dict[str, Any]) -> list[Problem]:
 @pytest.mark.model
 @settings(max_examples=400, deadline=None)
 @given(clusters)
+@pytest.mark.kuberay("KU-31")
 def test_both_forms_of_the_cluster_rules_agree(obj: dict[str, Any]) -> None:
     assert set(by_cel("MarieCluster", obj)) == {problem.message for problem in by_python("MarieCluster", obj)}
 

@@ -151,6 +151,7 @@ def test_nothing_is_rendered_and_nothing_awaited_without_backing_services() -> N
     assert "initContainers" not in pod.server_template(of)["spec"]
 
 
+@pytest.mark.kuberay("KU-33")
 def test_a_pod_waits_for_every_service_at_its_own_address() -> None:
     of = admitted(GOLDENS / "backing-references" / "input.yaml")
     waits = [

@@ -189,6 +189,7 @@ def test_the_name_of_an_executor(fields: Object, expected: str) -> None:
         ("nvidia.com/mig-1g.5gb", False, True),
     ],
 )
+@pytest.mark.kuberay("KU-05")
 def test_a_group_computes_on_gpus_when_it_says_so_or_asks_for_one(resource: str, gpu: bool, cuda: bool) -> None:
     made = container(resources={"limits": {resource: 1}})
     assert ("MARIE_DISABLE_CUDA" not in variables(executor(made, gpu=gpu))) is cuda

@@ -75,6 +75,7 @@ def test_a_quantity_that_is_none_leaves_the_others_counted() -> None:
         ("example.com/mig-welder", False),
     ],
 )
+@pytest.mark.kuberay("KU-05")
 def test_which_resources_are_gpus(name: str, is_gpu: bool) -> None:
     assert resources.is_gpu(name) is is_gpu
 

@@ -92,6 +92,7 @@ def test_a_paused_job_sends_nothing_until_the_pause_is_over() -> None:
     run(story)
 
 
+@pytest.mark.kuberay("KU-08")
 def test_the_newest_finished_jobs_are_kept_as_many_as_the_cluster_says() -> None:
     async def story(plane: Plane) -> None:
         await plane.apply(cluster(backingServices=MANAGED, successfulJobsHistoryLimit=2))

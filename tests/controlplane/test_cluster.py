@@ -232,6 +232,7 @@ async def test_an_object_of_a_childs_name_is_not_taken_over(world: World) -> Non
     await world.condition("marieclusters", "c", "Ready")
 
 
+@pytest.mark.kuberay("KU-28")
 async def test_a_field_that_someone_else_owns_is_reported_and_not_fought_over(world: World) -> None:
     await deployed(world)
     await world.scale("c-executor-extract", 2)

@@ -4,6 +4,8 @@ import asyncio
 import random
 from collections import Counter
 
+import pytest
+
 from marie_operator.testing.gateway import Fault
 from tests.controlplane.clusters import cluster, job
 from tests.controlplane.world import World
@@ -28,6 +30,7 @@ async def finished(world: World) -> None:
     assert uris == {f"s3://{world.namespace}/in/{number:03}.pdf": 1 for number in range(DOCUMENTS)}
 
 
+@pytest.mark.kuberay("KU-12")
 async def test_ten_kills_at_random_moments_lose_and_double_nothing(world: World) -> None:
     await batch(world)
     moments = random.Random(20)

@@ -2,6 +2,8 @@
 
 import asyncio
 
+import pytest
+
 from marie_operator.testing.controlplane import OPERATOR_USER
 from tests.controlplane.clusters import cluster, job
 from tests.controlplane.world import World
@@ -16,6 +18,7 @@ async def everything_is_finished(world: World) -> bool:
     return len(done) == len(ready) == MANY
 
 
+@pytest.mark.kuberay("KU-17", "KU-27")
 async def test_a_hundred_clusters_and_finished_jobs_at_rest_cause_no_write(world: World) -> None:
     await world.operator.end()
     world.operator = world.new_operator(lease="idle")

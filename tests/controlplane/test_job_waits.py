@@ -20,6 +20,7 @@ async def waits(world: World, reason: str) -> str:
     return str(condition["message"])
 
 
+@pytest.mark.kuberay("KU-09", "KU-19")
 async def test_for_a_cluster_that_is_missing_then_suspended_then_starting(world: World) -> None:
     await world.create(job("j", "c"))
     message = await waits(world, "ClusterNotFound")

@@ -13,6 +13,7 @@ def asking(spec: dict[str, Any], **limits: Any) -> dict[str, Any]:
     return spec
 
 
+@pytest.mark.kuberay("KU-24")
 async def test_a_group_that_fits_on_no_node_says_so_in_the_scheduler_s_words(world: World) -> None:
     greedy = asking(group("greedy"), **{"nvidia.com/gpu": 100000})
     await world.create(cluster("c", greedy, group("fine")))
@@ -30,6 +31,7 @@ async def test_a_group_that_fits_on_no_node_says_so_in_the_scheduler_s_words(wor
 
 @pytest.mark.real
 @pytest.mark.kuberay("KR-02")
+@pytest.mark.kuberay("KU-24")
 async def test_a_group_beyond_its_quota_says_so_in_the_quota_s_words_and_comes_when_there_is_room(world: World) -> None:
     quotas = f"/api/v1/namespaces/{world.namespace}/resourcequotas"
     quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "few"}, "spec": {"hard": {"pods": "2"}}}

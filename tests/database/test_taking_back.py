@@ -61,6 +61,7 @@ async def restart(stage: Stage, tables: Tables) -> None:
     stage.marie.start()
 
 
+@pytest.mark.kuberay("KU-16")
 async def test_a_suspended_job_leaves_nothing_at_marie_and_goes_on_with_all(postgres: Server, place: Place) -> None:
     """marie-wire 3-06: what an executor has in hand goes on, and brings its DAG back to active."""
     async with staged(job(batch={"maxInFlight": 8}), seconds=LONG) as stage, bound(stage.marie, place) as database:

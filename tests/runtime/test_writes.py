@@ -112,6 +112,7 @@ def test_reads_are_of_the_copy_and_ask_nobody_and_writes_and_reads_past_it_ask_t
 
 
 @pytest.mark.semantics("K-20", "W-01", "K-28")
+@pytest.mark.kuberay("KU-04")
 def test_each_way_of_writing_is_in_the_copy_when_it_returns() -> None:
     async def scenario(stage: Stage) -> None:
         copy, writer = stage.cache[CONFIG_MAPS], stage.writer

@@ -154,6 +154,7 @@ def test_pods_that_are_being_deleted_end_when_they_have_nothing_left_to_do() -> 
 
 
 @pytest.mark.parametrize("part", range(3))
+@pytest.mark.kuberay("KU-03")
 def test_no_busy_pod_is_killed(part: int) -> None:
     for seed in range(100 * part, 100 * (part + 1)):
         scene = Scene(seed)

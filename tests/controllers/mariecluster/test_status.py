@@ -51,6 +51,7 @@ def test_all_ready_is_running_and_provisioned() -> None:
         (GatewayView(reachable=True, problem="not yet"), "SchedulerStopped"),
     ],
 )
+@pytest.mark.kuberay("KU-13")
 def test_a_ready_pod_without_a_running_scheduler_is_no_ready_server(gateway: GatewayView, reason: str) -> None:
     found = status.of(seen(cluster(), ALL_READY, gateway=gateway))
     assert found.server_ready is False

@@ -64,6 +64,7 @@ async def submitted(plane: Plane, name: str) -> tuple[str, str] | None:
     return next(((each["status"], each["reason"]) for each in found if each["type"] == "Submitted"), None)
 
 
+@pytest.mark.kuberay("KU-26")
 def test_a_change_waits_for_documents_in_hand_and_new_ones_wait_for_it(version: str) -> None:
     async def story(plane: Plane) -> None:
         watch = await at_work(plane, 2, busy=2, seconds=60.0)

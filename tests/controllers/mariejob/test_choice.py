@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pytest
+
 from marie_operator.api.conditions import JobReason
 from marie_operator.api.mariecluster import MarieCluster
 from marie_operator.api.mariejob import JobDocuments, MarieJobStatus
@@ -64,6 +66,7 @@ def test_without_a_match_the_job_waits() -> None:
     assert found.reason == JobReason.NO_CLUSTER_MATCHES
 
 
+@pytest.mark.kuberay("KU-10")
 def test_rivals_are_named_until_the_job_has_settled() -> None:
     both = Clusters(cluster("a", labels=PROD), cluster("b", labels=PROD), cluster("c"))
     assert rivals(job(**SELECTOR), both, cluster("a")) == ["b"]

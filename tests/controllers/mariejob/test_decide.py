@@ -222,6 +222,7 @@ def test_marie_is_told_both_deadlines() -> None:
     assert (ticket.submission.soft_sla, ticket.submission.hard_sla) == (later(minutes=30), later(hours=4))
 
 
+@pytest.mark.kuberay("KU-08")
 def test_a_finished_job_rests_and_is_deleted_in_time() -> None:
     first = decide(job(SINGLE, ttlSecondsAfterFinished=10), seen())
     done = {first.tickets[0].ref_id: DocumentView(DocumentState.SUCCEEDED, "dag", "")}

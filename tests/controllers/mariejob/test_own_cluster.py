@@ -136,6 +136,7 @@ async def suspended(plane: Plane, reason: str) -> bool:
     return any((each["type"], each["reason"]) == ("Suspended", reason) for each in found)
 
 
+@pytest.mark.kuberay("KU-23")
 def test_suspension_removes_the_cluster_and_resumption_makes_another() -> None:
     async def story(plane: Plane) -> None:
         await plane.apply(own(suspend=True))
@@ -201,6 +202,7 @@ def test_a_template_with_a_typo_is_refused_by_name_and_mends() -> None:
     run(story)
 
 
+@pytest.mark.kuberay("KU-19")
 def test_a_cluster_that_is_deleted_is_made_again_and_the_job_ends_well() -> None:
     async def story(plane: Plane) -> None:
         await plane.apply(own())

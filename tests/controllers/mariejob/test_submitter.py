@@ -119,6 +119,7 @@ async def has_dag(plane: Plane) -> bool:
     return bool(dags(plane))
 
 
+@pytest.mark.kuberay("KU-14")
 def test_a_document_that_fails_has_a_submitter_for_each_attempt() -> None:
     async def story(plane: Plane) -> None:
         await ready(plane)

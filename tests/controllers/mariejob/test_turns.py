@@ -51,6 +51,7 @@ CLAIMS = st.lists(
 
 
 @given(CLAIMS, st.integers(0, 40))
+@pytest.mark.kuberay("KU-20")
 def test_the_window_is_used_up_never_exceeded_and_given_in_order(claims: list[Claim], size: int) -> None:
     shares = share(claims, size, NOW)
     by_job = {each.job: each for each in claims}
