@@ -226,6 +226,53 @@ async def done(_: ObjectKey) -> Result:
     return Result()
 
 
+async def test_what_may_wait_is_gathered_until_the_first_of_it_is_due_or_something_urgent_comes() -> None:
+    loop, times = asyncio.get_running_loop(), []
+    slow, urgent = informer(), informer()
+
+    async def reconcile(_: ObjectKey) -> Result:
+        times.append(loop.time() - began)
+        return Result()
+
+    run = Run(reconcile)
+    run.controller.watch(slow, within=2.0).watch(urgent)
+    async with run:
+        began = loop.time()
+        for version in range(2, 42):
+            slow.event("", WatchEvent("ADDED" if version == 2 else "MODIFIED", thing(version)))
+            await asyncio.sleep(0.1)
+        await asyncio.sleep(10)
+        assert [round(each, 1) for each in times] == [2.0, 4.0]
+        began, times = loop.time(), []
+        slow.event("", WatchEvent("MODIFIED", thing(42)))
+        await asyncio.sleep(0.5)
+        urgent.event("", WatchEvent("ADDED", thing(43)))
+        await asyncio.sleep(10)
+    assert [round(each, 1) for each in times] == [0.5]
+
+
+@pytest.mark.parametrize(("urgent", "gap"), [(False, 2.0), (True, 0.0)])
+async def test_what_may_wait_waits_also_when_it_comes_while_its_key_runs(urgent: bool, gap: float) -> None:
+    loop, times = asyncio.get_running_loop(), []
+    patient, other = informer(), informer()
+
+    async def reconcile(_: ObjectKey) -> Result:
+        times.append(loop.time())
+        await asyncio.sleep(1)
+        return Result()
+
+    run = Run(reconcile)
+    run.controller.watch(patient, within=2.0).watch(other)
+    async with run:
+        run.controller.enqueue(KEY)
+        await asyncio.sleep(0.5)
+        patient.event("", WatchEvent("ADDED", thing()))
+        if urgent:
+            other.event("", WatchEvent("ADDED", thing(2)))
+        await asyncio.sleep(10)
+    assert [round(after - before, 1) for before, after in itertools.pairwise(times)] == [1.0 + gap]
+
+
 @pytest.mark.semantics("H-06")
 async def test_an_owner_without_namespace_is_in_none() -> None:
     reference = {"apiVersion": "example.com/v1", "kind": "Planet", "name": "earth", "uid": "x", "controller": True}

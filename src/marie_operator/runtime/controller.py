@@ -16,7 +16,7 @@ from marie_operator.runtime.metrics import RESULTS, Metrics
 from marie_operator.runtime.queue import LOW_PRIORITY, MAX_BACKOFF, NORMAL_PRIORITY, ShutDown, WorkQueue
 from marie_operator.runtime.resource import ObjectKey
 from marie_operator.runtime.tracing import Tracer, reconciling
-from marie_operator.runtime.turn import Turn
+from marie_operator.runtime.turn import News, Turn
 
 Mapper: TypeAlias = Callable[[Event], Iterable[ObjectKey]]
 Predicate: TypeAlias = Callable[[Event], bool]
@@ -156,22 +156,36 @@ class Controller:
         self._active = metrics.active_workers.labels(name)
         metrics.max_concurrent.labels(name).set(concurrency)
 
-    def watch(self, informer: Informer, *, map: Mapper = own_key, when: Predicate = always) -> Self:  # noqa: A002
-        """Reconcile the keys that ``map`` makes of each event of ``informer`` for which ``when`` holds.
+    def watch(
+        self,
+        informer: Informer,
+        *,
+        map: Mapper = own_key,  # noqa: A002
+        when: Predicate = always,
+        within: float = 0.0,
+    ) -> Self:
+        """Reconcile keys at each event of an informer.
 
         What was there at the start waits behind live events (Q-29).
+
+        Args:
+            informer: Of the kind to be watched.
+            map: The keys that an event concerns.
+            when: Which events count.
+            within: Seconds that an event may wait, so that those which come in their dozens are looked at together;
+                the first of them sets the time, and a more urgent one does not wait.
         """
         causes = {kind: f"{informer.resource} {kind}" for kind in ("added", "modified", "deleted")}
 
         def enqueue(event: Event) -> None:
             if when(event):
-                cause, priority = causes[event.kind], LOW_PRIORITY if event.initial else NORMAL_PRIORITY
+                news = News(causes[event.kind], LOW_PRIORITY if event.initial else NORMAL_PRIORITY, within)
                 for key in map(event):
                     turn = self._turns.get(key)
                     if turn is None:
-                        self._add(key, cause, priority)
+                        self._add(key, news)
                     else:
-                        turn.hear(informer.resource, event, cause=cause, priority=priority)
+                        turn.hear(informer.resource, event, news)
 
         informer.add_handler(enqueue)
         self._informers.append(informer)
@@ -236,7 +250,7 @@ class Controller:
             finally:
                 del self._turns[key]
                 if (news := turn.news(own=not conclusive)) is not None:
-                    self._add(key, *news)
+                    self._add(key, news)
                 self._active.dec()
                 self._time.observe(self._clock.monotonic() - began)
                 del self._working[key]
@@ -293,9 +307,9 @@ class Controller:
             self._causes.setdefault(key, "its own time")
             self._queue.add(key, priority=priority, after=result.requeue_after)
 
-    def _add(self, key: ObjectKey, cause: str, priority: int) -> None:
-        self._causes.setdefault(key, cause)
-        self._queue.add(key, priority=priority)
+    def _add(self, key: ObjectKey, news: News) -> None:
+        self._causes.setdefault(key, news.cause)
+        self._queue.add(key, priority=news.priority, after=news.within)
 
     def _retry(self, key: ObjectKey, priority: int, *, most: float = MAX_BACKOFF) -> float:
         self._count("error")

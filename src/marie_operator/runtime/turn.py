@@ -3,12 +3,26 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Self
+from typing import NamedTuple, Self
 
 from marie_operator.runtime.informer import Event
 from marie_operator.runtime.resource import Object, Resource
 
 _present: ContextVar["Turn | None"] = ContextVar("turn", default=None)
+
+
+class News(NamedTuple):
+    """Why a key has to run.
+
+    Attributes:
+        cause: For people.
+        priority: How urgently.
+        within: Seconds that it may wait for more news.
+    """
+
+    cause: str
+    priority: int
+    within: float
 
 
 class Turn:
@@ -20,7 +34,7 @@ class Turn:
 
     def __init__(self) -> None:
         self._written: set[tuple[Resource, str]] = set()
-        self._heard: dict[tuple[Resource, str], tuple[str, int]] = {}
+        self._heard: dict[tuple[Resource, str], News] = {}
 
     @classmethod
     def present(cls) -> Self | None:
@@ -41,24 +55,26 @@ class Turn:
         """The API server has answered a write with ``obj``, which holds what was written and nothing that is news."""
         self._written.add((resource, obj["metadata"]["resourceVersion"]))
 
-    def hear(self, resource: Resource, event: Event, *, cause: str, priority: int) -> None:
+    def hear(self, resource: Resource, event: Event, news: News) -> None:
         """Something has happened for which its key has to run again, unless it has done that itself.
 
         Args:
             resource: The object's kind.
             event: What happened.
-            cause: The same, for people.
-            priority: Of the next run.
+            news: The same, for the next run.
         """
         # An object that is gone is told of as it was last, which may be as it was written.
         version = "" if event.kind == "deleted" else event.object["metadata"]["resourceVersion"]
-        self._heard.setdefault((resource, version), (cause, priority))
+        self._heard.setdefault((resource, version), news)
 
-    def news(self, *, own: bool) -> tuple[str, int] | None:
-        """What its key has to run again for, and how urgently; None for nothing.
+    def news(self, *, own: bool) -> News | None:
+        """What its key has to run again for, at its most urgent; None for nothing.
 
         Args:
             own: Whether what it has written itself counts.
         """
         counted = [told for version, told in self._heard.items() if own or version not in self._written]
-        return max(counted, key=lambda told: told[1], default=None)
+        if not counted:
+            return None
+        most = max(counted, key=lambda told: told.priority)
+        return most._replace(within=min(told.within for told in counted))

@@ -92,7 +92,8 @@ def test_a_change_waits_for_documents_in_hand_and_new_ones_wait_for_it(version: 
         assert {node.state for dag in dags(plane) for node in dag.nodes if not node.is_noop} == {"completed"}
         await plane.until(lambda: nothing_waits(plane), seconds=10)
         await plane.until(lambda: done(plane), seconds=180)
-        assert attempts(plane) == [1, 1, 1]
+        # The one that was late may have met an executor of before the change, which goes pod by pod.
+        assert attempts(plane)[:2] == [1, 1]
         assert watch.busy == []
         assert await notes(plane, "UpgradeForced") == []
 

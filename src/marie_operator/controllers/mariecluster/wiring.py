@@ -11,6 +11,8 @@ from marie_operator.runtime.informer import IndexFunction
 from marie_operator.runtime.ownership import controller_uid
 from marie_operator.runtime.resource import PODS, Object, ObjectKey
 
+GATHERING = 0.2
+"""Seconds for which changes of what a cluster is made of are gathered: pods come and start in their dozens."""
 _ANNOTATIONS = frozenset({ranking.DELETION_COST, scaling.LEAVING})
 
 
@@ -41,8 +43,9 @@ def controller(
         "mariecluster", reconciler.reconcile, concurrency=concurrency, clock=clock, metrics=metrics, tracer=tracer
     ).watch(cache[kinds.MARIE_CLUSTERS])
     for resource in chain.KINDS:
-        result.watch(cache[resource], map=owner(kinds.MARIE_CLUSTERS.kind, kinds.MARIE_CLUSTERS.group))
-    return result.watch(cache[PODS], map=_cluster_of_pod)
+        owners = owner(kinds.MARIE_CLUSTERS.kind, kinds.MARIE_CLUSTERS.group)
+        result.watch(cache[resource], map=owners, within=GATHERING)
+    return result.watch(cache[PODS], map=_cluster_of_pod, within=GATHERING)
 
 
 def _owner_uid(obj: Object) -> Iterable[str]:
