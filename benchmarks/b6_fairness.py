@@ -3,17 +3,27 @@
 The small clusters are changed one after the other, each in a label of its children; what counts is the time from the
 answer to that change to the answer to the write of the first child that follows. The pods of the large cluster are
 made by hand, each with a change of status, as a kubelet would: controllers would be what is measured.
+
+The floor is a bare client that watches the clusters and answers each change with a write, on a control plane of its own
+on which the same pods are made: what those alone cost everybody.
 """
 
 import asyncio
+import shlex
+import sys
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from benchmarks import rig
+from benchmarks import echo, rig
 from benchmarks.rig import Options, Tail
+from benchmarks.subject import Subject
+from marie_operator.testing import controlplane
 from marie_operator.testing.api import Api, ApiStatus
 from marie_operator.testing.controlplane import ControlPlane
 
+ECHO = f"{shlex.quote(sys.executable)} -m benchmarks.echo {{kubeconfig}}"
 PODS = 500
 PAUSE = 0.05
 """Seconds between two changes."""
@@ -23,6 +33,26 @@ LABELS = {
     "marie.ai/group": "ocr",
     "app.kubernetes.io/managed-by": "marie-operator",
 }
+
+
+@dataclass(frozen=True)
+class Delays:
+    """Seconds from changes to the writes that follow.
+
+    Attributes:
+        idle: While nothing else happens.
+        busy: Beside the pods.
+        outlasted: Whether pods were still made when the last change was.
+    """
+
+    idle: Sequence[float]
+    busy: Sequence[float]
+    outlasted: bool
+
+    def row(self, what: str, share: int) -> str:
+        """A row of the table: one percentile."""
+        late, calm = (sorted(each)[len(each) * share // 100] * 1000 for each in (self.busy, self.idle))
+        return f"| B6, p{share} delay of small changes {what} | {late:.0f} ms | {calm:.0f} ms | {late / calm:.2f}x |"
 
 
 async def run(options: Options) -> list[str]:
@@ -38,20 +68,40 @@ async def run(options: Options) -> list[str]:
             tail = Tail.of(plane)
             await rig.create(api, owners, [options.manifest(name) for name in names])
             await tail.until_quiet(subject, at_least=len(names) * 7)
-            await rig.create(api, "/api/v1/namespaces/default/serviceaccounts", [{"metadata": {"name": "default"}}])
-            idle = await _delays(plane, api, owners, "idle", options.clusters)
-            burst = asyncio.create_task(_burst(api))
-            busy = await _delays(plane, api, owners, "busy", options.clusters)
-            done = burst.done()
-            await burst
+            found = await _measured(plane, api, owners, options.clusters)
         finally:
             await subject.stop()
-    rows = []
-    for share in (50, 99):
-        calm, late = (sorted(each)[len(each) * share // 100] * 1000 for each in (idle, busy))
-        what = f"B6, p{share} delay of small changes beside {PODS} pods, and without"
-        rows.append(f"| {what} | {late:.0f} ms | {calm:.0f} ms | {late / calm:.2f}x |")
-    return [*rows, f"| B6, the pods were all there before the last change | {done} | | |"]
+    async with rig.control_plane(options) as (plane, api):
+        await rig.create(api, owners, [options.manifest(number) for number in range(options.clusters)])
+        await rig.create(api, echo.SERVICES, [_answered(number) for number in range(options.clusters)])
+        folder = plane.directory / "echo"
+        folder.mkdir()
+        bare = Subject(ECHO, plane.kubeconfig(controlplane.OPERATOR), directory=folder)
+        await bare.start()
+        try:
+            await bare.until_idle()
+            floor = await _measured(plane, api, owners, options.clusters)
+        finally:
+            await bare.stop()
+    beside = f"beside {PODS} pods, and without"
+    rows = [
+        each.row(what, share) for share in (50, 99) for each, what in ((found, beside), (floor, "of a bare client"))
+    ]
+    return [*rows, f"| B6, pods were made until after the last change | {found.outlasted and floor.outlasted} | | |"]
+
+
+async def _measured(plane: ControlPlane, api: Api, owners: str, small: int) -> Delays:
+    await rig.create(api, "/api/v1/namespaces/default/serviceaccounts", [{"metadata": {"name": "default"}}])
+    idle = await _delays(plane, api, owners, "idle", small)
+    burst = asyncio.create_task(_burst(api))
+    busy = await _delays(plane, api, owners, "busy", small)
+    outlasted = not burst.done()
+    await burst
+    return Delays(idle, busy, outlasted)
+
+
+def _answered(number: int) -> rig.Object:
+    return {"metadata": {"name": f"c{number}-echo"}, "spec": {"ports": [{"port": 80}]}}
 
 
 async def _delays(plane: ControlPlane, api: Api, owners: str, value: str, small: int) -> list[float]:

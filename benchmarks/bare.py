@@ -26,23 +26,28 @@ def prepared(file: Path) -> Requests:
     ]
 
 
-async def main(config: Any, groups: Requests, concurrency: int) -> None:
+def session(config: Any, concurrency: int) -> aiohttp.ClientSession:
+    """Connections to the API server of a kubeconfig."""
     cluster, user = config["clusters"][0]["cluster"], config["users"][0]["user"]
     trust = ssl.create_default_context(cafile=cluster["certificate-authority"])
-    waiting = iter(groups)
     connector = aiohttp.TCPConnector(limit=concurrency, ssl=trust)
     headers = {"Authorization": f"Bearer {user['token']}"}
-    async with aiohttp.ClientSession(cluster["server"], connector=connector, headers=headers) as session:
+    return aiohttp.ClientSession(cluster["server"], connector=connector, headers=headers)
+
+
+async def main(config: Any, groups: Requests, concurrency: int) -> None:
+    waiting = iter(groups)
+    async with session(config, concurrency) as client:
 
         async def work() -> None:
             for requests in waiting:
                 for method, path, kind, body in requests:
-                    async with session.request(method, path, data=body, headers={"Content-Type": kind}) as response:
+                    async with client.request(method, path, data=body, headers={"Content-Type": kind}) as response:
                         content = await response.read()
                         if response.status >= 300:
                             raise RuntimeError(f"{method} {path}: {response.status} {content.decode()}")
 
-        async with session.get("/version") as response:
+        async with client.get("/version") as response:
             await response.read()
         print("ready", flush=True)
         await asyncio.to_thread(sys.stdin.readline)
