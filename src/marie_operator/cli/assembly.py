@@ -107,6 +107,7 @@ class Operator:
         self._deliveries = mariejob.Deliveries(
             objects, on_change=self._on_job, clock=clock, writer=hashlib.sha256(instance.encode()).hexdigest()[:12]
         )
+        self._imports = mariejob.Imports(objects, on_change=self._on_job)
         self._clearances = mariejob.Clearances(objects, on_change=self._on_job)
         jobs = Typed(cache[kinds.MARIE_JOBS], MarieJob.model_validate)
         turns = mariejob.Turns(jobs, clock=clock, on_turn=self._on_turn)
@@ -143,6 +144,7 @@ class Operator:
                     gateways=self._gateways,
                     listings=self._listings,
                     deliveries=self._deliveries,
+                    imports=self._imports,
                     clearances=self._clearances,
                     turns=turns,
                     submitters=mariejob.CachedSubmitters(cache, image=submitter_image),
@@ -184,6 +186,7 @@ class Operator:
                 self._gateways.run,
                 self._listings.run,
                 self._deliveries.run,
+                self._imports.run,
                 self._clearances.run,
                 self._events.run,
             ],

@@ -105,6 +105,8 @@ class Dispatch:
         self._forget_keys()
         async with asyncio.TaskGroup() as group:
             for job, document, key in self._roster.with_keys():
+                if document.ticket.withheld:
+                    continue
                 if document.state is DocumentState.KEY_REFUSED and key not in self._refused:
                     document.released()
                 if document.state is DocumentState.WAITING or self._tries_again(document, key):
@@ -131,7 +133,7 @@ class Dispatch:
             # Much may have happened while others were submitted.
             key = self._roster.key_of(job, document)
             again = document.state is DocumentState.KEY_REFUSED
-            if not key:
+            if not key or document.ticket.withheld:
                 return
             if key in self._refused and not again:
                 document.answered(Refused(RefusalKind.CREDENTIALS, self._refused[key][1]), self._clock.monotonic())

@@ -102,11 +102,15 @@ class Document:
         return cls(ticket, view, now, examined=ticket.fresh)
 
     def expect(self, ticket: Ticket, now: float) -> None:
-        """Whether another process submits it is different now; what is not with Marie by then is looked up anew."""
-        if ticket.awaited == self.ticket.awaited:
+        """Who submits it, or whether it is to be submitted, may be different now.
+
+        What another process was to submit, and is not with Marie by then, is looked up anew.
+        """
+        same = ticket.awaited == self.ticket.awaited
+        if same and ticket.withheld == self.ticket.withheld:
             return
         self.ticket = ticket
-        if self.state in {DocumentState.WAITING, DocumentState.LOOKING_UP}:
+        if not same and self.state in {DocumentState.WAITING, DocumentState.LOOKING_UP}:
             self.since = now
             self._is(DocumentState.LOOKING_UP)
 

@@ -29,19 +29,21 @@ class Roster:
         self._sending: dict[tuple[ObjectKey, str], Document] = {}
 
     def follow(self, job: ObjectKey, tickets: Sequence[Ticket], api_key: str) -> bool:
-        """Have exactly these documents of a job; whether any is new."""
+        """Have exactly these documents of a job; whether any is new, or is to be submitted only now."""
         if not tickets:
             self._documents.pop(job, None)
             self._keys.pop(job, None)
             self._told.pop(job, None)
             return False
         known = self._documents.get(job, {})
+        withheld = {ref_id for ref_id, document in known.items() if document.ticket.withheld}
         documents = {ticket.ref_id: self._met(job, ticket, known) for ticket in tickets}
         for ticket in tickets:
             documents[ticket.ref_id].wanted(cancel=ticket.cancel)
         self._documents[job] = documents
         self._keys[job] = api_key
-        return bool(documents.keys() - known.keys())
+        released = {ticket.ref_id for ticket in tickets if not ticket.withheld} & withheld
+        return bool(released or documents.keys() - known.keys())
 
     def _met(self, job: ObjectKey, ticket: Ticket, known: dict[str, Document]) -> Document:
         """The document of a ticket. One that was forgotten while it was being sent is still the same one."""

@@ -45,6 +45,7 @@ class Ticket:
         fresh: It was recorded a moment ago by this process, so that Marie cannot know it.
         cancel: It is not wanted any more: Marie's database is to say that it is cancelled.
         awaited: Another process is about to submit it, or may be: that Marie does not have it yet says nothing.
+        withheld: It is not where Marie would read it, and is not to be submitted yet.
     """
 
     ref_id: str
@@ -54,6 +55,7 @@ class Ticket:
     fresh: bool = False
     cancel: bool = False
     awaited: bool = False
+    withheld: bool = False
 
 
 @dataclass(frozen=True, slots=True)

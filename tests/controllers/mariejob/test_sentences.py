@@ -142,9 +142,11 @@ def inline(
     subject = job("", input=DATA, **spec)
     source = Inline("scan", "docs", "", "document.pdf", b"hello", Bucket("marie"))
     keys = (source.key("document.pdf"),)
-    status = decide(subject, seen(inline=source, listing=Page(ListRequest(source), keys, keys[-1], last=True))).status
+    status = decide(
+        subject, seen(staged=source.folder, listing=Page(ListRequest(source), keys, keys[-1], last=True))
+    ).status
     begun = subject.model_copy(update={"status": status})
-    return begun, replace(ended(begun, state), now=now, inline=source, cleared=cleared)
+    return begun, replace(ended(begun, state), now=now, staged=source.folder, cleared=cleared)
 
 
 def begin_more(subject: MarieJob, *keys: str) -> MarieJob:
@@ -374,7 +376,8 @@ SITUATIONS: dict[str, Callable[[], Decision]] = {
         begun_by_job(), seen_by_job(SubmitterJob("scan-submit", "u", failed=True), DocumentState.WAITING)
     ),
     "inline data, and nothing says where Marie reads from": lambda: decide(
-        job("", input=DATA), seen(inline=Obstacle(JobReason.OBJECT_STORE_UNKNOWN, unknown(cluster(), "reads from")))
+        job("", input=DATA),
+        seen(staged=Obstacle(JobReason.OBJECT_STORE_UNKNOWN, unknown(cluster(), "reads from", "s3"))),
     ),
     "inline data that is none": lambda: decide(job("", input={"data": "?"}), seen()),
     "inline data beside a uri": lambda: decide(job(SINGLE, input=DATA), seen()),

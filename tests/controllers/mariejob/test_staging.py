@@ -106,8 +106,8 @@ def test_documents_are_taken_away_and_a_store_that_refuses_is_tried_five_times(r
         clearances = staging.Clearances(objects, on_change=lambda _: changed.set())
         running = asyncio.create_task(clearances.run())
         source = Inline("scan-1", "docs", "", "a.pdf", b"a", MARIE)
-        clearances.want(KEY, "uid", source)
-        clearances.want(KEY, "uid", source)
+        clearances.want(KEY, "uid", source.folder)
+        clearances.want(KEY, "uid", source.folder)
         assert clearances.outcome(KEY) is None
         await changed.wait()
         outcome = clearances.outcome(KEY)

@@ -10,7 +10,7 @@ from marie_operator.controllers.mariejob.credentials import Credentials
 from marie_operator.controllers.mariejob.listing import ListingFailure, Listings
 from marie_operator.controllers.mariejob.selection import Selection
 from marie_operator.controllers.mariejob.source import Prefix
-from marie_operator.controllers.mariejob.store import ListingError, ListRequest, Page, S3Lister, documents
+from marie_operator.controllers.mariejob.store import BucketLister, ListingError, ListRequest, Page, documents
 from marie_operator.runtime.resource import ObjectKey
 from marie_operator.testing.controlplane import locate_binaries
 from marie_operator.testing.s3 import S3Server
@@ -44,37 +44,37 @@ def asked(s3: S3Server, bucket: str = "bucket", prefix: str = "in/", after: str 
 
 async def refusal(request: ListRequest) -> ListingError:
     with pytest.raises(ListingError) as caught:
-        await S3Lister({}).page(request)
+        await BucketLister({}).page(request)
     return caught.value
 
 
 async def test_keys_under_a_prefix_come_in_order_and_as_they_are(s3: S3Server) -> None:
-    page = await S3Lister({}).page(asked(s3))
+    page = await BucketLister({}).page(asked(s3))
     assert page.keys == ("in/a.pdf", "in/b c.pdf", "in/sub/x.pdf", "in/ü+%41#?.pdf")
     assert (page.end, page.last) == ("in/ü+%41#?.pdf", True)
 
 
 async def test_a_page_begins_after_the_cursor(s3: S3Server) -> None:
-    page = await S3Lister({}).page(asked(s3, after="in/b c.pdf"))
+    page = await BucketLister({}).page(asked(s3, after="in/b c.pdf"))
     assert page.keys == ("in/sub/x.pdf", "in/ü+%41#?.pdf")
 
 
 async def test_a_whole_bucket_is_a_prefix_too(s3: S3Server) -> None:
-    page = await S3Lister({}).page(asked(s3, prefix=""))
+    page = await BucketLister({}).page(asked(s3, prefix=""))
     assert len(page.keys) == 6
 
 
 async def test_nothing_under_a_prefix_is_the_last_page(s3: S3Server) -> None:
-    page = await S3Lister({}).page(asked(s3, prefix="nothing/"))
+    page = await BucketLister({}).page(asked(s3, prefix="nothing/"))
     assert (page.keys, page.last) == ((), True)
 
 
 async def test_a_thousand_keys_make_a_page(s3: S3Server) -> None:
     for number in range(1001):
         s3.put("many", f"in/{number:04}.pdf", b"%PDF")
-    first = await S3Lister({}).page(asked(s3, "many"))
+    first = await BucketLister({}).page(asked(s3, "many"))
     assert (len(first.keys), first.end, first.last) == (1000, "in/0999.pdf", False)
-    second = await S3Lister({}).page(asked(s3, "many", after=first.end))
+    second = await BucketLister({}).page(asked(s3, "many", after=first.end))
     assert (second.keys, second.last) == (("in/1000.pdf",), True)
 
 
@@ -84,7 +84,7 @@ async def test_thousands_of_keys_are_walked_from_any_place_each_once(s3: S3Serve
         s3.put("thousands", key, b"%PDF")
     selection, listings = (
         Selection(include=("*.pdf",), exclude=("00*",)),
-        Listings(S3Lister({}), on_change=lambda _: None),
+        Listings(BucketLister({}), on_change=lambda _: None),
     )
     running = asyncio.create_task(listings.run())
     job, cursor, taken = ObjectKey("docs", "scan"), "in/0700.tif", list[str]()
@@ -112,7 +112,7 @@ async def test_without_a_secret_the_operators_environment_is_used(
 ) -> None:
     for name, value in s3.environment.items():
         monkeypatch.setenv(name, value)
-    page = await S3Lister(s3.environment).page(ListRequest(Prefix("bucket", "in/")))
+    page = await BucketLister(s3.environment).page(ListRequest(Prefix("bucket", "in/")))
     assert len(page.keys) == 4
 
 
@@ -122,7 +122,7 @@ async def test_a_jobs_own_credentials_are_not_mixed_with_the_operators(
     for name, value in s3.environment.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("AWS_SESSION_TOKEN", "of-the-operator")
-    assert len((await S3Lister(s3.environment).page(asked(s3))).keys) == 4
+    assert len((await BucketLister(s3.environment).page(asked(s3))).keys) == 4
     error = await refusal(asked(s3, secret_access_key="theirs"))
     assert "the credentials of spec.input.credentialsSecretRef (SignatureDoesNotMatch)" in str(error)
 
@@ -145,7 +145,7 @@ async def test_an_endpoint_that_does_not_answer_is_named(s3: S3Server) -> None:
 
 async def test_an_endpoint_of_the_environment_that_is_no_url_is_named() -> None:
     with pytest.raises(ListingError, match="The operator's AWS_ENDPOINT_URL is 'minio:9000', which is no URL"):
-        await S3Lister({"AWS_ENDPOINT_URL": "minio:9000"}).page(ListRequest(Prefix("bucket", "in/")))
+        await BucketLister({"AWS_ENDPOINT_URL": "minio:9000"}).page(ListRequest(Prefix("bucket", "in/")))
 
 
 @pytest.mark.parametrize(

@@ -7,14 +7,15 @@ at a crash between any two steps follows from that entry alone.
 
 from marie_operator.controllers.mariejob.deliveries import Deliveries
 from marie_operator.controllers.mariejob.gather import Sources
+from marie_operator.controllers.mariejob.imports import Imports
 from marie_operator.controllers.mariejob.listing import Listings
-from marie_operator.controllers.mariejob.objects import Objects, S3Objects
+from marie_operator.controllers.mariejob.objects import BucketObjects, Objects
 from marie_operator.controllers.mariejob.owned import Owned
 from marie_operator.controllers.mariejob.reconciler import MarieJobReconciler
 from marie_operator.controllers.mariejob.rerun import Origins
 from marie_operator.controllers.mariejob.secrets import Secrets
 from marie_operator.controllers.mariejob.staging import Clearances
-from marie_operator.controllers.mariejob.store import Lister, S3Lister
+from marie_operator.controllers.mariejob.store import BucketLister, Lister
 from marie_operator.controllers.mariejob.submitters import POD_INDEXES, CachedSubmitters, add_informer
 from marie_operator.controllers.mariejob.turns import Turns
 from marie_operator.controllers.mariejob.wiring import INDEXES, controller, of_cluster
@@ -22,17 +23,18 @@ from marie_operator.controllers.mariejob.wiring import INDEXES, controller, of_c
 __all__ = [
     "INDEXES",
     "POD_INDEXES",
+    "BucketLister",
+    "BucketObjects",
     "CachedSubmitters",
     "Clearances",
     "Deliveries",
+    "Imports",
     "Lister",
     "Listings",
     "MarieJobReconciler",
     "Objects",
     "Origins",
     "Owned",
-    "S3Lister",
-    "S3Objects",
     "Secrets",
     "Sources",
     "Turns",

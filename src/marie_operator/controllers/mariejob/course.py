@@ -12,6 +12,7 @@ from marie_operator.controllers.mariejob import batch, submitter
 from marie_operator.controllers.mariejob.batch import Settled
 from marie_operator.controllers.mariejob.deadlines import Deadlines
 from marie_operator.controllers.mariejob.handover import Handover
+from marie_operator.controllers.mariejob.imports import NOT_SUBMITTED
 from marie_operator.controllers.mariejob.observation import Observation, Obstacle
 from marie_operator.controllers.mariejob.plan import Plan
 from marie_operator.controllers.mariejob.source import SingleDocument
@@ -20,8 +21,6 @@ from marie_operator.marie.gateways import DocumentState, DocumentView
 
 MOST_CANCELLING = timedelta(seconds=60)
 """How long a job's end waits for Marie's database to say that its documents are cancelled."""
-
-_NOT_SUBMITTED = frozenset({DocumentState.WAITING, DocumentState.KEY_REFUSED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +105,7 @@ class Course:
             document
             for document in self.followed
             if document.ref_id not in ended
-            and (document.dag_id or document.ref_id not in known or known[document.ref_id].state not in _NOT_SUBMITTED)
+            and (document.dag_id or document.ref_id not in known or known[document.ref_id].state not in NOT_SUBMITTED)
         ]
 
     @property

@@ -5,12 +5,21 @@ from datetime import datetime, timedelta
 
 from marie_operator.api.conditions import JobCondition
 from marie_operator.api.mariecluster import MarieCluster
-from marie_operator.api.mariejob import JobDocuments, MarieJob
+from marie_operator.api.mariejob import DocumentInFlight, JobDocuments, MarieJob
 from marie_operator.builders import endpoints
 from marie_operator.builders import submitter as building
 from marie_operator.builders.association import HTTP
 from marie_operator.controllers.conditions import condition, is_true
-from marie_operator.controllers.mariejob import batch, obstacles, own_cluster, submission, submitter, summary
+from marie_operator.controllers.mariejob import (
+    batch,
+    imports,
+    obstacles,
+    own_cluster,
+    submission,
+    submitter,
+    summary,
+)
+from marie_operator.controllers.mariejob.buckets import Folder
 from marie_operator.controllers.mariejob.conditions import is_finished
 from marie_operator.controllers.mariejob.course import MOST_CANCELLING, Course
 from marie_operator.controllers.mariejob.deadlines import Deadlines, Overrun
@@ -18,10 +27,11 @@ from marie_operator.controllers.mariejob.decision import Decision
 from marie_operator.controllers.mariejob.delivery import DeliveryRequest
 from marie_operator.controllers.mariejob.ending import retire
 from marie_operator.controllers.mariejob.handover import Handover
+from marie_operator.controllers.mariejob.imports import NOT_SUBMITTED, ImportRequest
 from marie_operator.controllers.mariejob.observation import Observation, Obstacle
 from marie_operator.controllers.mariejob.plan import FlawError, Plan
-from marie_operator.controllers.mariejob.source import FailedOf, Inline, SingleDocument
-from marie_operator.controllers.mariejob.store import ListRequest, Page
+from marie_operator.controllers.mariejob.source import FailedOf, Inline, Prefix, Several, SingleDocument, scheme_of
+from marie_operator.controllers.mariejob.store import ListRequest, Page, documents_in
 from marie_operator.controllers.mariejob.turns import Claim
 from marie_operator.marie.errand import Errand
 from marie_operator.marie.gateways import Ticket
@@ -69,6 +79,7 @@ def _decide(job: MarieJob, seen: Observation) -> Decision:
         submits=not job.spec.suspend,
         listing=_listing(course),
         delivery=_delivery(course),
+        importing=_importing(course),
         clearing=_clearing(course),
         failures=course.failures,
         events=summary.events(course, status),
@@ -138,10 +149,41 @@ def _clears(course: Course) -> bool:
     return _clearing(course) is not None and course.seen.cleared is None
 
 
-def _clearing(course: Course) -> Inline | None:
+def _clearing(course: Course) -> Folder | None:
     """What is to be taken away of what was put where Marie reads from."""
-    inline = course.seen.inline
-    return inline if isinstance(inline, Inline) and batch.is_done(course.documents) else None
+    staged = course.seen.staged
+    return staged if isinstance(staged, Folder) and batch.is_done(course.documents) else None
+
+
+def _importing(course: Course) -> ImportRequest | None:
+    """What is to be where Marie reads from of the documents in flight, and is in another cloud."""
+    seen = course.seen
+    foreign = [document for document in course.followed if _is_foreign(document)]
+    if not isinstance(seen.staged, Folder) or isinstance(seen.credentials, Obstacle) or seen.scheme == "s3":
+        return None
+    source = documents_in("", seen.scheme, seen.credentials)
+    due = [] if course.suspended else [document for document in foreign if _is_due(course, document)]
+    return ImportRequest(
+        source,
+        seen.staged,
+        wanted={document.ref_id: document.uri for document in due},
+        kept=frozenset(document.ref_id for document in foreign),
+    )
+
+
+def _is_foreign(document: DocumentInFlight) -> bool:
+    """Whether Marie cannot read a document where it is."""
+    return scheme_of(document.uri) != "s3"
+
+
+def _is_due(course: Course, document: DocumentInFlight) -> bool:
+    """Whether a document is about to be submitted, as far as is known."""
+    if document.dag_id or document.cancelling:
+        return False
+    if course.seen.submitter is not None:
+        return not course.seen.submitter.uid
+    view = course.seen.documents.get(document.ref_id)
+    return view is not None and view.state in NOT_SUBMITTED
 
 
 def _start(job: MarieJob, now: datetime) -> datetime | None:
@@ -166,7 +208,7 @@ def _course(
     # What Marie does not have, it has no results of.
     hearsay = submitter.is_hearsay(seen.documents, seen.submitter)
     handover = Handover() if hearsay else Handover.of(job, plan, seen, now)
-    views = submitter.judged(seen.documents, seen.submitter)
+    views = imports.judged(submitter.judged(seen.documents, seen.submitter), seen.imported.missing)
     settled = batch.settle(_rehomed(job, seen), views, now, handover.outcome)
     documents = settled.documents
     if seen.own is not None and (job.spec.suspend or not seen.own.stays):
@@ -174,6 +216,7 @@ def _course(
     halted = job.spec.suspend or overrun is not None or batch.is_exceeded(job, plan, documents)
     unreachable = obstacles.of_cluster(seen)
     blocked = unreachable or obstacles.of_submission(job, seen) or obstacles.of_results(seen)
+    blocked = blocked or obstacles.of_staging(seen)
     turn = None
     if not halted and blocked is None:
         turn = seen.line.turn(Claim.of(job, documents, stuck=False), seen.now)
@@ -191,7 +234,8 @@ def _course(
         return replace(course, obstacle=queued)
     several = not isinstance(plan.source, SingleDocument)
     listing = obstacles.of_listing(seen) if several and not batch.is_listed(documents) else None
-    return replace(course, obstacle=blocked or listing)
+    importing = obstacles.of_import(seen) if any(map(_is_foreign, documents.in_flight)) else None
+    return replace(course, obstacle=blocked or listing or importing)
 
 
 def taking_back(course: Course) -> Course:
@@ -238,9 +282,22 @@ def _tickets(course: Course, *, ends: bool = False) -> tuple[Ticket, ...]:
             fresh=document.ref_id not in sent and course.seen.submitter is None,
             cancel=bool(document.cancelling) and course.seen.database is not None,
             awaited=awaited,
+            staged=_staged(course, document),
+            withheld=_is_withheld(course, document),
         )
         for document in course.followed
     )
+
+
+def _is_withheld(course: Course, document: DocumentInFlight) -> bool:
+    """Whether a document is not yet where Marie would read it."""
+    return _is_foreign(document) and document.ref_id not in course.seen.imported.there
+
+
+def _staged(course: Course, document: DocumentInFlight) -> Folder | None:
+    """Where Marie reads a document that it cannot read where it is."""
+    staged = course.seen.staged
+    return staged if _is_foreign(document) and isinstance(staged, Folder) else None
 
 
 def _dismissal(course: Course, why: str) -> submitter.Dismiss | None:
@@ -260,12 +317,19 @@ def _submitter(course: Course) -> submitter.Step | None:
     cluster, key = course.seen.cluster, course.seen.api_key
     if found.uid or document.dag_id or document.not_before is not None:
         return None
-    if not isinstance(cluster, MarieCluster) or isinstance(key, Obstacle):
+    if not isinstance(cluster, MarieCluster) or isinstance(key, Obstacle) or _is_withheld(course, document):
         return None
     image = course.seen.submitter_image
     if obstacles.of_cluster(course.seen) or not building.image(course.job, image):
         return None
-    ticket = submission.ticket(course.job, course.plan, document, start=course.start or course.now, fresh=False)
+    ticket = submission.ticket(
+        course.job,
+        course.plan,
+        document,
+        start=course.start or course.now,
+        fresh=False,
+        staged=_staged(course, document),
+    )
     errand = Errand(endpoints.of(cluster)[HTTP], document.ref_id, ticket.submission)
     return submitter.Launch(
         building.manifest(
@@ -287,11 +351,20 @@ def _listing(course: Course) -> ListRequest | None:
         return None
     if batch.is_listed(course.documents):
         return None
-    if isinstance(source, Inline):
-        return ListRequest(seen.inline, course.documents.cursor) if isinstance(seen.inline, Inline) else None
-    if isinstance(source, FailedOf):
-        return ListRequest(seen.failed, course.documents.cursor) if isinstance(seen.failed, FailedOf) else None
-    return ListRequest(source, course.documents.cursor, seen.credentials)
+    known = _located(source, seen)
+    own = seen.credentials if isinstance(source, Prefix) else None
+    return ListRequest(known, course.documents.cursor, own) if known is not None else None
+
+
+def _located(source: Several, seen: Observation) -> Several | None:
+    """A source with what is known of where its documents are; None before it is enough."""
+    match source:
+        case Inline():
+            return replace(source, store=seen.staged.bucket) if isinstance(seen.staged, Folder) else None
+        case FailedOf():
+            return seen.failed if isinstance(seen.failed, FailedOf) else None
+        case Prefix():
+            return source
 
 
 def _delivery(course: Course) -> DeliveryRequest | None:

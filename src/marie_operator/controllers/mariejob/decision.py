@@ -6,8 +6,9 @@ from typing import Literal, NamedTuple
 from marie_operator.api.mariejob import DocumentFailure, MarieJobStatus
 from marie_operator.controllers.mariejob import own_cluster
 from marie_operator.controllers.mariejob import submitter as submitting
+from marie_operator.controllers.mariejob.buckets import Folder
 from marie_operator.controllers.mariejob.delivery import DeliveryRequest
-from marie_operator.controllers.mariejob.source import Inline
+from marie_operator.controllers.mariejob.imports import ImportRequest
 from marie_operator.controllers.mariejob.store import ListRequest
 from marie_operator.marie.gateways import Ticket
 
@@ -31,7 +32,9 @@ class Decision:
         submits: whether those that Marie does not have are to be submitted.
         listing: the keys it goes on with; ``None`` when it needs no more.
         delivery: the results to copy, of documents that ended in the status that the job has; ``None`` for none.
-        clearing: documents that were put where Marie reads from and are needed no more; ``None`` for none.
+        importing: documents in flight in the status it shall have that Marie cannot read where they are; ``None`` for
+            none.
+        clearing: where documents were put for Marie that are needed no more; ``None`` for nowhere.
         failures: documents of a batch that failed for good, to be recorded before the status is written.
         events: what to tell the user once the status is written.
         requeue_after: seconds after which time alone changes the decision, or a look at what does not announce
@@ -47,7 +50,8 @@ class Decision:
     submits: bool = True
     listing: ListRequest | None = None
     delivery: DeliveryRequest | None = None
-    clearing: Inline | None = None
+    importing: ImportRequest | None = None
+    clearing: Folder | None = None
     failures: tuple[DocumentFailure, ...] = ()
     events: tuple[Occurrence, ...] = field(default=())
     requeue_after: float | None = None

@@ -6,7 +6,9 @@ from datetime import datetime
 from typing import Literal, NamedTuple, TypeAlias
 
 from marie_operator.controllers.mariejob.buckets import Bucket
+from marie_operator.controllers.mariejob.credentials import Scheme
 from marie_operator.controllers.mariejob.source import (
+    SCHEMES,
     Inline,
     Prefix,
     SingleDocument,
@@ -39,11 +41,12 @@ class Output:
 
     bucket: str
     prefix: str
+    scheme: Scheme = "s3"
 
     @property
     def uri(self) -> str:
         """The prefix, as it is told."""
-        return f"s3://{self.bucket}/{self.prefix}"
+        return f"{self.scheme}://{self.bucket}/{self.prefix}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,18 +176,19 @@ def parse(uri: str) -> Output:
     """What ``spec.output.uri`` names. A slash at the end is not needed.
 
     Raises:
-        SourceError: it is not an S3 URI, or names no bucket.
+        SourceError: it is of no object store, or names no bucket.
     """
     scheme, separator, rest = uri.partition("://")
     bucket, _, prefix = rest.partition("/")
-    if not separator or scheme != "s3":
-        raise SourceError(f"spec.output.uri {uri!r} is not in S3: write it like {_EXAMPLE}")
+    kind = next((each for each in SCHEMES if each == scheme), None)
+    if not separator or kind is None:
+        raise SourceError(f"spec.output.uri {uri!r} is not in s3://, gs:// or az://: write it like {_EXAMPLE}")
     if not is_bucket(bucket):
         raise SourceError(f"spec.output.uri {uri!r} names no bucket: write it like {_EXAMPLE}")
     prefix = prefix.removesuffix("/")
     if prefix and any(part in {"", ".", ".."} or not part.isprintable() for part in prefix.split("/")):
         raise SourceError(f"spec.output.uri {uri!r} has a part that is empty or made of dots: name other folders")
-    return Output(bucket, f"{prefix}/" if prefix else "")
+    return Output(bucket, f"{prefix}/" if prefix else "", kind)
 
 
 def folder(source: Source, uri: str, ref_id: str, output: Output) -> str:

@@ -1,7 +1,7 @@
 """Everything a decision about a job depends on, read from caches, from the monitor, and from Secrets by name."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol
 
 from marie_operator.api.conditions import JobReason
@@ -9,18 +9,20 @@ from marie_operator.api.mariecluster import MarieCluster
 from marie_operator.api.mariejob import JobDocuments, MarieJob
 from marie_operator.builders import own_cluster as building
 from marie_operator.controllers import kinds
-from marie_operator.controllers.mariejob import batch, choice, obstacles, own_cluster, rerun, routes
+from marie_operator.controllers.mariejob import batch, choice, obstacles, own_cluster, refs, rerun, routes
 from marie_operator.controllers.mariejob import submitter as submitting
+from marie_operator.controllers.mariejob.buckets import Folder
 from marie_operator.controllers.mariejob.choice import Clusters
-from marie_operator.controllers.mariejob.credentials import Credentials
+from marie_operator.controllers.mariejob.credentials import AnyCredentials, Scheme
 from marie_operator.controllers.mariejob.deliveries import Deliveries
+from marie_operator.controllers.mariejob.imports import Imports
 from marie_operator.controllers.mariejob.listing import Listings
 from marie_operator.controllers.mariejob.observation import Observation, Obstacle
 from marie_operator.controllers.mariejob.own_cluster import OwnCluster
 from marie_operator.controllers.mariejob.owned import Owned
 from marie_operator.controllers.mariejob.plan import inline_of
 from marie_operator.controllers.mariejob.secrets import Secrets
-from marie_operator.controllers.mariejob.source import FailedOf, Inline
+from marie_operator.controllers.mariejob.source import FailedOf, staged
 from marie_operator.controllers.mariejob.staging import Clearances
 from marie_operator.controllers.mariejob.submitter import SubmitterJob
 from marie_operator.controllers.mariejob.turns import Turns
@@ -74,6 +76,7 @@ class Sources:
         gateways: what Marie knows.
         listings: pages of keys.
         deliveries: results on their way.
+        imports: documents of other clouds on their way to where Marie reads from.
         clearances: documents that were put where Marie reads from, and go.
         turns: whose turn it is.
         submitters: the Jobs that submit in the operator's place.
@@ -87,6 +90,7 @@ class Sources:
     gateways: Monitors
     listings: Listings
     deliveries: Deliveries
+    imports: Imports
     clearances: Clearances
     turns: Turns
     submitters: Submitters
@@ -113,7 +117,8 @@ class Sources:
                 listing=self.listings.outcome(key),
             )
         api_key = await self._api_key(cluster)
-        credentials = await self._credentials(job)
+        scheme = rerun.scheme(job, self.jobs)
+        credentials = await self._credentials(job, scheme)
         cluster_key = ObjectKey(cluster.metadata.namespace, cluster.metadata.name)
         gateway, own = self.gateways.view(cluster_key), self.own_cluster(job)
         workers = sum(gateway.executors.values()) if gateway is not None else 0
@@ -127,12 +132,14 @@ class Sources:
             database=self.gateways.database(cluster_key) if own is None else None,
             api_key=api_key,
             documents=self.gateways.documents(cluster_key, key),
+            scheme=scheme,
             credentials=credentials,
             listing=self.listings.outcome(key),
             failed=self._failed(job),
-            inline=await self._inline(job, cluster),
+            staged=await self._staged(job, cluster, scheme),
+            imported=self.imports.outcome(key),
             cleared=self.clearances.outcome(key),
-            route=await routes.find(job, cluster, self.secrets, has_own=self.deliveries.has_own),
+            route=await routes.find(job, cluster, self.secrets, has_own=self.deliveries.has_own, scheme=scheme),
             delivery=self.deliveries.outcome(key),
             submitter=self.submitter(job),
             submitter_image=self.submitters.image,
@@ -157,15 +164,16 @@ class Sources:
             return None
         return rerun.find(FailedOf(job.metadata.namespace, name), self.jobs, documents.cursor)
 
-    async def _inline(self, job: MarieJob, cluster: MarieCluster) -> Inline | Obstacle | None:
-        """Where documents are put for Marie that are in no object store."""
-        inline = inline_of(job)
-        if inline is None:
+    async def _staged(self, job: MarieJob, cluster: MarieCluster, scheme: Scheme) -> Folder | Obstacle | None:
+        """Where documents are put for Marie that it cannot read where they are."""
+        if scheme == "s3" and inline_of(job) is None:
             return None
-        store = await routes.store(job, cluster, self.secrets, has_own=self.deliveries.has_own)
+        store = await routes.store(job, cluster, self.secrets, has_own=self.deliveries.has_own, scheme=scheme)
         if store is None:
-            return Obstacle(JobReason.OBJECT_STORE_UNKNOWN, routes.unknown(cluster, "reads documents from"))
-        return store if isinstance(store, Obstacle) else replace(inline, store=store)
+            return Obstacle(JobReason.OBJECT_STORE_UNKNOWN, routes.unknown(cluster, "reads documents from", scheme))
+        if isinstance(store, Obstacle):
+            return store
+        return staged(store, refs.stem(job.metadata.name, job.metadata.uid))
 
     async def _api_key(self, cluster: MarieCluster) -> str | Obstacle:
         namespace, name = cluster.metadata.namespace, cluster.metadata.name
@@ -188,9 +196,10 @@ class Sources:
             f"spec.auth.apiKeySecretRef of MarieCluster {name}.",
         )
 
-    async def _credentials(self, job: MarieJob) -> Credentials | Obstacle | None:
-        """How to list the job's prefix; not looked up any more once it is listed."""
-        reference = job.spec.input.credentials_secret_ref
-        if reference is None or (job.status.documents is not None and batch.is_listed(job.status.documents)):
+    async def _credentials(self, job: MarieJob, scheme: Scheme) -> AnyCredentials | Obstacle | None:
+        """How to reach the job's documents; not looked up any more once the operator has no more need to."""
+        reference, documents = job.spec.input.credentials_secret_ref, job.status.documents or JobDocuments()
+        is_over = batch.is_listed(documents) if scheme == "s3" else batch.is_done(documents)
+        if reference is None or is_over:
             return None
-        return await routes.credentials(self.secrets, job, reference.name, "spec.input.credentialsSecretRef")
+        return await routes.credentials(self.secrets, job, reference.name, "spec.input.credentialsSecretRef", scheme)

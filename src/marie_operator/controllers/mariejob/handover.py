@@ -55,7 +55,7 @@ class Handover:
             # What was left at Marie once is not copied later: the manifest would lack it.
             return cls(unknown=told.message)
         if seen.route is None:
-            return cls(unknown=routes.unknown(seen.cluster, "keeps results in"))
+            return cls(unknown=routes.unknown(seen.cluster, "keeps results in", seen.scheme))
         if isinstance(seen.route, Obstacle):
             return cls(outcome=seen.delivery, obstacle=seen.route)
         return cls._under_way(seen.cluster, seen.route, seen.delivery, now)

@@ -23,7 +23,7 @@ _LISTING_SECONDS = 60.0
 _PIECE = 8 * 1024 * 1024
 """Bytes of an object in memory at a time; larger ones are written in parts of this size."""
 _PARTS_AT_ONCE = 2
-_NAMED_IN = "spec.output.credentialsSecretRef"
+_NAMED_IN = ("spec.output.credentialsSecretRef", "spec.input.credentialsSecretRef")
 
 
 class ObjectsError(Exception):
@@ -45,7 +45,7 @@ class Objects(Protocol):
 
     @property
     def has_own(self) -> bool:
-        """Whether the operator was given credentials of its own."""
+        """Whether the operator was given credentials of its own for S3."""
         ...
 
     async def keys(self, bucket: Bucket, folder: str, after: str = "") -> Sequence[str]:
@@ -69,8 +69,8 @@ class Objects(Protocol):
         ...
 
 
-class S3Objects:
-    """Objects in S3 and what speaks its protocol.
+class BucketObjects:
+    """Objects in S3 and what speaks its protocol, in Google Cloud Storage, and in Azure Blob Storage.
 
     Args:
         environ: The operator's environment; see ``Buckets``.
@@ -82,7 +82,7 @@ class S3Objects:
 
     @property
     def has_own(self) -> bool:
-        """Whether the operator was given credentials of its own."""
+        """Whether the operator was given credentials of its own for S3."""
         return self._buckets.has_own
 
     async def keys(self, bucket: Bucket, folder: str, after: str = "") -> Sequence[str]:
@@ -118,14 +118,14 @@ class S3Objects:
         import obstore  # noqa: PLC0415 - see Buckets
 
         with self._explained(target, "write to"):
-            store = self._buckets.whole_store(source, target.credentials, seconds=_SECONDS)
+            store = self._buckets.whole_store(source, target, seconds=_SECONDS)
             await _within(_SECONDS, obstore.copy_async(store, key, f"{target.name}/{new}"))
 
     async def read(self, bucket: Bucket, key: str) -> AsyncIterator[bytes]:
         """An object's content."""
         import obstore  # noqa: PLC0415 - see Buckets
 
-        with self._explained(bucket, "read"):
+        with self._explained(bucket, "read", key):
             found = await _within(_SECONDS, obstore.get_async(self._buckets.store(bucket, seconds=_SECONDS), key))
             async for piece in found.stream(min_chunk_size=1024 * 1024):
                 yield bytes(piece)
@@ -151,7 +151,7 @@ class S3Objects:
             await _within(_SECONDS, obstore.delete_async(self._buckets.store(bucket), list(keys)))
 
     @contextmanager
-    def _explained(self, bucket: Bucket, verb: str) -> "Iterator[None]":
+    def _explained(self, bucket: Bucket, verb: str, key: str = "") -> "Iterator[None]":
         from obstore.exceptions import BaseError  # noqa: PLC0415 - see Buckets
 
         try:
@@ -163,16 +163,16 @@ class S3Objects:
         except FileNotFoundError as error:
             reading = refusals.read(str(error))
             if reading.refusal is not Refusal.NO_BUCKET:
-                reading = reading._replace(refusal=Refusal.OTHER)
-            raise self._error(bucket, verb, reading) from error
+                reading = reading._replace(refusal=Refusal.NO_OBJECT if key else Refusal.OTHER)
+            raise self._error(bucket, verb, reading, key) from error
         except (BaseError, ValueError) as error:
             raise self._error(bucket, verb, refusals.read(str(error))) from error
 
-    def _error(self, bucket: Bucket, verb: str, reading: Reading) -> ObjectsError:
-        place = self._buckets.place(bucket.credentials)
-        return ObjectsError(
-            refusals.sentence(reading, bucket, place, verb, named_in=_NAMED_IN), bucket, reading.refusal
-        )
+    def _error(self, bucket: Bucket, verb: str, reading: Reading, key: str = "") -> ObjectsError:
+        place, uri = self._buckets.place(bucket), f"{bucket.uri}/{key}" if key else ""
+        named_in = _NAMED_IN[bucket.named_by == "spec.input.uri"]
+        message = refusals.sentence(reading, bucket, place, verb, named_in=named_in, uri=uri)
+        return ObjectsError(message, bucket, reading.refusal)
 
 
 async def whole(content: bytes) -> AsyncIterator[bytes]:

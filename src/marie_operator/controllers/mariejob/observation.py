@@ -7,11 +7,13 @@ from typing import NamedTuple
 
 from marie_operator.api.conditions import JobReason
 from marie_operator.api.mariecluster import MarieCluster
-from marie_operator.controllers.mariejob.credentials import Credentials
+from marie_operator.controllers.mariejob.buckets import Folder
+from marie_operator.controllers.mariejob.credentials import AnyCredentials, Scheme
 from marie_operator.controllers.mariejob.delivery import DeliveryOutcome, Route
+from marie_operator.controllers.mariejob.imports import ImportOutcome
 from marie_operator.controllers.mariejob.listing import ListingFailure
 from marie_operator.controllers.mariejob.own_cluster import OwnCluster
-from marie_operator.controllers.mariejob.source import FailedOf, Inline
+from marie_operator.controllers.mariejob.source import FailedOf
 from marie_operator.controllers.mariejob.store import Page
 from marie_operator.controllers.mariejob.submitter import SubmitterJob
 from marie_operator.controllers.mariejob.turns import Line
@@ -39,12 +41,14 @@ class Observation:
         database: what is known of the database in which its Marie keeps jobs; ``None`` when it cannot be used.
         api_key: the key for submissions, or why there is none.
         documents: what the monitor knows of the job's documents, by reference id.
+        scheme: which kind of store the documents are in.
         credentials: how to reach the object store, ``None`` for the operator's own way, or why it is unknown.
         listing: the next keys of the job, or why they cannot be had.
         failed: where the failures of the job of ``spec.input.failedOf`` are, or why they are unknown; ``None`` when
             none are asked for.
-        inline: where documents that the job or an object holds are put for Marie, or why that is unknown; ``None`` for
-            other documents.
+        staged: where documents are put for Marie that it cannot read where they are, or why that is unknown; ``None``
+            for other documents.
+        imported: how far those of other clouds are.
         cleared: what became of these once they were needed no more: empty when they are gone, else why not; ``None``
             before that.
         route: the way of the job's results, why it is unknown at the moment, or ``None`` where nothing says it.
@@ -64,10 +68,12 @@ class Observation:
     database: DatabaseView | None = None
     api_key: str | Obstacle = ""
     documents: Mapping[str, DocumentView] = field(default_factory=dict)
-    credentials: Credentials | Obstacle | None = None
+    scheme: Scheme = "s3"
+    credentials: AnyCredentials | Obstacle | None = None
     listing: Page | ListingFailure | None = None
     failed: FailedOf | Obstacle | None = None
-    inline: Inline | Obstacle | None = None
+    staged: Folder | Obstacle | None = None
+    imported: ImportOutcome = field(default_factory=ImportOutcome)
     cleared: str | None = None
     route: Route | Obstacle | None = None
     delivery: DeliveryOutcome = field(default_factory=DeliveryOutcome)

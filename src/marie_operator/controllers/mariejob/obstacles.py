@@ -116,6 +116,19 @@ def of_results(seen: Observation) -> Obstacle | None:
     return seen.route if isinstance(seen.route, Obstacle) else None
 
 
+def of_staging(seen: Observation) -> Obstacle | None:
+    """Why documents that Marie cannot read where they are have no place to be put, so that none is taken up."""
+    return seen.staged if isinstance(seen.staged, Obstacle) else None
+
+
+def of_import(seen: Observation) -> Obstacle | None:
+    """Why documents of another cloud do not get to where Marie reads from."""
+    if isinstance(seen.credentials, Obstacle):
+        return seen.credentials
+    failure = seen.imported.failure
+    return None if failure is None else Obstacle(_refused(answered=failure.answered), failure.message)
+
+
 def of_turn(documents: JobDocuments, seen: Observation, turn: Turn) -> Obstacle | None:
     """Why a job with nothing at Marie may send nothing, although it could."""
     if documents.in_flight or turn.room or not isinstance(seen.cluster, MarieCluster):
@@ -131,17 +144,19 @@ def of_listing(seen: Observation) -> Obstacle | None:
     """Why the documents under the prefix cannot be listed."""
     if isinstance(seen.credentials, Obstacle):
         return seen.credentials
-    for found in (seen.failed, seen.inline):
-        if isinstance(found, Obstacle):
-            return found
+    if isinstance(seen.failed, Obstacle):
+        return seen.failed
     if isinstance(seen.listing, ListingFailure) and seen.listing.missing:
         return Obstacle(JobReason.INPUT_MISSING, seen.listing.message)
     if isinstance(seen.listing, ListingFailure) and isinstance(seen.failed, FailedOf):
         return Obstacle(JobReason.FAILURES_UNKNOWN, seen.listing.message)
     if isinstance(seen.listing, ListingFailure):
-        reason = JobReason.STORAGE_REFUSED if seen.listing.answered else JobReason.STORAGE_UNREACHABLE
-        return Obstacle(reason, seen.listing.message)
+        return Obstacle(_refused(answered=seen.listing.answered), seen.listing.message)
     return None
+
+
+def _refused(*, answered: bool) -> JobReason:
+    return JobReason.STORAGE_REFUSED if answered else JobReason.STORAGE_UNREACHABLE
 
 
 def _server(cluster: MarieCluster) -> Condition | None:

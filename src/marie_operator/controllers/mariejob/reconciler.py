@@ -128,6 +128,7 @@ class MarieJobReconciler:
         if not decision.released:
             with contextlib.suppress(NotFound):
                 await write_status(self._client, kinds.MARIE_JOBS, live, wire(decision.status))
+            self._sources.imports.want(key, job.metadata.uid, None)
             self._follow(job, seen, decision)
             await self._see_to_owned(job, decision, seen.own)
             return Result(requeue_after=decision.requeue_after)
@@ -184,6 +185,7 @@ class MarieJobReconciler:
         except NotFound:
             self._abandon(key)
             return Result()
+        self._sources.imports.want(key, job.metadata.uid, decision.importing)
         if is_finished(decision.status):
             self._pace.forget(key)
             self._sources.deliveries.want(key, job.metadata.uid, None)
@@ -315,6 +317,7 @@ class MarieJobReconciler:
         self._sources.owned.forget(key)
         self._sources.listings.want(key, None)
         self._sources.deliveries.want(key, "", None)
+        self._sources.imports.want(key, "", None)
         self._sources.clearances.want(key, "", None)
         for cluster in self._sources.clusters.list(key.namespace):
             self._sources.gateways.follow(ObjectKey(key.namespace, cluster.metadata.name), key, (), api_key="")

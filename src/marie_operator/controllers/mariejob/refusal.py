@@ -1,10 +1,12 @@
 """What an object store's refusal means, read from obstore's error text, and what to do about it."""
 
 import re
+from collections.abc import Mapping
 from enum import Enum, auto
 from typing import NamedTuple
 
 from marie_operator.controllers.mariejob.buckets import Bucket
+from marie_operator.controllers.mariejob.credentials import Scheme
 
 
 class Refusal(Enum):
@@ -12,6 +14,7 @@ class Refusal(Enum):
 
     NO_CREDENTIALS = auto()
     NO_BUCKET = auto()
+    NO_OBJECT = auto()
     NOT_ACCEPTED = auto()
     DENIED = auto()
     OTHER_REGION = auto()
@@ -30,7 +33,7 @@ class Reading(NamedTuple):
 
     Attributes:
         refusal: Its kind.
-        code: S3's word for it, or else the status.
+        code: The store's word for it, or else the status.
         status: The HTTP status; empty where there was no answer.
         first_line: For people, where nothing else is known.
     """
@@ -44,7 +47,7 @@ class Reading(NamedTuple):
 _CODE = re.compile(r"<Code>(\w+)</Code>")
 _STATUS = re.compile(r"non-2xx status code: (\d{3})")
 # Where obstore looks for credentials last, when nothing else gives any.
-_METADATA_SERVICES = ("169.254.169.254", "169.254.170.2", "fd00:ec2::254")
+_METADATA_SERVICES = ("169.254.169.254", "169.254.170.2", "fd00:ec2::254", "metadata.google.internal")
 _BY_CODE = {
     "NoSuchBucket": Refusal.NO_BUCKET,
     "InvalidBucketName": Refusal.NO_BUCKET,
@@ -55,12 +58,16 @@ _BY_CODE = {
     "XAdminUserNotFound": Refusal.NOT_ACCEPTED,
     "PermanentRedirect": Refusal.OTHER_REGION,
     "AuthorizationHeaderMalformed": Refusal.OTHER_REGION,
+    "ContainerNotFound": Refusal.NO_BUCKET,
+    "ContainerBeingDeleted": Refusal.NO_BUCKET,
+    "AuthenticationFailed": Refusal.NOT_ACCEPTED,
+    "InvalidAuthenticationInfo": Refusal.NOT_ACCEPTED,
 }
 _BY_STATUS = {"301": Refusal.OTHER_REGION, "401": Refusal.NOT_ACCEPTED, "403": Refusal.DENIED}
 
 
 def read(error: str) -> Reading:
-    """What an error text of obstore says, which carries S3's XML answer if there was one."""
+    """What an error text of obstore says, which carries the store's XML answer if there was one."""
     code = match.group(1) if (match := _CODE.search(error)) else ""
     status = match.group(1) if (match := _STATUS.search(error)) else ""
     if any(address in error for address in _METADATA_SERVICES):
@@ -79,12 +86,13 @@ def read(error: str) -> Reading:
 _SENTENCES = {
     Refusal.NO_CREDENTIALS: (
         "There are no credentials to {verb} {uri}. Name a Secret with them in {named_in}, "
-        "or give the operator's pod AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or a web identity."
+        "or give the operator's pod {own}."
     ),
-    Refusal.NO_BUCKET: "{place} has no bucket {bucket}. Create it, or correct {named_by}.",
+    Refusal.NO_BUCKET: "{place} has no {kind} {bucket}. Create it, or correct {named_by}.",
+    Refusal.NO_OBJECT: "{place} has no {uri}.",
     Refusal.NOT_ACCEPTED: "{place} does not accept {whose} ({code}). Replace them with valid ones.",
     Refusal.DENIED: (
-        "{place} does not let {whose} {verb} bucket {bucket} ({code}). Grant them {right} on it, or use others."
+        "{place} does not let {whose} {verb} {kind} {bucket} ({code}). Grant them {right} on it, or use others."
     ),
     Refusal.OTHER_REGION: "Bucket {bucket} is in another region. Set the region to it where {whose} are set.",
     Refusal.OTHER_STATUS: (
@@ -97,11 +105,30 @@ _SENTENCES = {
     ),
     Refusal.OTHER: "{place} could not {verb} {uri}: {first_line}",
 }
-_RIGHTS = {
-    "list": "s3:ListBucket",
-    "read": "s3:GetObject",
-    "write to": "s3:PutObject",
-    "delete from": "s3:DeleteObject",
+_RIGHTS: Mapping[Scheme, Mapping[str, str]] = {
+    "s3": {
+        "list": "s3:ListBucket",
+        "read": "s3:GetObject",
+        "write to": "s3:PutObject",
+        "delete from": "s3:DeleteObject",
+    },
+    "gs": {
+        "list": "storage.objects.list",
+        "read": "storage.objects.get",
+        "write to": "storage.objects.create and storage.objects.delete",
+        "delete from": "storage.objects.delete",
+    },
+    "az": {
+        "list": "Storage Blob Data Reader",
+        "read": "Storage Blob Data Reader",
+        "write to": "Storage Blob Data Contributor",
+        "delete from": "Storage Blob Data Contributor",
+    },
+}
+_OWN: Mapping[Scheme, str] = {
+    "s3": "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or a web identity",
+    "gs": "GOOGLE_APPLICATION_CREDENTIALS or a workload identity",
+    "az": "AZURE_STORAGE_ACCOUNT_NAME with AZURE_STORAGE_ACCOUNT_KEY or a workload identity",
 }
 
 
@@ -119,7 +146,9 @@ def sentence(reading: Reading, bucket: Bucket, place: str, verb: str, *, named_i
     return _SENTENCES[reading.refusal].format(
         place=place,
         verb=verb,
-        right=_RIGHTS[verb],
+        right=_RIGHTS[bucket.scheme][verb],
+        own=_OWN[bucket.scheme],
+        kind="container" if bucket.scheme == "az" else "bucket",
         bucket=bucket.name,
         uri=uri or bucket.uri,
         whose=bucket.whose,

@@ -8,10 +8,11 @@ from marie_operator.api.conditions import JobReason
 from marie_operator.api.mariejob import JobDocuments, MarieJob
 from marie_operator.controllers.mariejob import failures, staging
 from marie_operator.controllers.mariejob.conditions import is_finished
+from marie_operator.controllers.mariejob.credentials import Scheme
 from marie_operator.controllers.mariejob.failures import ApiClient, RecordGoneError
 from marie_operator.controllers.mariejob.objects import Objects
 from marie_operator.controllers.mariejob.observation import Obstacle
-from marie_operator.controllers.mariejob.source import FailedOf, Inline
+from marie_operator.controllers.mariejob.source import FailedOf, Inline, scheme_of
 from marie_operator.controllers.mariejob.store import Lister, ListingError, ListRequest, Page
 from marie_operator.runtime import Forbidden, Unparsable
 from marie_operator.runtime.errors import ApiError, Unreachable
@@ -68,6 +69,25 @@ def find(source: FailedOf, jobs: Jobs, cursor: str) -> FailedOf | Obstacle:
             "Delete this job, and make one that names the documents by spec.input.uri.",
         )
     return replace(source, uid=found.metadata.uid, parts=documents.failure_parts, shown=_shown(documents))
+
+
+def scheme(job: MarieJob, jobs: Jobs) -> Scheme:
+    """Which kind of store a job's documents are in; for failures of another job, the one that that took them from.
+
+    Args:
+        job: the job.
+        jobs: the cached jobs.
+    """
+    asked: set[str] = set()
+    while True:
+        spec, documents = job.spec.input, job.status.documents or JobDocuments()
+        if documents.in_flight or spec.uri or not spec.failed_of or spec.failed_of in asked:
+            return scheme_of(documents.in_flight[0].uri if documents.in_flight else spec.uri)
+        asked.add(spec.failed_of)
+        found = jobs.get(ObjectKey(job.metadata.namespace, spec.failed_of))
+        if not isinstance(found, MarieJob):
+            return "s3"
+        job = found
 
 
 def _shown(documents: JobDocuments) -> tuple[str, ...]:

@@ -6,8 +6,15 @@ from marie_operator.api.mariejob import MarieJob
 from marie_operator.builders import backing
 from marie_operator.controllers.mariejob import delivery, refs
 from marie_operator.controllers.mariejob.buckets import Bucket
-from marie_operator.controllers.mariejob.credentials import Credentials, CredentialsError
-from marie_operator.controllers.mariejob.delivery import Route
+from marie_operator.controllers.mariejob.credentials import (
+    USUAL,
+    AnyCredentials,
+    Credentials,
+    CredentialsError,
+    Scheme,
+    from_secret,
+)
+from marie_operator.controllers.mariejob.delivery import Output, Route
 from marie_operator.controllers.mariejob.observation import Obstacle
 from marie_operator.controllers.mariejob.secrets import Secrets
 from marie_operator.controllers.mariejob.source import SourceError
@@ -17,7 +24,9 @@ from marie_operator.runtime.resource import ObjectKey
 _INPUT, _OUTPUT = "spec.input.credentialsSecretRef", "spec.output.credentialsSecretRef"
 
 
-async def find(job: MarieJob, cluster: MarieCluster, secrets: Secrets, *, has_own: bool) -> Route | Obstacle | None:
+async def find(
+    job: MarieJob, cluster: MarieCluster, secrets: Secrets, *, has_own: bool, scheme: Scheme
+) -> Route | Obstacle | None:
     """The way of a job's results; ``None`` when it wants none, or when nothing says where Marie keeps them.
 
     Marie has one object store, so a cluster that does not say which keeps results where the documents are.
@@ -26,7 +35,8 @@ async def find(job: MarieJob, cluster: MarieCluster, secrets: Secrets, *, has_ow
         job: The job.
         cluster: The cluster that it runs on.
         secrets: Reads credentials.
-        has_own: Whether the operator was given credentials of its own.
+        has_own: Whether the operator was given credentials of its own for S3.
+        scheme: Which kind of store the job's documents are in.
 
     Raises:
         ApiError: a Secret could not be read, for a reason other than lacking permission.
@@ -40,8 +50,8 @@ async def find(job: MarieJob, cluster: MarieCluster, secrets: Secrets, *, has_ow
         return None
     services = backing.of(cluster)
     configured = services is not None and services.s3 is not None
-    source = await store(job, cluster, secrets, has_own=has_own)
-    target = await _of_output(job, output.bucket, secrets, source, has_own=has_own)
+    source = await store(job, cluster, secrets, has_own=has_own, scheme=scheme)
+    target = await _of_output(job, output, secrets, source, has_own=has_own, scheme=scheme)
     if not isinstance(source, Bucket):
         return source
     if not isinstance(target, Bucket):
@@ -56,27 +66,33 @@ async def find(job: MarieJob, cluster: MarieCluster, secrets: Secrets, *, has_ow
     )
 
 
-async def store(job: MarieJob, cluster: MarieCluster, secrets: Secrets, *, has_own: bool) -> Bucket | Obstacle | None:
+async def store(
+    job: MarieJob, cluster: MarieCluster, secrets: Secrets, *, has_own: bool, scheme: Scheme
+) -> Bucket | Obstacle | None:
     """The bucket that Marie works in; ``None`` when nothing says which.
 
     Args:
         job: The job.
         cluster: The cluster that it runs on.
         secrets: Reads credentials.
-        has_own: Whether the operator was given credentials of its own.
+        has_own: Whether the operator was given credentials of its own for S3.
+        scheme: Which kind of store the job's documents are in.
     """
-    return await _of_cluster(job, cluster, secrets) or await _of_input(job, cluster, secrets, has_own)
+    return await _of_cluster(job, cluster, secrets) or await _of_input(job, cluster, secrets, has_own, scheme)
 
 
-def unknown(cluster: MarieCluster, what: str) -> str:
+def unknown(cluster: MarieCluster, what: str, scheme: Scheme) -> str:
     """What to do where nothing says which object store Marie works in."""
+    or_else = ", or spec.input.credentialsSecretRef of a job" if scheme == "s3" else ""
     return (
         f"The operator does not know the object store that MarieCluster {cluster.metadata.name} {what}, nor has it "
-        "credentials for one. Set spec.backingServices.s3 of the cluster, or spec.input.credentialsSecretRef of a job."
+        f"credentials for one. Set spec.backingServices.s3 of the cluster{or_else}."
     )
 
 
-async def credentials(secrets: Secrets, job: MarieJob, name: str, field: str) -> Credentials | Obstacle:
+async def credentials(
+    secrets: Secrets, job: MarieJob, name: str, field: str, scheme: Scheme
+) -> AnyCredentials | Obstacle:
     """What a Secret that a job names says of an object store.
 
     Args:
@@ -84,6 +100,7 @@ async def credentials(secrets: Secrets, job: MarieJob, name: str, field: str) ->
         job: The job.
         name: Of the Secret.
         field: What of the job names it.
+        scheme: Which kind of store it is for.
     """
     namespace = job.metadata.namespace
     try:
@@ -94,10 +111,10 @@ async def credentials(secrets: Secrets, job: MarieJob, name: str, field: str) ->
         return Obstacle(
             JobReason.CREDENTIALS_MISSING,
             f"There is no Secret {name} in namespace {namespace}, which {field} "
-            "names. Create it with the keys AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.",
+            f"names. Create it with the keys {USUAL[scheme]}.",
         )
     try:
-        return Credentials.from_secret(name, data, field)
+        return from_secret(scheme, name, data, field)
     except CredentialsError as error:
         return Obstacle(JobReason.CREDENTIALS_MISSING, f"{error}.")
 
@@ -139,29 +156,38 @@ async def _of_cluster(job: MarieJob, cluster: MarieCluster, secrets: Secrets) ->
     return Bucket(store.bucket, own, f"the credentials of {field}", field)
 
 
-async def _of_input(job: MarieJob, cluster: MarieCluster, secrets: Secrets, has_own: bool) -> Bucket | Obstacle | None:
-    """Marie's usual bucket where the documents are."""
+async def _of_input(
+    job: MarieJob, cluster: MarieCluster, secrets: Secrets, has_own: bool, scheme: Scheme
+) -> Bucket | Obstacle | None:
+    """Marie's usual bucket where the documents are, if they are in S3."""
     named_by = f"spec.backingServices.s3 of MarieCluster {cluster.metadata.name}"
-    if (reference := job.spec.input.credentials_secret_ref) is not None:
-        found = await credentials(secrets, job, reference.name, _INPUT)
+    if scheme == "s3" and (reference := job.spec.input.credentials_secret_ref) is not None:
+        found = await credentials(secrets, job, reference.name, _INPUT, scheme)
         return found if isinstance(found, Obstacle) else Bucket(backing.RESULTS_BUCKET, found, _whose(_INPUT), named_by)
     return Bucket(backing.RESULTS_BUCKET, named_by=named_by) if has_own else None
 
 
 async def _of_output(
-    job: MarieJob, bucket: str, secrets: Secrets, source: Bucket | Obstacle | None, *, has_own: bool
+    job: MarieJob,
+    output: Output,
+    secrets: Secrets,
+    source: Bucket | Obstacle | None,
+    *,
+    has_own: bool,
+    scheme: Scheme,
 ) -> Bucket | Obstacle | None:
     """The bucket that results go to, with the first credentials that there are."""
-    named_by = "spec.output.uri"
+    named_by, bucket, kind = "spec.output.uri", output.bucket, output.scheme
+    of_input = job.spec.input.credentials_secret_ref if kind == scheme else None
     for reference, field in (
         (job.spec.output.credentials_secret_ref, _OUTPUT),
-        (job.spec.input.credentials_secret_ref, _INPUT),
+        (of_input, _INPUT),
     ):
         if reference is not None:
-            found = await credentials(secrets, job, reference.name, field)
-            return found if isinstance(found, Obstacle) else Bucket(bucket, found, _whose(field), named_by)
-    if has_own:
-        return Bucket(bucket, named_by=named_by)
+            found = await credentials(secrets, job, reference.name, field, kind)
+            return found if isinstance(found, Obstacle) else Bucket(bucket, found, _whose(field), named_by, kind)
+    if has_own or kind != "s3":
+        return Bucket(bucket, named_by=named_by, scheme=kind)
     return Bucket(bucket, source.credentials, source.whose, named_by) if isinstance(source, Bucket) else None
 
 

@@ -5,9 +5,10 @@ from datetime import datetime
 
 from marie_operator.api.mariejob import JobDocuments, MarieJob, MarieJobSpec
 from marie_operator.controllers.mariejob import batch, failures, refs
+from marie_operator.controllers.mariejob.buckets import Folder
 from marie_operator.controllers.mariejob.choice import labels
 from marie_operator.controllers.mariejob.course import Course
-from marie_operator.controllers.mariejob.source import Inline, SingleDocument
+from marie_operator.controllers.mariejob.source import STAGED, Inline, SingleDocument
 from marie_operator.controllers.mariejob.submitter import SubmitterJob
 from marie_operator.marie.gateways import DocumentState
 
@@ -210,13 +211,20 @@ def results(course: Course) -> str:
 
 def left(course: Course) -> str:
     """What stays where Marie reads from, though it was put there for the job; begins with a space, if anything does."""
-    inline, documents = course.seen.inline, course.documents
-    if not isinstance(course.plan.source, Inline) or not documents.listed or course.seen.cleared == "":
+    source, staged, documents = course.plan.source, course.seen.staged, course.documents
+    brought = bool(documents.in_flight) and isinstance(staged, Folder)
+    if not (isinstance(source, Inline) or brought or course.seen.cleared):
+        return ""
+    if not documents.listed or course.seen.cleared == "":
         return ""
     if course.seen.cleared:
         return f" {course.seen.cleared}"
-    where = f"under {inline.place}" if isinstance(inline, Inline) else f"in a folder {course.plan.source.folder}"
+    where = f"under {staged.uri}" if isinstance(staged, Folder) else f"in a folder {STAGED}/{_stem(course)}"
     return f" What was put {where} for Marie stays there, since it may be read still."
+
+
+def _stem(course: Course) -> str:
+    return refs.stem(course.job.metadata.name, course.job.metadata.uid)
 
 
 def copied(course: Course) -> str:

@@ -5,8 +5,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
-from marie_operator.controllers.mariejob.buckets import Bucket
+from marie_operator.controllers.mariejob.buckets import Bucket, Folder
+from marie_operator.controllers.mariejob.credentials import Scheme
 
+SCHEMES: tuple[Scheme, ...] = ("s3", "gs", "az")
+"""What documents and results are in."""
 EXAMPLES = '"s3://bucket/invoice.pdf" for one document or "s3://bucket/invoices/" for all under a prefix'
 """How a usable URI looks, for sentences."""
 STAGED = "staged"
@@ -38,15 +41,16 @@ class Prefix:
 
     bucket: str
     prefix: str
+    scheme: Scheme = "s3"
 
     @property
     def uri(self) -> str:
         """The prefix as the user wrote it."""
-        return f"s3://{self.bucket}/{self.prefix}"
+        return f"{self.scheme}://{self.bucket}/{self.prefix}"
 
     def document(self, key: str) -> str:
         """The URI of one of its objects."""
-        return f"s3://{self.bucket}/{key}"
+        return f"{self.scheme}://{self.bucket}/{key}"
 
     def relative(self, key: str) -> str:
         """A key as filters see it: without the prefix."""
@@ -134,18 +138,13 @@ class Inline:
         return self.store
 
     @property
-    def folder(self) -> str:
+    def folder(self) -> Folder:
         """The folder in the bucket, which no other job uses."""
-        return f"{STAGED}/{self.job}"
-
-    @property
-    def place(self) -> str:
-        """The folder, for sentences."""
-        return f"{self.bucket.uri}/{self.folder}/"
+        return staged(self.bucket, self.job)
 
     def key(self, name: str) -> str:
         """The key of a document."""
-        return f"{self.place}{name}"
+        return f"{self.folder.uri}{name}"
 
     def path(self, key: str) -> str:
         """Where the document of a key is in the bucket."""
@@ -176,39 +175,74 @@ def parse(uri: str) -> Source:
     Keys are taken verbatim: nothing is percent-decoded, and ``?`` and ``#`` are characters like any other, as in S3.
 
     Raises:
-        SourceError: the URI is empty, not an S3 URI, or names no bucket or object.
+        SourceError: the URI is empty, of no object store, or names no bucket or object.
     """
     if not uri:
         raise SourceError(f"spec.input.uri is empty: set it, like {EXAMPLES}")
     scheme, separator, rest = uri.partition("://")
     if not separator:
         raise SourceError(f"spec.input.uri {uri!r} has no scheme: write it like {EXAMPLES}")
-    if scheme != "s3":
+    kind = next((each for each in SCHEMES if each == scheme), None)
+    if kind is None:
         raise SourceError(
-            f"spec.input.uri {uri!r} has the scheme {scheme!r}, but Marie reads documents from S3 only: "
+            f"spec.input.uri {uri!r} has the scheme {scheme!r}, but documents are taken from s3://, gs:// and az://: "
             f"write it like {EXAMPLES}"
         )
     bucket, slash, key = rest.partition("/")
-    if not bucket:
-        raise SourceError(f"spec.input.uri {uri!r} names no bucket: write it like {EXAMPLES}")
-    if not is_bucket(bucket):
-        raise SourceError(
-            f"spec.input.uri {uri!r} names the bucket {bucket!r}: write the name with letters, digits, - and . only"
-        )
+    _check_bucket(uri, bucket)
     if not slash:
         raise SourceError(
             f"spec.input.uri {uri!r} names a bucket but no document: end it with / to process the whole bucket"
         )
     if _UNPRINTABLE.search(key):
         raise SourceError(f"spec.input.uri {uri!r} contains control characters: remove them")
-    if key and not key.endswith("/"):
-        return SingleDocument(uri)
-    if any(segment in {"", ".", ".."} for segment in key.split("/")[:-1]):
+    return _named(uri, Prefix(bucket, key, kind))
+
+
+def _check_bucket(uri: str, bucket: str) -> None:
+    if not bucket:
+        raise SourceError(f"spec.input.uri {uri!r} names no bucket: write it like {EXAMPLES}")
+    if "@" in bucket:
         raise SourceError(
-            f"spec.input.uri {uri!r} is a prefix with a part that is empty or made of dots, "
-            "below which documents cannot be listed: name each document in a job of its own, or rename them"
+            f"spec.input.uri {uri!r} names an account: write az://container/ and put the account's name under "
+            "AZURE_STORAGE_ACCOUNT_NAME into the Secret of spec.input.credentialsSecretRef"
         )
-    return Prefix(bucket, key)
+    if not is_bucket(bucket):
+        raise SourceError(
+            f"spec.input.uri {uri!r} names the bucket {bucket!r}: write the name with letters, digits, - and . only"
+        )
+
+
+def _named(uri: str, place: Prefix) -> Source:
+    """One document, or all below a prefix. What the operator itself is to read must have a key that obstore takes."""
+    is_single = bool(place.prefix) and not place.prefix.endswith("/")
+    if is_single and place.scheme == "s3":
+        return SingleDocument(uri)
+    *folders, name = place.prefix.split("/")
+    if any(segment in {"", ".", ".."} for segment in (*folders, *([name] if is_single else []))):
+        what = "names a document" if is_single else "is a prefix"
+        then = "which cannot be read" if is_single else "below which documents cannot be listed"
+        raise SourceError(
+            f"spec.input.uri {uri!r} {what} with a part that is empty or made of dots, "
+            f"{then}: name each document in a job of its own, or rename them"
+        )
+    return SingleDocument(uri) if is_single else place
+
+
+def scheme_of(uri: str) -> Scheme:
+    """What a document's URI begins with; S3 where it names no object store."""
+    named = uri.partition("://")[0]
+    return next((each for each in SCHEMES if each == named), "s3")
+
+
+def staged(bucket: Bucket, job: str) -> Folder:
+    """The folder with documents that were put where Marie reads from, for one job.
+
+    Args:
+        bucket: That Marie reads from.
+        job: What tells the job from every other that ever was.
+    """
+    return Folder(bucket, f"{STAGED}/{job}")
 
 
 def is_bucket(name: str) -> bool:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from marie_operator.controllers.mariejob.background import Background
+from marie_operator.controllers.mariejob.buckets import Folder
 from marie_operator.controllers.mariejob.failures import ApiClient
 from marie_operator.controllers.mariejob.objects import Objects, ObjectsError, whole
 from marie_operator.controllers.mariejob.source import Inline
@@ -89,7 +90,7 @@ def decoded(data: str) -> bytes:
 
 @dataclass(slots=True)
 class _Clearance:
-    source: Inline
+    folder: Folder
     uid: str
     result: str | None = None
 
@@ -108,15 +109,15 @@ class Clearances:
         self._clearances: dict[ObjectKey, _Clearance] = {}
         self._background = Background()
 
-    def want(self, job: ObjectKey, uid: str, source: Inline | None) -> None:
+    def want(self, job: ObjectKey, uid: str, folder: Folder | None) -> None:
         """Say that ``job`` needs its documents no more; ``None`` forgets what there was. Again, it changes nothing."""
         known = self._clearances.get(job)
-        if known is not None and (source is None or known.uid != uid):
+        if known is not None and (folder is None or known.uid != uid):
             self._background.end(job)
             del self._clearances[job]
             known = None
-        if source is not None and known is None:
-            clearance = self._clearances[job] = _Clearance(source, uid)
+        if folder is not None and known is None:
+            clearance = self._clearances[job] = _Clearance(folder, uid)
             self._background.begin(job, partial(self._clear, job, clearance))
 
     def outcome(self, job: ObjectKey) -> str | None:
@@ -129,14 +130,14 @@ class Clearances:
         await self._background.run()
 
     async def _clear(self, job: ObjectKey, clearance: _Clearance) -> None:
-        source, delay = clearance.source, _FIRST_RETRY
+        folder, delay = clearance.folder, _FIRST_RETRY
         for left in reversed(range(_TRIES)):
             try:
-                while keys := await self._objects.keys(source.bucket, source.folder):
-                    await self._objects.delete(source.bucket, keys)
+                while keys := await self._objects.keys(folder.bucket, folder.path):
+                    await self._objects.delete(folder.bucket, keys)
             except ObjectsError as error:
                 if not left:
-                    clearance.result = f"What was put under {source.place} for Marie stays there: {error}"
+                    clearance.result = f"What was put under {folder.uri} for Marie stays there: {error}"
             else:
                 clearance.result = ""
             if clearance.result is not None:

@@ -1,17 +1,17 @@
-"""One page of a prefix's keys, read from S3 with obstore."""
+"""One page of a prefix's keys, read from an object store with obstore."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from marie_operator.controllers.mariejob import refusal as refusals
 from marie_operator.controllers.mariejob.buckets import Bucket, Buckets, EndpointError
-from marie_operator.controllers.mariejob.credentials import Credentials
+from marie_operator.controllers.mariejob.credentials import AnyCredentials, Scheme
 from marie_operator.controllers.mariejob.source import Prefix, Several
 
 PAGE_SIZE = 1000
-"""Keys per page; what S3 returns to one request."""
+"""Keys per page; what S3 and Google return to one request."""
 
 _TIMEOUT = 60.0
 _NAMED_IN = "spec.input.credentialsSecretRef"
@@ -23,7 +23,7 @@ class ListRequest:
 
     source: Several
     after: str = ""
-    credentials: Credentials | None = None
+    credentials: AnyCredentials | None = None
 
     @property
     def prefix(self) -> Prefix:
@@ -80,8 +80,8 @@ class Lister(Protocol):
         ...
 
 
-class S3Lister:
-    """Lists S3 and what speaks its protocol.
+class BucketLister:
+    """Lists S3 and what speaks its protocol, Google Cloud Storage and Azure Blob Storage.
 
     Args:
         environ: the operator's environment; see ``Buckets``.
@@ -98,7 +98,7 @@ class S3Lister:
         """
         from obstore.exceptions import BaseError  # noqa: PLC0415 - see Buckets
 
-        place = self._buckets.place(request.credentials)
+        place = self._buckets.place(_bucket(request))
         try:
             async with asyncio.timeout(_TIMEOUT):
                 objects = await self._objects(request)
@@ -112,6 +112,7 @@ class S3Lister:
             raise ListingError(str(error)) from error
         except (BaseError, ValueError) as error:
             raise explained(str(error), request, place) from error
+        _check_order(objects, request, place)
         end = objects[-1]["path"] if objects else request.after
         return Page(request, documents(objects), end, last=len(objects) < PAGE_SIZE)
 
@@ -123,6 +124,26 @@ class S3Lister:
         async for chunk in stream:
             return chunk
         return ()
+
+
+def _check_order(objects: Sequence[Mapping[str, Any]], request: ListRequest, place: str) -> None:
+    """Refuse a listing that is not in the order of keys, in which documents would be passed over.
+
+    Azure's accounts with a hierarchical namespace list folder by folder.
+
+    Raises:
+        ListingError: it is not.
+    """
+    before = request.after
+    # obstore drops the slash at the end of what stands for a folder, which so may seem to be out of order.
+    for item in (each for each in objects if each["size"]):
+        if item["path"] <= before:
+            raise ListingError(
+                f"{place} does not list {request.source.uri} in the order of its keys ({item['path']} comes after "
+                f"{before}), as an account with a hierarchical namespace does not: a restart could not go on where "
+                "the job stopped. Copy the documents to another bucket."
+            )
+        before = item["path"]
 
 
 def documents(objects: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
@@ -146,7 +167,7 @@ def explained(error: str, request: ListRequest, place: str) -> ListingError:
     """A sentence for an error text of obstore.
 
     Args:
-        error: the text, which carries S3's XML answer if there was one.
+        error: the text, which carries the store's XML answer if there was one.
         request: what was asked for.
         place: the object store, as the user knows it.
     """
@@ -157,7 +178,17 @@ def explained(error: str, request: ListRequest, place: str) -> ListingError:
 
 def _bucket(request: ListRequest) -> Bucket:
     """Where the documents are."""
-    bucket = Bucket(request.prefix.bucket)
-    if request.credentials is None:
-        return bucket
-    return replace(bucket, credentials=request.credentials, whose=f"the credentials of {_NAMED_IN}")
+    return documents_in(request.prefix.bucket, request.prefix.scheme, request.credentials)
+
+
+def documents_in(name: str, scheme: Scheme, credentials: AnyCredentials | None) -> Bucket:
+    """A bucket with documents.
+
+    Args:
+        name: Of the bucket.
+        scheme: Which kind of store it is in.
+        credentials: Those of the job; ``None`` for the operator's own way.
+    """
+    if credentials is None:
+        return Bucket(name, scheme=scheme)
+    return Bucket(name, credentials, f"the credentials of {_NAMED_IN}", scheme=scheme)

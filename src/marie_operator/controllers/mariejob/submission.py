@@ -3,6 +3,7 @@
 from datetime import datetime
 
 from marie_operator.api.mariejob import DocumentInFlight, MarieJob, MarieJobSpec
+from marie_operator.controllers.mariejob.buckets import Folder
 from marie_operator.controllers.mariejob.plan import Plan
 from marie_operator.marie.gateways import Submission, Ticket
 
@@ -25,6 +26,8 @@ def ticket(
     fresh: bool,
     cancel: bool = False,
     awaited: bool = False,
+    staged: Folder | None = None,
+    withheld: bool = False,
 ) -> Ticket:
     """What the monitor needs to submit and follow one attempt at one document.
 
@@ -36,6 +39,8 @@ def ticket(
         fresh: whether the entry was written by this very reconcile, so that Marie cannot know the document.
         cancel: whether it is to be cancelled in Marie's database.
         awaited: whether a submitter Job is about to submit it, or may be.
+        staged: where Marie reads it, if that is not where it is.
+        withheld: whether it is not there yet.
     """
     soft, hard = plan.marie_deadlines(start) or (None, None)
     return Ticket(
@@ -45,8 +50,9 @@ def ticket(
         fresh=fresh,
         cancel=cancel,
         awaited=awaited,
+        withheld=withheld,
         submission=Submission(
-            uri=document.uri,
+            uri=document.uri if staged is None else f"{staged.uri}{document.ref_id}",
             queue=job.spec.options.get("queue", "") or job.spec.job_type,
             planner=planner(job.spec),
             ref_type=job.spec.job_type,
