@@ -145,9 +145,20 @@ class BucketObjects:
 
     async def delete(self, bucket: Bucket, keys: Sequence[str]) -> None:
         """Delete objects."""
+        try:
+            await self._deleted(bucket, keys)
+        except ObjectsError as error:
+            if error.refusal is not Refusal.NO_OBJECT:
+                raise
+            # S3 does not mind what is gone already. The others do, and leave the rest of what they were told.
+            for key in keys:
+                with _unless_gone():
+                    await self._deleted(bucket, [key])
+
+    async def _deleted(self, bucket: Bucket, keys: Sequence[str]) -> None:
         import obstore  # noqa: PLC0415 - see Buckets
 
-        with self._explained(bucket, "delete from"):
+        with self._explained(bucket, "delete from", keys[0]):
             await _within(_SECONDS, obstore.delete_async(self._buckets.store(bucket), list(keys)))
 
     @contextmanager
@@ -173,6 +184,15 @@ class BucketObjects:
         named_in = _NAMED_IN[bucket.named_by == "spec.input.uri"]
         message = refusals.sentence(reading, bucket, place, verb, named_in=named_in, uri=uri)
         return ObjectsError(message, bucket, reading.refusal)
+
+
+@contextmanager
+def _unless_gone() -> "Iterator[None]":
+    try:
+        yield
+    except ObjectsError as error:
+        if error.refusal is not Refusal.NO_OBJECT:
+            raise
 
 
 async def whole(content: bytes) -> AsyncIterator[bytes]:
