@@ -78,7 +78,7 @@ test: lint unit models embedded ## Prove the project: lint, unit tests, models, 
 	$(MAKE) --no-print-directory controlplane
 
 # These folders have no test without a server, but thousands of others, which each process would collect.
-SERVERLESS := $(addprefix --ignore tests/,conformance controlplane simulation testing/apiserver)
+SERVERLESS := $(addprefix --ignore tests/,clouds conformance controlplane simulation testing/apiserver)
 
 unit: $(READY) ## The tests that need no server but their own.
 	$(BIN)/pytest -m "not controlplane and not embedded and not campaign and not model and not typing" $(SERVERLESS) -n auto -q
@@ -100,8 +100,9 @@ scaledowns: $(READY) ## Scale-downs of busy groups in virtual time: make scaledo
 campaigns: $(READY) ## Every field of both kinds changed, a crash after every write and at every await, a batch of 100,000 (about 50 minutes of CPU).
 	$(BIN)/pytest -m campaign -n auto -q
 
-controlplane: $(READY) ## The tests on a real etcd and kube-apiserver (built once, about 5 minutes).
+controlplane: $(READY) ## The tests on a real etcd and kube-apiserver, object stores and Prometheus (built once, about 7 minutes).
 	hack/controlplane/build.sh >/dev/null
+	hack/azurite/build.sh >/dev/null
 	hack/promql/build.sh >/dev/null
 	$(BIN)/pytest -m controlplane -n auto --dist loadfile --no-loadscope-reorder -q
 

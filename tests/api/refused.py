@@ -223,10 +223,18 @@ REFUSED = (
         "pods of a Job end: set submitterPodTemplate.spec.restartPolicy to Never or OnFailure",
         **submitter(restartPolicy="Always"),
     ),
-    job(
-        "spec.input.failedOf",
-        "uri and failedOf are both given: remove one of them",
-        input={"uri": "s3://bucket/in/", "failedOf": "before"},
+    *(
+        job(
+            f"spec.input.{second}",
+            "more than one source of documents is named: keep one of uri, failedOf, data, configMapRef and secretRef",
+            input={"uri": "gs://bucket/in/", second: value},
+        )
+        for second, value in {
+            "failedOf": "before",
+            "data": "aGVsbG8=",
+            "configMapRef": {"name": "letters"},
+            "secretRef": {"name": "letters"},
+        }.items()
     ),
     job(
         "spec.input.failedOf",

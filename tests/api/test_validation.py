@@ -61,6 +61,7 @@ inputs = st.fixed_dictionaries(
     {},
     optional={"uri": uris, "include": globs, "exclude": globs, "failedOf": st.sampled_from(["", "abc", "other"])},
 )
+references = st.sampled_from([{}, {"name": ""}, {"name": "letters"}])
 rules = st.fixed_dictionaries(
     {"policy": st.sampled_from(["DeleteCluster", "DeleteWorkers", "DeleteSelf", "DeleteNone"])}
 )
@@ -88,6 +89,9 @@ jobs = st.fixed_dictionaries(
                         "include": globs,
                         "exclude": globs,
                         "failedOf": st.sampled_from(["", "a", "b"]),
+                        "data": st.sampled_from(["", "aGVsbG8="]),
+                        "configMapRef": references,
+                        "secretRef": references,
                     },
                 ),
                 "sla": st.fixed_dictionaries({}, optional={"softDeadline": deadlines, "hardDeadline": deadlines}),

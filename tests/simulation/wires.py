@@ -408,7 +408,7 @@ class ObjectsWire:
 
     def _found(self, bucket: Bucket, key: str) -> bytes:
         if (bucket.name, key) not in self._objects:
-            raise ObjectsError(f"{bucket.uri} has no {key}", bucket, Refusal.OTHER)
+            raise ObjectsError(f"{bucket.uri} has no {key}.", bucket, Refusal.NO_OBJECT)
         return self._objects[bucket.name, key]
 
     async def _carried(self, bucket: Bucket, what: str, act: Callable[[], T], *, writes: bool = False) -> T:

@@ -83,6 +83,19 @@ def _named_clusters(job: MarieJob) -> list[str]:
     return [f"spec.{field}" for field, is_given in given.items() if is_given]
 
 
+def _named_sources(job: MarieJob) -> list[str]:
+    """The fields that say where documents are."""
+    given = job.spec.input
+    found = {
+        "uri": given.uri,
+        "failedOf": given.failed_of,
+        "data": given.data,
+        "configMapRef": given.config_map_ref is not None and given.config_map_ref.name,
+        "secretRef": given.secret_ref is not None and given.secret_ref.name,
+    }
+    return [f"spec.input.{field}" for field, is_given in found.items() if is_given]
+
+
 def _in_own_cluster(rule: Rule[MarieCluster]) -> Rule[MarieJob]:
     """A rule about clusters, for the one within a job."""
 
@@ -115,6 +128,15 @@ _CLUSTER_REF = "(has(self.clusterRef) && self.clusterRef != '')"
 _CLUSTER_SELECTOR = "(has(self.clusterSelector) && size(self.clusterSelector) > 0)"
 _CLUSTER_SPEC = "has(self.clusterSpec)"
 _GIVEN = " + ".join(f"({each} ? 1 : 0)" for each in (_CLUSTER_REF, _CLUSTER_SELECTOR, _CLUSTER_SPEC))
+_SOURCES_GIVEN = " + ".join(
+    [
+        *(f"(has(self.{field}) && self.{field} != '' ? 1 : 0)" for field in ("uri", "failedOf", "data")),
+        *(
+            f"(has(self.{field}) && has(self.{field}.name) && self.{field}.name != '' ? 1 : 0)"
+            for field in ("configMapRef", "secretRef")
+        ),
+    ]
+)
 
 JOB_RULES: tuple[Rule[MarieJob], ...] = (
     Rule(
@@ -199,9 +221,10 @@ JOB_RULES: tuple[Rule[MarieJob], ...] = (
     ),
     Rule(
         at="spec.input",
-        cel="!has(self.failedOf) || self.failedOf == '' || !has(self.uri) || self.uri == ''",
-        message="uri and failedOf are both given: remove one of them",
-        broken=lambda job: field_if(bool(job.spec.input.uri and job.spec.input.failed_of), "spec.input.failedOf"),
+        cel=f"{_SOURCES_GIVEN} <= 1",
+        message="more than one source of documents is named: keep one of uri, failedOf, data, configMapRef and "
+        "secretRef",
+        broken=lambda job: _named_sources(job)[1:2],
     ),
     Rule(
         at="",

@@ -35,7 +35,8 @@ class JobInput(Model):
     uri: str = Field(
         default="",
         description="One document (s3://bucket/path/file.pdf), or all documents under a prefix that ends with a slash "
-        "(s3://bucket/path/).",
+        "(s3://bucket/path/). Also gs://bucket/path/ and az://container/path/: what is there is copied into the "
+        "cluster's object store, each document when its turn comes, and taken away at its end.",
     )
     failed_of: str = Field(
         default="",
@@ -74,8 +75,9 @@ class JobInput(Model):
     credentials_secret_ref: SecretReference | None = Field(
         default=None,
         description="Secret by which the operator lists the prefix; its keys are AWS_ACCESS_KEY_ID, "
-        "AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN, AWS_ENDPOINT_URL and AWS_REGION. Without it, the operator's own "
-        "environment is used.",
+        "AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN, AWS_ENDPOINT_URL and AWS_REGION; for gs:// "
+        "GOOGLE_APPLICATION_CREDENTIALS_JSON; for az:// AZURE_STORAGE_ACCOUNT_NAME with AZURE_STORAGE_ACCOUNT_KEY or "
+        "AZURE_STORAGE_SAS_TOKEN. Without it, the operator's own environment is used.",
     )
 
 
@@ -84,13 +86,15 @@ class JobOutput(Model):
 
     uri: str = Field(
         default="",
-        description="Prefix that results are copied to, such as s3://bucket/results/; each document gets a folder of "
-        "its name there. Without it, results stay where Marie stores them.",
+        description="Prefix that results are copied to, such as s3://bucket/results/, gs://bucket/results/ or "
+        "az://container/results/; each document gets a folder of its name there. Without it, results stay where Marie "
+        "stores them.",
     )
     credentials_secret_ref: SecretReference | None = Field(
         default=None,
         description="Secret by which the operator writes results; its keys are those of input.credentialsSecretRef, "
-        "which is used without it, or else the operator's own environment, or else the cluster's backingServices.s3.",
+        "which is used without it where both are of one kind of store, or else the operator's own environment, or "
+        "else the cluster's backingServices.s3.",
     )
     format: Literal["json", "xml", "csv", "yaml"] = Field(
         default="json",

@@ -17,6 +17,7 @@ from marie_operator.testing.gateway import SimulatedGateways
 from marie_operator.testing.gateway.identity import VERSION
 from marie_operator.testing.kubelet import FakeKubelet
 from tests.simulation.replica import Replica
+from tests.simulation.stored import Stored
 from tests.simulation.submitters import Submitters
 from tests.simulation.world import OPERATOR, World, installed
 
@@ -33,6 +34,8 @@ class Plane:
     kubelet: FakeKubelet
     submitters: Submitters
     replica: Replica
+    keys: list[str]
+    objects: Stored
 
     def path(self, kind: str, name: str = "") -> str:
         root = {
@@ -120,5 +123,14 @@ async def _run(
     async with World(origin, random.Random(1), connect=connect, version=version) as world:
         for replica in world.replicas:
             replica.start()
-        plane = Plane(world.server, world.api, world.gateways, world.kubelet, world.submitters, world.replicas[0])
+        plane = Plane(
+            world.server,
+            world.api,
+            world.gateways,
+            world.kubelet,
+            world.submitters,
+            world.replicas[0],
+            world.keys,
+            world.objects,
+        )
         await main(plane)

@@ -132,25 +132,18 @@ def _inline(job: MarieJob) -> Inline | None:
     """The documents that are in no object store, if the spec names such.
 
     Raises:
-        FlawError: it names others as well, or what is no document.
+        FlawError: it names what is no document.
     """
     given = job.spec.input
     stem = refs.stem(job.metadata.name, job.metadata.uid)
-    namespace, found = job.metadata.namespace, dict[str, Inline]()
+    namespace = job.metadata.namespace
     if given.config_map_ref is not None and given.config_map_ref.name:
-        found["configMapRef"] = Inline(stem, namespace, "ConfigMap", given.config_map_ref.name)
+        return Inline(stem, namespace, "ConfigMap", given.config_map_ref.name)
     if given.secret_ref is not None and given.secret_ref.name:
-        found["secretRef"] = Inline(stem, namespace, "Secret", given.secret_ref.name)
+        return Inline(stem, namespace, "Secret", given.secret_ref.name)
     if given.data:
-        name = f"document.{refs.extension(given.content_type)}"
-        found["data"] = Inline(stem, namespace, "", name, _decoded(given.data))
-    others = [name for name, value in (("uri", given.uri), ("failedOf", given.failed_of)) if value]
-    if not found:
-        return None
-    if len(found) + len(others) > 1:
-        named = " and ".join((*others, *found))
-        raise FlawError(JobReason.INVALID_SPEC, f"spec.input has {named}: give one of them. {_AGAIN}")
-    return next(iter(found.values()))
+        return Inline(stem, namespace, "", f"document.{refs.extension(given.content_type)}", _decoded(given.data))
+    return None
 
 
 def inline_of(job: MarieJob) -> Inline | None:
