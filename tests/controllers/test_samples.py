@@ -4,6 +4,7 @@ What the samples refer to stands around them, as their comments ask for. A job c
 job, that it names.
 """
 
+import json
 import random
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,6 +29,7 @@ SAMPLES: dict[str, dict[str, Any]] = {
 }
 
 KEY = "mas_sample-key-0000000000000000000000000000000000000000000"
+ACCOUNT = {"type": "service_account", "client_email": "marie@project", "private_key": "key"}
 STORE = {"AWS_ACCESS_KEY_ID": "id", "AWS_SECRET_ACCESS_KEY": "key"}
 SECRETS: dict[str, dict[str, str]] = {
     "registry": {".dockerconfigjson": "{}"},
@@ -38,6 +40,7 @@ SECRETS: dict[str, dict[str, str]] = {
     "marie-bucket": STORE,
     "bucket-credentials": STORE,
     "archive-credentials": STORE,
+    "google": {"service-account.json": json.dumps(ACCOUNT)},
     **{f"{name}-api-key": {"apiKey": KEY} for name in ("minimal", "pools", "my-cluster")},
 }
 TORN = "archive/torn.pdf"
@@ -107,7 +110,9 @@ def test_a_sample_runs_to_its_end(name: str, origin: EmbeddedApiServer) -> None:
         ) as world:
             (replica,) = world.replicas
             replica.start()
-            plane = Plane(world.server, world.api, world.gateways, world.kubelet, world.submitters, replica)
+            for key in KEYS:
+                world.objects["bucket", key] = b"%PDF"
+            plane = Plane.of(world)
             await plane.apply(*around())
             for each in chain(SAMPLES[name]):
                 documents.mended = "failedOf" in each["spec"].get("input", {})

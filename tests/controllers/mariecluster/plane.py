@@ -37,6 +37,21 @@ class Plane:
     keys: list[str]
     objects: Stored
 
+    @classmethod
+    def of(cls, world: World) -> "Plane":
+        """What a test acts on in a world with one replica of the operator."""
+        (replica,) = world.replicas
+        return cls(
+            world.server,
+            world.api,
+            world.gateways,
+            world.kubelet,
+            world.submitters,
+            replica,
+            world.keys,
+            world.objects,
+        )
+
     def path(self, kind: str, name: str = "") -> str:
         root = {
             "deployments": "/apis/apps/v1/namespaces/default",
@@ -123,14 +138,4 @@ async def _run(
     async with World(origin, random.Random(1), connect=connect, version=version) as world:
         for replica in world.replicas:
             replica.start()
-        plane = Plane(
-            world.server,
-            world.api,
-            world.gateways,
-            world.kubelet,
-            world.submitters,
-            world.replicas[0],
-            world.keys,
-            world.objects,
-        )
-        await main(plane)
+        await main(Plane.of(world))
