@@ -60,6 +60,7 @@ async def test_a_key_that_is_worked_on_waits_for_its_worker() -> None:
 
 @pytest.mark.looptime
 @pytest.mark.semantics("Q-05", "Q-22")
+@pytest.mark.kuberay("KU-18")
 async def test_the_earliest_time_wins_and_is_used_up() -> None:
     work, loop = queue(), asyncio.get_running_loop()
     began = loop.time()
