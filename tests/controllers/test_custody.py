@@ -64,6 +64,10 @@ def test_a_paused_cluster_is_left_as_it_is_and_its_jobs_go_on() -> None:
         await pause(plane, "marieclusters", "c")
         await plane.apply(job())
         await plane.until(lambda: succeeded(plane))
+        await plane.replica.crash()
+        plane.replica.start()
+        await plane.apply(job("later"))
+        await plane.until(lambda: succeeded(plane, "later"))
 
     run(story)
 

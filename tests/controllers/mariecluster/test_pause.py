@@ -1,10 +1,16 @@
 """The pause of Marie 5's scheduler around a change that waits: what it is for, and that it always ends."""
 
 import asyncio
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
+from marie_operator.api.mariecluster import MarieClusterStatus
+from marie_operator.controllers.mariecluster import pause
+from marie_operator.marie.dialect import Dialect
+from marie_operator.marie.gateways import GatewayView
 from marie_operator.testing.gateway import Fault, SimulatedMarie
 from tests.controllers.mariecluster.plane import Plane, run
 from tests.controllers.mariecluster.test_executors import at_work, batch, done, notes, scale
@@ -21,6 +27,7 @@ from tests.controllers.mariecluster.test_upgrade import (
 pytestmark = pytest.mark.embedded
 
 FIFTH = "5.0.0"
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
 OLD = "marieai/marie:4.0.0"
 PAUSE, UNPAUSE = "POST /api/scheduler/pause", "POST /api/scheduler/unpause"
 
@@ -117,7 +124,13 @@ async def left_alone(plane: Plane) -> None:
     await plane.patch("marieclusters", "c", {"metadata": {"annotations": {"marie.ai/reconcile": "paused"}}})
 
 
-@pytest.mark.parametrize("end", [withdrawn, hurried, too_late, suspended, left_alone])
+async def left_alone_by_another(plane: Plane) -> None:
+    await plane.replica.crash()
+    await left_alone(plane)
+    plane.replica.start()
+
+
+@pytest.mark.parametrize("end", [withdrawn, hurried, too_late, suspended, left_alone, left_alone_by_another])
 @pytest.mark.parametrize("change", [change_server, change_group])
 def test_the_pause_ends_with_what_it_was_for(change: Any, end: Any) -> None:
     async def story(plane: Plane) -> None:
@@ -157,6 +170,44 @@ def test_the_pause_ends_whenever_the_operator_dies(tenths: int, withdraws: bool)
         assert attempts(plane) == [1]
 
     run(story, version=FIFTH)
+
+
+def status(reason: str = "") -> MarieClusterStatus:
+    pausing = {"type": "SchedulerPaused", "status": "True", "reason": reason, "message": "", "lastTransitionTime": NOW}
+    return MarieClusterStatus.model_validate({"conditions": [pausing] if reason else []})
+
+
+BEGUN = status("PausedForChange")
+ABLE = GatewayView(reachable=True, running=True, dialect=Dialect(FIFTH, pauses=True), paused=False)
+
+
+@pytest.mark.parametrize(
+    "gateway",
+    [None, GatewayView(problem="away"), replace(ABLE, paused=None), replace(ABLE, paused=True)],
+    ids=["not asked", "does not answer", "not looked at since", "paused"],
+)
+def test_the_end_of_a_pause_is_believed_when_it_is_seen(gateway: GatewayView | None) -> None:
+    assert pause.order(BEGUN, False) is False
+    assert pause.told(BEGUN, False, gateway, server=True).reason == "PauseEnds"
+    assert pause.told(BEGUN, False, ABLE, server=True).reason is None
+    assert pause.told(BEGUN, False, gateway, server=False).reason is None
+
+
+@pytest.mark.parametrize(
+    "gateway",
+    [None, replace(ABLE, paused=None), replace(ABLE, paused=True), replace(ABLE, dialect=Dialect("4.0.0"))],
+    ids=["not asked", "not known", "somebody else's", "not able"],
+)
+def test_a_pause_begins_where_there_is_none_and_can_be_one(gateway: GatewayView | None) -> None:
+    assert pause.order(status(), True) is None
+    assert pause.told(status(), True, ABLE, server=True).reason == "PausedForChange"
+    assert pause.told(status(), True, gateway, server=True).reason is None
+    assert pause.told(status(), False, ABLE, server=True).reason is None
+
+
+def test_a_pause_is_kept_while_what_it_was_for_is_being_made() -> None:
+    assert (pause.order(BEGUN, None), pause.order(status(), None)) == (True, None)
+    assert pause.told(BEGUN, None, ABLE, server=True).reason == "PausedForChange"
 
 
 def test_somebody_else_s_pause_is_waited_with_and_left_alone() -> None:

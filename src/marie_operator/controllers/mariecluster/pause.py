@@ -48,16 +48,16 @@ def order(status: MarieClusterStatus, wanted: bool | None) -> bool | None:
     return wanted is not False
 
 
-def told(status: MarieClusterStatus, wanted: bool | None, gateway: GatewayView | None, *, server_ready: bool) -> Pause:
+def told(status: MarieClusterStatus, wanted: bool | None, gateway: GatewayView | None, *, server: bool) -> Pause:
     """What the status is to say from now on.
 
     Args:
         status: As the API server has it.
         wanted: Whether the scheduler is to be paused; None for as it is.
         gateway: What has been known since it was told ``order``; None before it was asked.
-        server_ready: Whether a server runs that could be paused.
+        server: Whether there is a pod whose gateway may be paused, be it ready or not.
     """
-    if not server_ready:
+    if not server:
         return Pause()
     if condition(status, ClusterCondition.SCHEDULER_PAUSED) is not None:
         ended = wanted is False and gateway is not None and gateway.reachable and gateway.paused is False

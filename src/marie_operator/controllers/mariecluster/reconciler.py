@@ -142,6 +142,7 @@ class MarieClusterReconciler:
             refusal = Refusal(ClusterReason.INVALID_SPEC, " ".join(rule.message for rule in broken))
             return await self._report(self._observe(cluster, (refusal,), pausing=pausing), news)
         if custody.is_paused(cluster):
+            await self._watch_gateway(cluster)
             pausing = self._go_on(cluster)
             outlook = self._look_at_executors(cluster, news)
             return await self._report(self._observe(cluster, (), outlook=outlook, pausing=pausing), news)
@@ -177,8 +178,11 @@ class MarieClusterReconciler:
         """Have Marie's scheduler paused as wanted, once it is in the status that it is the operator who pauses it."""
         key = _key(cluster)
         self._gateways.pause(key, on=pause.order(cluster.status, wanted))
-        ready = self._server_is_ready(cluster)
-        return pause.told(cluster.status, wanted, self._gateways.view(key), server_ready=ready)
+        server = any(
+            each["metadata"]["labels"].get(association.NODE_TYPE_LABEL) == association.SERVER
+            for each in self._pods(cluster)
+        )
+        return pause.told(cluster.status, wanted, self._gateways.view(key), server=server)
 
     def _known(self, cluster: MarieCluster) -> upgrade.Known:
         """What is known of a cluster's work."""
