@@ -66,35 +66,38 @@ async def test_a_suspended_job_leaves_nothing_at_marie_and_goes_on_with_all(post
     """marie-wire 3-06: what an executor has in hand goes on, and brings its DAG back to active."""
     async with staged(job(batch={"maxInFlight": 8}), seconds=LONG) as stage, bound(stage.marie, place) as database:
         async with operator(stage, place):
-            await stage.until(lambda: states(stage.marie).count("active") == 8)
-            await stage.until(
-                lambda: sum(node.state == "active" for dag in stage.marie.dags for node in dag.nodes) == 4
-            )
+            await stage.until(lambda: len(stage.marie.dags) == len(KEYS))
+            await stage.until(lambda: at_work(stage.marie) > 0)
             assert live(stage)["metadata"]["finalizers"] == [FINALIZER]
             change(stage, spec={"suspend": True})
             await stage.until(lambda: "in hand" in stage.status["message"])
             assert condition(stage, "Suspended") == ("True", "Suspending")
             await stage.until(lambda: condition(stage, "Suspended") == ("True", "Suspended"))
+            # On a machine that is slow enough some were done before.
+            taken = [told[told.index("cancelled") :] for told in database.states.values() if "cancelled" in told]
             assert stage.status["message"] == (
-                "The job is suspended: nothing is submitted. 8 documents were cancelled in Marie's database. "
+                f"The job is suspended: nothing is submitted. {sentences.taken_back(len(taken))} "
                 "Set spec.suspend to false to go on."
             )
-            assert Tables(postgres, place.database).sql("SELECT DISTINCT state FROM marie_scheduler.dag") == "cancelled"
-            since = [told[told.index("cancelled") :] for told in database.states.values()]
-            assert sorted(since) == 4 * [["cancelled"]] + 4 * [["cancelled", "active", "cancelled"]]
+            rows = "SELECT count(*) FROM marie_scheduler.dag WHERE state = 'cancelled'"
+            assert Tables(postgres, place.database).sql(rows) == str(len(taken))
+            assert at_work(stage.marie) == 0
+            again = ["cancelled", "active", "cancelled"]
+            assert again in taken
+            assert all(told in (["cancelled"], again) for told in taken)
             change(stage, spec={"suspend": False})
             await stage.finished()
         assert stage.status["phase"] == "Succeeded"
         assert stage.status["result"]["documentCount"] == len(KEYS)
         assert stage.status["retryCount"] == 0
         assert live(stage)["metadata"]["finalizers"] == []
-        done_once(stage, 2 * len(KEYS))
+        done_once(stage, len(KEYS) + len(taken))
 
 
 async def test_a_kill_while_documents_are_taken_back_loses_and_doubles_nothing(place: Place) -> None:
     async with staged(job(batch={"maxInFlight": 8}), seconds=LONG) as stage, bound(stage.marie, place):
         async with operator(stage, place):
-            await stage.until(lambda: states(stage.marie).count("active") == 8)
+            await stage.until(lambda: len(stage.marie.dags) == len(KEYS))
             change(stage, spec={"suspend": True})
             await stage.until(lambda: "cancelled" in states(stage.marie))
         change(stage, spec={"suspend": False})
@@ -125,7 +128,7 @@ async def test_a_job_that_is_late_fails_once_its_documents_are_cancelled(place: 
 
 
 async def test_a_deleted_job_is_kept_until_its_documents_are_cancelled(place: Place) -> None:
-    async with staged(job(SINGLE), seconds=LONG) as stage, bound(stage.marie, place), operator(stage, place):
+    async with staged(job(SINGLE), seconds=2 * LONG) as stage, bound(stage.marie, place), operator(stage, place):
         await stage.until(lambda: stage.status.get("phase") == "Running")
         change(stage, deletionTimestamp=stage.status["startTime"])
         await stage.until(lambda: live(stage)["metadata"]["finalizers"] == [])
