@@ -81,6 +81,28 @@ def test_one_document_is_put_there_too() -> None:
     run(story)
 
 
+def test_a_submitter_is_made_once_its_document_is_there() -> None:
+    async def story(plane: Plane) -> None:
+        hold(plane, "one.pdf")
+        await begun(plane, over("az://bucket/one.pdf", submissionMode="K8sJobSubmission"))
+        await plane.until(lambda: succeeded(plane))
+        (dag,) = plane.gateways.cluster("default", "c").dags
+        assert dag.uri.startswith("s3://marie/staged/j-")
+        assert staged(plane) == []
+
+    run(story)
+
+
+def test_a_submitter_whose_document_is_nowhere_is_not_made() -> None:
+    async def story(plane: Plane) -> None:
+        await begun(plane, over("az://bucket/gone.pdf", submissionMode="K8sJobSubmission"))
+        status = await ended(plane)
+        assert "az://bucket has no gone.pdf." in status["error"]["message"]
+        assert await plane.names("jobs") == set()
+
+    run(story)
+
+
 def test_a_document_that_is_not_there_fails_under_its_own_name() -> None:
     async def story(plane: Plane) -> None:
         hold(plane, "in/a.pdf")

@@ -334,6 +334,8 @@ def test_a_document_has_a_folder_of_its_name(source: Source, uri: str, folder: s
         ("s3://bucket/results", Output("bucket", "results/")),
         ("s3://bucket/", Output("bucket", "")),
         ("s3://bucket", Output("bucket", "")),
+        ("gs://bucket/results", Output("bucket", "results/", "gs")),
+        ("az://container/", Output("container", "", "az")),
     ],
 )
 def test_an_output_is_a_prefix(uri: str, output: Output) -> None:
@@ -341,7 +343,8 @@ def test_an_output_is_a_prefix(uri: str, output: Output) -> None:
 
 
 @pytest.mark.parametrize(
-    "uri", ["file:///tmp", "bucket/results", "s3:///results/", "s3://b/a//c/", "s3://bucket/../x/"]
+    "uri",
+    ["file:///tmp", "bucket/results", "s3:///results/", "s3://b/a//c/", "s3://bucket/../x/", "gcs://bucket/", "az://"],
 )
 def test_an_output_that_is_none_is_refused_with_an_example(uri: str) -> None:
     with pytest.raises(SourceError, match=r"spec\.output\.uri"):

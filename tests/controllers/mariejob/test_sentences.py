@@ -17,7 +17,7 @@ from marie_operator.api.mariecluster import MarieCluster
 from marie_operator.api.mariejob import DocumentInFlight, MarieJob
 from marie_operator.api.meta import Condition, ObjectMeta
 from marie_operator.builders import own_cluster as building
-from marie_operator.controllers.mariejob.buckets import Bucket
+from marie_operator.controllers.mariejob.buckets import Bucket, Folder
 from marie_operator.controllers.mariejob.choice import choose
 from marie_operator.controllers.mariejob.decide import decide, leave
 from marie_operator.controllers.mariejob.decision import Decision
@@ -28,6 +28,7 @@ from marie_operator.controllers.mariejob.delivery import (
     Receipt,
     Totals,
 )
+from marie_operator.controllers.mariejob.imports import ImportFailure, ImportOutcome
 from marie_operator.controllers.mariejob.listing import ListingFailure
 from marie_operator.controllers.mariejob.observation import Observation, Obstacle
 from marie_operator.controllers.mariejob.rerun import find
@@ -109,6 +110,7 @@ def begun(subject: MarieJob, *keys: str) -> MarieJob:
     return subject.model_copy(update={"status": status})
 
 
+CLOUD = "gs://bucket/one.pdf"
 DATA = {"data": "aGVsbG8="}
 NO_TARGET = DeliveryFailure("https://minio has no bucket bucket. Create it.", True, NOW, at_source=False)
 NO_SOURCE = DeliveryFailure("https://minio has no bucket marie. Create it.", True, NOW, at_source=True)
@@ -147,6 +149,22 @@ def inline(
     ).status
     begun = subject.model_copy(update={"status": status})
     return begun, replace(ended(begun, state), now=now, staged=source.folder, cleared=cleared)
+
+
+def clouded(
+    state: DocumentState, *, missing: str = "", now: datetime = NOW, **what: Any
+) -> tuple[MarieJob, Observation]:
+    """A job with a document in another cloud, which stands so."""
+    fields = {name: what.pop(name) for name in ("activeDeadlineSeconds", "backoffLimit") if name in what}
+    subject = job(CLOUD, **fields)
+    around: dict[str, Any] = {"scheme": "gs", "staged": Folder(Bucket("marie"), "staged/scan")}
+    begun = subject.model_copy(update={"status": decide(subject, seen(**around)).status})
+    (document,) = begun.status.documents.in_flight if begun.status.documents else ()
+    if missing:
+        around["imported"] = ImportOutcome(missing={document.ref_id: missing})
+    if state is W:
+        around["documents"] = {document.ref_id: DocumentView(W)}
+    return begun, replace(ended(begun, state), now=now, **{**around, **what})
 
 
 def begin_more(subject: MarieJob, *keys: str) -> MarieJob:
@@ -210,6 +228,7 @@ STOPPED = GatewayView(
 )
 OTHER = GatewayView(reachable=True, running=True, problem="", planners=frozenset({"extract", "mock"}), executors={})
 S, F, R, C = DocumentState.SUCCEEDED, DocumentState.FAILED, DocumentState.RUNNING, DocumentState.CANCELLED
+W = DocumentState.WAITING
 
 JOB_REFUSED = Obstacle(
     JobReason.CHILD_REFUSED,
@@ -393,6 +412,26 @@ SITUATIONS: dict[str, Callable[[], Decision]] = {
     "inline data, taken away": lambda: decide(*inline("")),
     "inline data, that stays": lambda: decide(*inline("What was put under s3://marie/staged/scan/ stays: no rights.")),
     "inline data, given up": lambda: decide(*inline(None, R, now=later(hours=1), activeDeadlineSeconds=60)),
+    "in another cloud, and nothing says where Marie reads from": lambda: decide(
+        job(CLOUD),
+        seen(scheme="gs", staged=Obstacle(JobReason.OBJECT_STORE_UNKNOWN, unknown(cluster(), "reads from", "gs"))),
+    ),
+    "in another cloud, copied": lambda: decide(*clouded(W)),
+    "in another cloud, and a store refuses": lambda: decide(
+        *clouded(W, imported=ImportOutcome(failure=ImportFailure("No right to write to marie.", answered=True)))
+    ),
+    "in another cloud, and the Secret is gone": lambda: decide(
+        *clouded(W, credentials=Obstacle(JobReason.CREDENTIALS_MISSING, "There is no Secret google."))
+    ),
+    "in another cloud, and there no more": lambda: decide(
+        *clouded(W, missing="Google Cloud Storage has no gs://bucket/one.pdf.", backoffLimit=0)
+    ),
+    "in another cloud, done": lambda: decide(*clouded(S)),
+    "in another cloud, taken away": lambda: decide(*clouded(S, cleared="")),
+    "in another cloud, that stays": lambda: decide(
+        *clouded(S, cleared="What was put under s3://marie/staged/scan/ for Marie stays there: no rights.")
+    ),
+    "in another cloud, given up": lambda: decide(*clouded(R, now=later(hours=1), activeDeadlineSeconds=60)),
     "listing": lambda: decide(job(), seen()),
     "single: submitting": lambda: decide(job(SINGLE), seen()),
     "single: queued": lambda: decide(begun(job(SINGLE)), ended(begun(job(SINGLE)), DocumentState.SUBMITTED)),
@@ -555,7 +594,7 @@ def test_every_situation_says_what_is_wrong_and_what_to_do() -> None:
 @pytest.mark.parametrize("name", SITUATIONS)
 def test_a_sentence_ends_and_is_not_cut(name: str) -> None:
     message = SITUATIONS[name]().status.message
-    assert not message[0].islower() or message.startswith(("s3://", "https://", "spec."))
+    assert not message[0].islower() or message.startswith(("s3://", "gs://", "https://", "spec."))
     assert message.endswith(".")
     assert ".. " not in message
     assert "None" not in message

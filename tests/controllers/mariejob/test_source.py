@@ -14,6 +14,9 @@ from marie_operator.controllers.mariejob.source import Prefix, SingleDocument, S
         ("s3://bucket/a b/ü#?%41.pdf", SingleDocument("s3://bucket/a b/ü#?%41.pdf")),
         ("s3://bucket/documents/", Prefix("bucket", "documents/")),
         ("s3://bucket/", Prefix("bucket", "")),
+        ("gs://bucket/a b/ü#?%41.pdf", SingleDocument("gs://bucket/a b/ü#?%41.pdf")),
+        ("gs://bucket/documents/", Prefix("bucket", "documents/", "gs")),
+        ("az://container/", Prefix("container", "", "az")),
     ],
 )
 def test_an_object_is_one_document_and_a_slash_at_the_end_makes_a_prefix(uri: str, source: Source) -> None:
@@ -27,7 +30,9 @@ def test_documents_under_a_prefix_keep_their_keys_verbatim() -> None:
 
 @pytest.mark.parametrize(
     "uri", ["", "bucket/a.pdf", "http://bucket/a.pdf", "s3://", "s3:///a.pdf", "s3://bucket", "s3://../a.pdf",
-            "s3://a..b/", "s3://bucket/a\n.pdf", "s3://bucket/a//b/", "s3://bucket/../", "s3://bucket/./a/"],
+            "s3://a..b/", "s3://bucket/a\n.pdf", "s3://bucket/a//b/", "s3://bucket/../", "s3://bucket/./a/", "gcs://bucket/",
+            "azure://container/a/", "az://container@account/a/", "gs://bucket", "gs://bucket/a//b.pdf",
+            "az://container/../b.pdf", "gs://bucket/."],
 )  # fmt: skip
 def test_what_names_no_documents_is_refused(uri: str) -> None:
     with pytest.raises(SourceError):

@@ -168,16 +168,21 @@ class Imports:
         await self._background.run()
 
     async def _bring(self, job: ObjectKey, known: _Import) -> None:
-        async with asyncio.TaskGroup() as group:
-            while not known.is_done:
-                known.moved.clear()
-                if known.present is None or known.surplus:
-                    await self._tidy(job, known)
-                    continue
-                for ref_id in known.startable:
-                    known.copying.add(ref_id)
-                    group.create_task(self._copy(job, known, ref_id))
-                await known.moved.wait()
+        # While a group ends, more may be wanted.
+        while not known.is_done:
+            async with asyncio.TaskGroup() as group:
+                await self._work(job, known, group)
+
+    async def _work(self, job: ObjectKey, known: _Import, group: asyncio.TaskGroup) -> None:
+        while not known.is_done:
+            known.moved.clear()
+            if known.present is None or known.surplus:
+                await self._tidy(job, known)
+                continue
+            for ref_id in known.startable:
+                known.copying.add(ref_id)
+                group.create_task(self._copy(job, known, ref_id))
+            await known.moved.wait()
 
     async def _tidy(self, job: ObjectKey, known: _Import) -> None:
         """Delete what no document in flight needs.
