@@ -118,20 +118,22 @@ class Gateways:
             return
         self.forget(cluster)
         gateway = Gateway(self._transport, url, fence=self._fence)
-        monitor = Monitor(
-            gateway,
-            clock=self._clock,
-            on_gateway=lambda: self._on_cluster(cluster),
-            on_job=self._on_job,
-            fence=self._fence,
-            jitter=self._jitter,
-            metrics=self._metrics,
-        )
         occupancy = OccupancyWatch(
             gateway,
             Etcd(self._transport, etcd, fence=self._fence) if etcd else None,
             clock=self._clock,
             on_change=lambda: self._on_occupancy(cluster),
+            idle=lambda: monitor.idle,
+        )
+        monitor = Monitor(
+            gateway,
+            clock=self._clock,
+            on_gateway=lambda: self._on_cluster(cluster),
+            on_job=self._on_job,
+            on_work=occupancy.wake,
+            fence=self._fence,
+            jitter=self._jitter,
+            metrics=self._metrics,
         )
         self._watched[cluster] = watched = _Watched(monitor, occupancy, etcd)
         self._use(watched, database)

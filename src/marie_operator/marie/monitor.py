@@ -93,6 +93,7 @@ class Monitor:
         clock: For every wait and age.
         on_gateway: Called when the view of the gateway has changed.
         on_job: Called with a job when one of its documents has moved.
+        on_work: Called when the gateway has something to do that had nothing.
         fence: Called before each submission; raises NotLeader when another process may be about to make it.
         metrics: Counts submissions and where documents come to.
         jitter: Yields numbers in [0, 1).
@@ -108,6 +109,7 @@ class Monitor:
         clock: Clock,
         on_gateway: Callable[[], None],
         on_job: Callable[[ObjectKey], None],
+        on_work: Callable[[], None] = lambda: None,
         fence: Callable[[], None] = lambda: None,
         metrics: GatewayMetrics,
         jitter: Callable[[], float] = random.random,
@@ -115,6 +117,7 @@ class Monitor:
         self._gateway = gateway
         self._clock = clock
         self._on_gateway = on_gateway
+        self._on_work = on_work
         self._jitter = jitter
         limit = asyncio.Semaphore(CONCURRENCY)
         self._roster = Roster(clock=clock, on_job=on_job, metrics=metrics)
@@ -133,6 +136,7 @@ class Monitor:
         self._paused = False
         self._view = GatewayView()
         self._asked = False
+        self._idle = False
         self._hold: Hold | None = None
         self._pausing: bool | None = None
 
@@ -180,6 +184,11 @@ class Monitor:
         return self._roster.views(job)
 
     @property
+    def idle(self) -> bool:
+        """Whether the gateway said, when it was last asked, that it has nothing to do, whoever would have asked it."""
+        return self._idle
+
+    @property
     def state(self) -> GatewayState:
         """How the gateway is."""
         if self._view.running:
@@ -218,7 +227,6 @@ class Monitor:
         await self._dispatch.search(backlog=self._backlog)
         if self._hold is None:
             await self._dispatch.submit()
-        self._roster.tell()
         await self._dispatch.confirm(backlog=self._backlog)
         if now - self._followed_at >= WORKING:
             self._followed_at = now
@@ -254,6 +262,7 @@ class Monitor:
         try:
             debug = await self._gateway.debug()
         except Unanswered as error:
+            self._idle = False
             self._dispatch.interrupted()
             self._see(GatewayView(problem=f"The gateway does not answer as it should: {error}."))
             return
@@ -307,6 +316,10 @@ class Monitor:
             for document in self._roster:
                 document.restarted(self._clock.monotonic())
         self._backlog = debug.pending > 0
+        began_work = self._idle and not debug.idle
+        self._idle = debug.idle
+        if began_work:
+            self._on_work()
         if self._hold is not None and not self._backlog and DocumentState.SUBMITTING not in self.states():
             self._hold = replace(self._hold, quiet=self._hold.quiet or self._clock.monotonic())
         return begun

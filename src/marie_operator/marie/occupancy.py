@@ -16,6 +16,9 @@ from marie_operator.runtime.clock import Clock
 
 RESTING = 5.0
 """Seconds between two looks."""
+IDLE = 60.0
+"""Seconds between two looks at the lists of a gateway that says, whenever it is asked how it is, that it has nothing
+to do."""
 HURRIED = 1.0
 """Seconds between two looks while somebody waits for workers to be idle."""
 LATELY = 60.0
@@ -96,13 +99,23 @@ class OccupancyWatch:
         etcd: Its etcd; None where it is not known.
         clock: For every wait and age.
         on_change: Called when there is something new, and after each look that is hurried.
+        idle: Whether the gateway says that it has nothing to do; ``wake`` is called when that ends.
     """
 
-    def __init__(self, gateway: Gateway, etcd: Etcd | None, *, clock: Clock, on_change: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        gateway: Gateway,
+        etcd: Etcd | None,
+        *,
+        clock: Clock,
+        on_change: Callable[[], None],
+        idle: Callable[[], bool] = lambda: False,
+    ) -> None:
         self._gateway = gateway
         self._etcd = etcd
         self._clock = clock
         self._on_change = on_change
+        self._idle = idle
         self._question = Question()
         self._wake = asyncio.Event()
         self._view: Occupancy | None = None
@@ -129,6 +142,10 @@ class OccupancyWatch:
             self._wake.set()
         self._question = question
 
+    def wake(self) -> None:
+        """Look now."""
+        self._wake.set()
+
     async def run(self) -> None:
         """Look until cancelled."""
         while True:
@@ -145,9 +162,16 @@ class OccupancyWatch:
                 continue
 
     def _pause(self) -> float:
-        """Seconds until the next look; lists that are long, since there is work, are not read each second."""
-        works = self._view is not None and bool(self._view.tasks)
-        return HURRIED if self._question.hurried and not works else RESTING
+        """Seconds until the next look.
+
+        Lists that are long, since there is work, are not read each second; and where there is none, nobody waits and
+        lists are all there is to ask for, they stay as they are.
+        """
+        view = self._view
+        if self._question.hurried:
+            return RESTING if view is not None and view.tasks else HURRIED
+        at_rest = view is not None and view.workers is None and view.tasks is not None and not view.served
+        return IDLE if at_rest and self._question == Question() and self._idle() else RESTING
 
     async def _look(self) -> Occupancy:
         question, began = self._question, self._clock.monotonic()

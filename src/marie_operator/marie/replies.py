@@ -108,6 +108,8 @@ class Debug:
         pending: Submissions that were answered and are not in the database yet. They are registered before the answer
             goes out, so that none pending means that each is in the database, or lost.
         dags: Number of DAGs by state, over all queues.
+        idle: Whether nothing is to be done, whoever asked for it: no DAG is unfinished, no task is in hand, be it of a
+            DAG that has failed, and nothing is pending. False where the page does not say.
         paused: Whether somebody has told the scheduler to begin nothing new, which Marie 5 knows.
     """
 
@@ -116,6 +118,7 @@ class Debug:
     alive: float | None = None
     pending: int = 0
     dags: Mapping[str, int] = field(default_factory=dict)
+    idle: bool = False
     paused: bool = False
 
 
@@ -138,6 +141,7 @@ class Unreadable(Exception):  # noqa: N818 - the name says what the reply is
 
 _CREDENTIALS = ("Invalid or expired token", "Invalid token or expired token", "Not authenticated", "missing api_key")
 _KEYS = re.compile(r"\bma[su]_[\w-]+")
+_CANONICAL = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
 _VALIDATION = re.compile(r"\s*\[type=.*", re.DOTALL)
 _PAGE = re.compile(r"\s*<(?:.*?<title>(?P<title>.*?)</title>)?", re.DOTALL | re.IGNORECASE)
 _SHOWN = 200
@@ -217,20 +221,19 @@ def debug(status: int, body: Json) -> Debug:
         Unreadable: it is none.
     """
     result = _result(status, body)
-    states: dict[str, int] = {}
-    for queue in _mapping(_mapping(result, "dag_state_counts"), "queues").values():
-        for state, count in queue.items() if isinstance(queue, Mapping) else ():
-            if state != "all":
-                states[str(state)] = states.get(str(state), 0) + _number(count)
+    dags, tasks = _counts(result, "dag_state_counts"), _counts(result, "job_state_counts")
     scheduler = _mapping(result, "scheduler_info")
+    pending = _number(_mapping(result, "queue_status").get("pending_requests"))
+    works = pending or tasks.get(NodeState.ACTIVE) or any(dags.get(state) for state in UNFINISHED)
     timing = _mapping(result, "timing_info")
     started, present = _moment(timing.get("start_time")), _moment(timing.get("current_time"))
     return Debug(
         running=scheduler.get("running") is True,
         started=started,
         alive=None if started is None or present is None else (present - started).total_seconds(),
-        pending=_number(_mapping(result, "queue_status").get("pending_requests")),
-        dags=states,
+        pending=pending,
+        dags=dags,
+        idle={"dag_state_counts", "job_state_counts"} <= result.keys() and not works,
         paused=scheduler.get("paused") is True,
     )
 
@@ -242,6 +245,16 @@ def switched(status: int, body: Json) -> None:
         Unreadable: it was not done; Marie says so with HTTP 200 too.
     """
     _result(status, body)
+
+
+def _counts(result: Json, name: str) -> dict[str, int]:
+    """How many there are by state, over all queues."""
+    states: dict[str, int] = {}
+    for queue in _mapping(_mapping(result, name), "queues").values():
+        for state, count in queue.items() if isinstance(queue, Mapping) else ():
+            if state != "all":
+                states[str(state)] = states.get(str(state), 0) + _number(count)
+    return states
 
 
 def planner_names(status: int, body: Json) -> frozenset[str]:
@@ -320,8 +333,13 @@ def acknowledged(status: int, body: Json) -> str:
 
 def identifier(value: Json) -> str:
     """An id as Marie writes it, or nothing when it is none."""
+    if not isinstance(value, str):
+        return ""
+    if _CANONICAL.fullmatch(value):
+        # As Marie writes every one: lists are long, and parsing takes ten times as long as looking.
+        return value
     try:
-        return str(UUID(value)) if isinstance(value, str) else ""
+        return str(UUID(value))
     except ValueError:
         return ""
 
