@@ -243,6 +243,15 @@ REFUSED = (
     ),
     *(
         job(
+            "spec.output.format",
+            "Marie stores nothing in csv or yaml: set format to json, or leave it out, and convert what is copied; or "
+            "to xml",
+            output={"format": format_},
+        )
+        for format_ in ("csv", "yaml")
+    ),
+    *(
+        job(
             f"spec.input.{next(iter(filters))}",
             "include and exclude choose among the documents under a prefix: end uri with / for all under it, "
             "or remove them",

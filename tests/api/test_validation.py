@@ -94,6 +94,9 @@ jobs = st.fixed_dictionaries(
                         "secretRef": references,
                     },
                 ),
+                "output": st.fixed_dictionaries(
+                    {}, optional={"format": st.sampled_from(["json", "xml", "csv", "yaml"])}
+                ),
                 "sla": st.fixed_dictionaries({}, optional={"softDeadline": deadlines, "hardDeadline": deadlines}),
             },
         ),

@@ -212,6 +212,13 @@ JOB_RULES: tuple[Rule[MarieJob], ...] = (
         broken=_restart_policy,
     ),
     Rule(
+        at="spec.output",
+        cel="!has(self.format) || self.format in ['json', 'xml']",
+        message="Marie stores nothing in csv or yaml: set format to json, or leave it out, and convert what is copied; "
+        "or to xml",
+        broken=lambda job: field_if(job.spec.output.format not in {"json", "xml"}, "spec.output.format"),
+    ),
+    Rule(
         at="spec.input",
         cel="((!has(self.include) || size(self.include) == 0) && (!has(self.exclude) || size(self.exclude) == 0)) || "
         "(has(self.uri) && self.uri.endsWith('/'))",

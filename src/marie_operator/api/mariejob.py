@@ -98,12 +98,15 @@ class JobOutput(Model):
     )
     format: Literal["json", "xml", "csv", "yaml"] = Field(
         default="json",
-        description="Format of the results. No effect in this version: Marie stores results as its planner makes them.",
+        description="Which of the results are copied: with json all that Marie stores, results in JSON and what it "
+        "renders from them; with xml only what it renders in XML. Marie stores nothing in csv and yaml, which are "
+        "refused.",
     )
     config_map_ref: LocalObjectReference | None = Field(
         default=None,
-        description="ConfigMap that small results should be written to, where there is no object store. No effect in "
-        "this version: status.result.outputUri says where the results are.",
+        description="ConfigMap of the namespace that says, once the job has ended, how it ended and where its results "
+        "are: phase, message, outputUri, manifestUri and counts, each under a key of its own. It is made if it is not "
+        "there, and then goes with the job.",
     )
 
 

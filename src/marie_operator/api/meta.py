@@ -1,6 +1,7 @@
 """What every kind of the ``marie.ai`` group shares: the model base, field types, object metadata, conditions."""
 
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -31,6 +32,7 @@ def _no_number(value: object) -> object:
     return value
 
 
+@lru_cache(maxsize=1024)
 def _rfc3339(value: datetime) -> str:
     return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 

@@ -108,7 +108,7 @@ CLUSTER_PERMISSIONS = (
         "API keys, passwords and credentials, read by name, never listed; a cluster's own are made by the operator. "
         "Deleted is the rendered configuration alone, when nothing reads it any more.",
     ),
-    Permission("", ("configmaps",), ("get", "create", "patch"), "The complete list of a job's failed documents."),
+    Permission("", ("configmaps",), ("get", "create", "patch"), "A job's failed documents, and how it ended."),
     Permission(
         "events.k8s.io", ("events",), ("create", "patch"), "Events on clusters and jobs; repeated ones are counted up."
     ),

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -72,14 +73,15 @@ class Process:
 class Job:
     """A job's status as far as its results are concerned, which outlives processes."""
 
-    def __init__(self, documents: list[Ended]) -> None:
+    def __init__(self, documents: list[Ended], route: Route = ROUTE) -> None:
+        self.route = route
         self.total = len(documents)
         self.waiting = documents
         self.parts = 0
 
     @property
     def request(self) -> DeliveryRequest:
-        return DeliveryRequest(ROUTE, tuple(self.waiting), self.parts, None if self.waiting else self.total)
+        return DeliveryRequest(self.route, tuple(self.waiting), self.parts, None if self.waiting else self.total)
 
     async def turn(self, process: Process) -> Totals | None:
         """What a reconcile does; what the finished manifest lists, once it is."""
@@ -124,6 +126,29 @@ def test_results_are_copied_and_listed() -> None:
         assert first["results"] == [f"s3://bucket/results/1.pdf/results/{n}.json" for n in (0, 1)]
         assert (second["state"], second["results"]) == ("Succeeded", [])
         assert (third["state"], third["error"], third["results"]) == ("Failed", "boom", [])
+
+    virtual.run(main)
+
+
+def test_of_results_those_are_copied_that_are_wanted() -> None:
+    async def main() -> None:
+        objects, document = MemoryObjects("bucket", "marie"), ended(1)
+        for name in (
+            "results/1.json",
+            "adlib/1.tif.xml",
+            "blobs/1.blobs.xml",
+            "assets/1.blobs.xml.zip",
+            "pdf/results.pdf",
+        ):
+            objects.put("marie", f"ocr/{document.stem}/{name}", b"result")
+        totals = await carried_out(objects, Job([document], route=replace(ROUTE, ending=".xml")))
+
+        assert totals == Totals(results=2, without=0)
+        assert set(objects.under("bucket")) == {
+            "results/1.pdf/adlib/1.tif.xml",
+            "results/1.pdf/blobs/1.blobs.xml",
+            MANIFEST,
+        }
 
     virtual.run(main)
 

@@ -560,14 +560,8 @@ SITUATIONS: dict[str, Callable[[], Decision]] = {
     "own cluster: suspended": lambda: decide(
         after(suspending(), seen_own(suspending(), own_cluster(owning()))), seen_own(suspending(), None)
     ),
-    "what has no effect": lambda: decide(
-        job(
-            SINGLE,
-            shutdownAfterJobFinishes=True,
-            output={"format": "xml", "configMapRef": {"name": "results"}},
-        ),
-        seen(),
-    ),
+    "what has no effect": lambda: decide(job(SINGLE, shutdownAfterJobFinishes=True), seen()),
+    "a format that Marie has nothing in": lambda: decide(job(SINGLE, output={"format": "csv"}), seen()),
 }
 
 

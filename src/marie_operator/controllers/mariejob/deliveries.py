@@ -190,7 +190,7 @@ class Deliveries:
                     folder = f"{route.shelf}/{document.stem}"
                     page: Sequence[str] = await self._objects.keys(route.source, folder)
                     while page:
-                        for key in page:
+                        for key in filter(lambda key: key.endswith(route.ending), page):
                             new = f"{route.prefix}{document.folder}/{key.removeprefix(f'{folder}/')}"
                             await self._objects.copy(route.source, key, route.target, new)
                             keys.append(new)

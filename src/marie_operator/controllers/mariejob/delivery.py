@@ -60,6 +60,7 @@ class Route:
         prefix: What keys begin with there; empty, or with a slash at its end.
         job: What tells this job from every other that ever was, such as ``ocr-batch-job-3tqkzbz0d1rmk``.
         is_assumed: Whether Marie's store is not configured, and taken to be the one that the documents are in.
+        ending: What the names of results end with that are wanted; empty for all.
     """
 
     source: Bucket
@@ -68,6 +69,7 @@ class Route:
     prefix: str
     job: str
     is_assumed: bool = False
+    ending: str = ""
 
     @property
     def parts(self) -> str:

@@ -9,7 +9,7 @@ from marie_operator.api.conditions import EventReason, JobCondition, JobReason
 from marie_operator.api.mariecluster import MarieCluster
 from marie_operator.api.mariejob import MarieJob, MarieJobStatus
 from marie_operator.controllers import custody, kinds
-from marie_operator.controllers.mariejob import failures, history, sentences, summary
+from marie_operator.controllers.mariejob import failures, history, report, sentences, summary
 from marie_operator.controllers.mariejob.conditions import is_finished
 from marie_operator.controllers.mariejob.decide import decide, leave
 from marie_operator.controllers.mariejob.decision import Decision, Occurrence
@@ -97,7 +97,7 @@ class MarieJobReconciler:
         self._client = client
         self._events = events
         self._pace = Pace(sources.clock)
-        self._taken_up: dict[ObjectKey, set[str]] = {}
+        self._taken_up: dict[ObjectKey, frozenset[str]] = {}
 
     async def reconcile(self, key: ObjectKey) -> Result:
         """Bring one job closer to its end."""
@@ -180,6 +180,7 @@ class MarieJobReconciler:
         if wait := self._pace.wait(job, decision.status):
             return Result(requeue_after=min(wait, decision.requeue_after or wait))
         decision = await self._recorded(job, decision)
+        await self._report(job, decision.status)
         try:
             written = await write_status(self._client, kinds.MARIE_JOBS, live, wire(decision.status))
         except NotFound:
@@ -222,10 +223,10 @@ class MarieJobReconciler:
 
     def _tell_taken_up(self, job: MarieJob, seen: Observation) -> None:
         """Tell of documents that were set going again, each once."""
-        told = self._taken_up.setdefault(_key(job), set())
-        new = {ref_id for ref_id, view in seen.documents.items() if view.taken_up} - told
-        told |= new
-        if new:
+        told = self._taken_up.get(_key(job), frozenset())
+        taken_up = frozenset(ref_id for ref_id, view in seen.documents.items() if view.taken_up)
+        self._taken_up[_key(job)] = taken_up
+        if new := taken_up - told:
             self._announce(job, [Occurrence("Warning", EventReason.TAKEN_UP, sentences.taken_up(len(new)))])
 
     def _follow(self, job: MarieJob, seen: Observation, decision: Decision) -> None:
@@ -264,6 +265,21 @@ class MarieJobReconciler:
             counted = documents.model_copy(update={"failure_parts": parts})
             return replace(decision, status=decision.status.model_copy(update={"documents": counted}))
         return decision
+
+    async def _report(self, job: MarieJob, status: MarieJobStatus) -> None:
+        """Say in the ConfigMap that the job names how it ended; that this cannot be done is told, and no more."""
+        if not is_finished(status) or not report.wanted(job):
+            return
+        try:
+            await report.write(self._client, job, status)
+        except RecordTakenError as error:
+            self._announce(job, [Occurrence("Warning", JobReason.NAME_TAKEN, str(error))])
+        except Forbidden as error:
+            note = (
+                f"How the job ended is not written to ConfigMap {report.wanted(job)}: {error.message.rstrip('.')}. "
+                "Apply config/rbac of the operator's version again."
+            )
+            self._announce(job, [Occurrence("Warning", JobReason.PERMISSION_DENIED, note)])
 
     async def _pause(self, live: Object, job: MarieJob) -> Result:
         """Leave a job as it is. What Marie has of it goes on, and is looked up when the pause is over."""

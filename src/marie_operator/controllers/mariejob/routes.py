@@ -21,6 +21,8 @@ from marie_operator.controllers.mariejob.source import SourceError
 from marie_operator.runtime import Forbidden
 from marie_operator.runtime.resource import ObjectKey
 
+_ENDINGS = {"json": "", "xml": ".xml"}
+"""Of the results that are copied, by format. Marie writes XML beside the JSON that it makes it from."""
 _INPUT, _OUTPUT = "spec.input.credentialsSecretRef", "spec.output.credentialsSecretRef"
 
 
@@ -63,6 +65,7 @@ async def find(
         prefix=output.prefix,
         job=refs.stem(job.metadata.name, job.metadata.uid),
         is_assumed=not configured,
+        ending=_ENDINGS[job.spec.output.format],
     )
 
 

@@ -20,16 +20,6 @@ def without_effect(spec: MarieJobSpec) -> Iterator[str]:
             "spec.shutdownAfterJobFinishes has no effect on a cluster that is not the job's own: it keeps running. "
             "Give spec.clusterSpec for a cluster that is made for the job and goes with it."
         )
-    if spec.output.format != "json":
-        yield (
-            f"spec.output.format {spec.output.format} has no effect in this version: Marie stores results as its "
-            "planner makes them, and they are copied as they are. Convert them where status.result.outputUri says."
-        )
-    if spec.output.config_map_ref is not None and spec.output.config_map_ref.name:
-        yield (
-            "spec.output.configMapRef has no effect in this version: nothing is written to ConfigMap "
-            f"{spec.output.config_map_ref.name}. status.result.outputUri says where the results are."
-        )
 
 
 def count(number: int, what: str = "document") -> str:
