@@ -1,7 +1,7 @@
 """What is in the buckets of a simulation, found by folder as quickly as by key."""
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 
 Place = tuple[str, str]
 
@@ -25,11 +25,17 @@ class Stored:
     def __contains__(self, place: Place) -> bool:
         return place in self._objects
 
+    async def gathered(self, _bucket: str, _key: str, pieces: AsyncIterator[bytes]) -> bytes:
+        """What is to be an object's content, as it arrives."""
+        return b"".join([piece async for piece in pieces])
+
     def discard(self, place: Place) -> None:
         """Delete an object that may be there."""
         if self._objects.pop(place, None) is not None:
             for folder in _folders(place):
                 del self._folders[folder][place[1]]
+                if not self._folders[folder]:
+                    del self._folders[folder]
 
     def under(self, bucket: str, folder: str = "") -> list[str]:
         """The keys under a folder, in order; without one, in the bucket."""

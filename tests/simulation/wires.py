@@ -4,9 +4,11 @@ import asyncio
 import contextlib
 import json
 import re
+from bisect import bisect_left, bisect_right
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, replace
 from http import HTTPStatus
+from itertools import takewhile
 from typing import TypeVar, cast
 from urllib.parse import urlencode
 
@@ -324,12 +326,12 @@ class BucketWire:
     """Lists a bucket's keys for a process.
 
     Args:
-        keys: What is in the bucket; any bucket.
+        keys: What is in the bucket, in order; any bucket.
         page_size: How many of them come at a time.
         port: Where requests leave.
     """
 
-    def __init__(self, keys: list[str], page_size: int, port: Port) -> None:
+    def __init__(self, keys: Sequence[str], page_size: int, port: Port) -> None:
         self._keys = keys
         self._page_size = page_size
         self._port = port
@@ -347,9 +349,12 @@ class BucketWire:
         self._port.note(f"LIST {request.source.uri} after {request.after!r} {fate.name}")
         if fate is not Fate.ANSWERED:
             raise ListingError(f"{request.source.uri} cannot be listed: {fate.name}.", answered=fate is Fate.FAILED)
-        ahead = sorted(key for key in self._keys if key > request.after and key.startswith(request.prefix.prefix))
-        keys = tuple(ahead[: self._page_size])
-        return Page(request, keys, keys[-1] if keys else request.after, last=len(ahead) <= self._page_size)
+        prefix = request.prefix.prefix
+        start = max(bisect_right(self._keys, request.after), bisect_left(self._keys, prefix))
+        ahead = [self._keys[each] for each in range(start, min(start + self._page_size + 1, len(self._keys)))]
+        under = list(takewhile(lambda key: key.startswith(prefix), ahead))
+        keys = tuple(under[: self._page_size])
+        return Page(request, keys, keys[-1] if keys else request.after, last=len(under) <= self._page_size)
 
 
 class ObjectsWire:
@@ -390,7 +395,7 @@ class ObjectsWire:
 
     async def write(self, bucket: Bucket, key: str, content: AsyncIterator[bytes]) -> None:
         """Make an object."""
-        whole = b"".join([piece async for piece in content])
+        whole = await self._objects.gathered(bucket.name, key, content)
 
         def written() -> None:
             self._objects[bucket.name, key] = whole
@@ -417,6 +422,7 @@ class ObjectsWire:
         if not self._port.passes(what, writes=writes):
             raise ObjectsError("the process is dead", bucket, Refusal.UNREACHABLE)
         if self._network.instant:
+            self._port.note(f"{what} {Fate.ANSWERED.name}")
             return act()
         answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self._network.send(self._deliver(bucket, what, act, answer))

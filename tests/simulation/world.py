@@ -62,7 +62,7 @@ class World:
         lease_period: Seconds between the renewals of a node's lease.
         outcome: What becomes of documents.
         api_key: What gateways let in that have no other.
-        keys: What is in every bucket.
+        keys: What is in every bucket, in any order.
         page_size: How many keys a listing brings at a time.
         trace: What happened.
         connect: Makes the operator's connections to databases; None where it uses none.
@@ -105,7 +105,7 @@ class World:
         self.clock: Clock = VirtualClock()
         self.trace = trace or Trace()
         self.connect = connect
-        self.keys = list(keys)
+        self.keys = sorted(keys)
         self.page_size = page_size
         self.network = Network(source, usual)
         self.on_send: Callable[[str, str], None] = lambda *_: None

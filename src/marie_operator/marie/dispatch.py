@@ -18,6 +18,8 @@ from marie_operator.runtime.resource import ObjectKey
 
 SEARCHING = 2.0
 """Seconds between two searches."""
+SHOWING = 0.2
+"""Seconds from an answer within which a submission does not show: Marie writes it down later."""
 KEY_AGAIN = 60.0
 """Seconds after which a refused key is tried again: the gateway may have been given it."""
 
@@ -168,7 +170,11 @@ class Dispatch:
             backlog: Whether the gateway had submissions, just now, that are not in its database yet.
         """
         async with asyncio.TaskGroup() as group:
+            now = self._clock.monotonic()
             for document in self._roster.of(DocumentState.SUBMITTING):
+                if now - document.since < SHOWING:
+                    # It is not there yet, however good it is: the question can be spared.
+                    continue
                 group.create_task(self._confirm_one(document, backlog=backlog))
 
     async def _confirm_one(self, document: Document, *, backlog: bool) -> None:

@@ -1,8 +1,9 @@
 """As much of an API server as the reconciler talks to: optimistic concurrency, merge patches, one informer."""
 
-import copy
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
+
+from pydantic_core import from_json, to_json
 
 from marie_operator.runtime import Conflict, Forbidden, Informer, NotFound, Unreachable, WatchEvent
 from marie_operator.runtime.client import PatchKind
@@ -34,10 +35,10 @@ class ApiServer:
         old = self.objects.get((resource, key))
         self._version += 1
         metadata = {"uid": f"uid-{key.name}", "generation": 1, **obj["metadata"], "resourceVersion": str(self._version)}
-        stored = self.objects[resource, key] = copy.deepcopy({**obj, "metadata": metadata})
+        stored = self.objects[resource, key] = _copied({**obj, "metadata": metadata})
         if (informer := self.informers.get(resource)) is not None:
-            informer.event("", WatchEvent("ADDED" if old is None else "MODIFIED", copy.deepcopy(stored)))
-        return copy.deepcopy(stored)
+            informer.event("", WatchEvent("ADDED" if old is None else "MODIFIED", _copied(stored)))
+        return _copied(stored)
 
     def remove(self, resource: Resource, key: ObjectKey) -> None:
         self._version += 1
@@ -48,7 +49,7 @@ class ApiServer:
 
     async def get(self, resource: Resource, key: ObjectKey) -> Object:
         self._admit("get", resource)
-        return copy.deepcopy(self._existing(resource, key))
+        return _copied(self._existing(resource, key))
 
     async def patch(
         self,
@@ -110,6 +111,12 @@ class ApiServer:
         if self.lose_reply_of(verb, resource):
             raise Unreachable(f"{verb} {resource.plural}: connection reset", maybe_sent=True)
         return obj
+
+
+def _copied(obj: Object) -> Object:
+    """As it comes out of a request."""
+    copied: Object = from_json(to_json(obj))
+    return copied
 
 
 def _merged(old: Mapping[str, Any] | None, patch: Mapping[str, Any]) -> Object:

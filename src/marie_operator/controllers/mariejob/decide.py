@@ -15,7 +15,6 @@ from marie_operator.controllers.mariejob import (
     imports,
     obstacles,
     own_cluster,
-    submission,
     submitter,
     summary,
 )
@@ -32,6 +31,7 @@ from marie_operator.controllers.mariejob.observation import Observation, Obstacl
 from marie_operator.controllers.mariejob.plan import FlawError, Plan
 from marie_operator.controllers.mariejob.source import FailedOf, Inline, Prefix, Several, SingleDocument, scheme_of
 from marie_operator.controllers.mariejob.store import ListRequest, Page, documents_in
+from marie_operator.controllers.mariejob.submission import Terms
 from marie_operator.controllers.mariejob.turns import Claim
 from marie_operator.marie.errand import Errand
 from marie_operator.marie.gateways import Ticket
@@ -273,12 +273,10 @@ def _tickets(course: Course, *, ends: bool = False) -> tuple[Ticket, ...]:
     start, found = course.start or course.now, course.seen.submitter
     # A submitter Job may submit at any moment if it works, or is about to be made.
     awaited = found is not None and not found.has_ended and (found.works or not (ends or course.suspended))
+    terms = Terms.of(course.job, course.plan, start)
     return tuple(
-        submission.ticket(
-            course.job,
-            course.plan,
+        terms.ticket(
             document,
-            start=start,
             fresh=document.ref_id not in sent and course.seen.submitter is None,
             cancel=bool(document.cancelling) and course.seen.database is not None,
             awaited=awaited,
@@ -322,15 +320,9 @@ def _submitter(course: Course) -> submitter.Step | None:
     image = course.seen.submitter_image
     if obstacles.of_cluster(course.seen) or not building.image(course.job, image):
         return None
-    ticket = submission.ticket(
-        course.job,
-        course.plan,
-        document,
-        start=course.start or course.now,
-        fresh=False,
-        staged=_staged(course, document),
-    )
-    errand = Errand(endpoints.of(cluster)[HTTP], document.ref_id, ticket.submission)
+    terms = Terms.of(course.job, course.plan, course.start or course.now)
+    asked = terms.submission(document, _staged(course, document))
+    errand = Errand(endpoints.of(cluster)[HTTP], document.ref_id, asked)
     return submitter.Launch(
         building.manifest(
             course.job,

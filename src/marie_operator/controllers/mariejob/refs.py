@@ -13,6 +13,7 @@ one job's documents, the attempt those of one document. The names are there for 
 """
 
 import re
+from functools import lru_cache
 
 from marie_operator.builders.association import plain, uid_digest
 
@@ -73,6 +74,7 @@ def results_uri(*, job: str, uid: str, ref_type: str) -> str:
     return f"s3://marie/{ref_type.lower()}/{stem(job, uid)}-"
 
 
+@lru_cache(maxsize=1024)
 def stem(job: str, uid: str) -> str:
     """What the ids of a job's documents begin with, and those of no other job's that ever was."""
     return f"{plain(job)[:_LONGEST_JOB].strip('-')}-{uid_digest(uid, _DIGEST)}"

@@ -31,6 +31,7 @@ class Node:
         created: When it was entered, in seconds of the simulation.
         ready: Since when it could be done, likewise.
         dispatched: When it was last given away, likewise.
+        shown: Its row in JSON, as it was in a state.
     """
 
     id: str
@@ -46,6 +47,7 @@ class Node:
     attempts: int = 0
     ready: float = 0.0
     dispatched: float = 0.0
+    shown: tuple[NodeState, str] | None = field(default=None, repr=False)
 
     @property
     def executor(self) -> str:

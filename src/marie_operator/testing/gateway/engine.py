@@ -76,6 +76,7 @@ class Engine:
         self._unwritten: list[Callable[[], None]] = []
         self._inbox: list[Callable[[], None]] = []
         self._calls: dict[str, _Call] = {}
+        self._busy: Counter[Worker] = Counter()
         self._life = 0
         self._last_round = self._next_round = -math.inf
         self._reaping = False
@@ -114,6 +115,7 @@ class Engine:
         self.stop()
         self._life += 1
         self._calls.clear()
+        self._busy.clear()
         self._inbox.clear()
         self._unwritten.clear()
         self._reaping = False
@@ -251,14 +253,18 @@ class Engine:
 
     def _drop(self, call: _Call) -> None:
         if self._calls.get(call.node.id) is call:
-            del self._calls[call.node.id]
+            self._end(call)
             self.pool.release(call.node.id)
             self._wake()
 
     def _lose(self, call: _Call) -> None:
         if self._calls.get(call.node.id) is call:
-            del self._calls[call.node.id]
+            self._end(call)
             self._write(lambda: self._failed(call.node))
+
+    def _end(self, call: _Call) -> None:
+        del self._calls[call.node.id]
+        self._busy[call.worker] -= 1
 
     # What can be seen.
 
@@ -357,7 +363,7 @@ class Engine:
         node.dispatched = self.now
         self.pool.take(node.executor, node.id, self.now)
         workers = self.pool.of(node.executor)
-        worker = min(workers, key=lambda each: len(self._calls_of(each)), default=None)
+        worker = min(workers, key=lambda each: self._busy[each], default=None)
         metadata = node.data["metadata"]
         if worker is None or not worker.alive or not any(metadata.get(source) for source in SOURCES):
             # Given to nobody, or nothing to work on: that costs an attempt, and the slot for a while.
@@ -370,13 +376,14 @@ class Engine:
         call = _Call(node, worker, document, self.outcome(document))
         self._given[worker.address] = (self._given.get(worker.address, (0, ""))[0] + 1, node.id)
         self._calls[node.id] = call
+        self._busy[worker] += 1
         self._in_this_life(call.outcome.seconds, lambda: self._finish(call))
 
     def _finish(self, call: _Call) -> None:
         node, dag = call.node, self.dags[call.node.dag_id]
         if self._calls.get(node.id) is not call or not call.worker.alive:
             return
-        del self._calls[node.id]
+        self._end(call)
         self.pool.release(node.id)
         if self._store is not None and node.attempts > call.outcome.failures:
             for key, content in results(call.document).items():

@@ -54,7 +54,17 @@ class Reply:
     @classmethod
     def of(cls, document: Any, status: int = 200, **headers: str) -> Self:
         """A reply in JSON, written as Marie does."""
-        return cls(status, _ENCODER.encode(document).encode(), {"content-type": "application/json", **headers})
+        return cls(status, written(document).encode(), {"content-type": "application/json", **headers})
+
+    @classmethod
+    def written(cls, text: str) -> Self:
+        """A reply in JSON that is written already."""
+        return cls(200, text.encode(), {"content-type": "application/json"})
+
+
+def written(document: Any) -> str:
+    """JSON, as Marie writes it."""
+    return _ENCODER.encode(document)
 
 
 @dataclass(slots=True)

@@ -260,7 +260,9 @@ def _node(engine: Engine, node_id: str) -> Reply:
         broken = {"status": "error", "message": "Internal server error", "detail": "connection already closed"}
         return Reply.of(broken, 500)
     node = engine.node(node_id.lower())
-    return Reply.of({"status": "error", "result": "Job not found"} if node is None else pages.ok(pages.row(node)))
+    if node is None:
+        return Reply.of({"status": "error", "result": "Job not found"})
+    return Reply.written(pages.okay(pages.written(node)))
 
 
 def _list(engine: Engine, asked: str) -> Reply:
@@ -273,7 +275,8 @@ def _list(engine: Engine, asked: str) -> Reply:
     if not engine.database:
         message = "Failed to retrieve jobs: connection already closed"
         return Reply.of({"status": "error", "message": message, "code": "INTERNAL_ERROR"})
-    return Reply.of(pages.ok({node.id: pages.row(node) for node in engine.nodes(state)}))
+    rows = ",".join(f'"{node.id}":{pages.written(node)}' for node in engine.nodes(state))
+    return Reply.written(pages.okay(f"{{{rows}}}"))
 
 
 def _reset(engine: Engine) -> Reply:

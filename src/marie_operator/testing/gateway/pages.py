@@ -3,8 +3,10 @@
 from collections import Counter
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
+from marie_operator.testing.gateway import exchange
 from marie_operator.testing.gateway.dag import Dag, Node, successor
 from marie_operator.testing.gateway.engine import Engine
 from marie_operator.testing.gateway.planner import NOOP, Planner
@@ -30,9 +32,21 @@ def ok(result: Any) -> dict[str, Any]:
     return {"status": "OK", "result": result}
 
 
+def okay(result: str) -> str:
+    """A result that is written already as most pages wrap it."""
+    return f'{{"status":"OK","result":{result}}}'
+
+
+def written(node: Node) -> str:
+    """A node's row in JSON: lists show each many times, and the same until its state changes."""
+    if node.shown is None or node.shown[0] != node.state:
+        node.shown = node.state, exchange.written(row(node))
+    return node.shown[1]
+
+
 def row(node: Node) -> dict[str, Any]:
     """A node as lists show it: the API key for all to see, and null for what the row has."""
-    created = moment(node.created)
+    created, kept = _times(node.created)
     return {
         "id": node.id,
         "dag_id": node.dag_id,
@@ -43,15 +57,22 @@ def row(node: Node) -> dict[str, Any]:
         "retry_limit": RETRY_LIMIT,
         "retry_delay": 2,
         "retry_backoff": True,
-        "start_after": _micro(created),
+        "start_after": created,
         "expire_in_seconds": 0,
-        "keep_until": _micro(created + KEPT),
+        "keep_until": kept,
         "policy": None,
         "dependencies": None,
         "job_level": node.level,
         "soft_sla": None,
         "hard_sla": None,
     }
+
+
+@lru_cache(maxsize=4096)
+def _times(created: float) -> tuple[str, str]:
+    """When a row was entered, and until when it is kept."""
+    when = moment(created)
+    return _micro(when), _micro(when + KEPT)
 
 
 def capacity(pool: Pool) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Executors as the gateway sees them: addresses, slots, and the tickets of those who work."""
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from math import inf
@@ -50,6 +51,7 @@ class Pool:
     _workers: dict[str, dict[str, Worker]] = field(default_factory=dict)
     _capacity: dict[str, int] = field(default_factory=dict)
     _tickets: dict[str, _Ticket] = field(default_factory=dict)
+    _used: Counter[str] = field(default_factory=Counter)
     changes: int = 0
 
     def add(self, worker: Worker) -> None:
@@ -78,7 +80,7 @@ class Pool:
 
     def slots(self, executor: str) -> tuple[int, int]:
         """Capacity as written down, and how much of it is taken."""
-        used = sum(ticket.executor == executor for ticket in self._tickets.values())
+        used = self._used[executor]
         return max(self._capacity.get(executor, 0), used), used
 
     def free(self, executor: str) -> bool:
@@ -96,13 +98,20 @@ class Pool:
 
     def take(self, executor: str, node_id: str, now: float) -> None:
         """Give a ticket to a node that somebody works at."""
+        self._drop(node_id)
         self._tickets[node_id] = _Ticket(executor, now)
+        self._used[executor] += 1
         self.changes += 1
 
     def release(self, node_id: str) -> None:
         """Take a ticket back."""
-        self._tickets.pop(node_id, None)
+        self._drop(node_id)
         self.changes += 1
+
+    def _drop(self, node_id: str) -> None:
+        ticket = self._tickets.pop(node_id, None)
+        if ticket is not None:
+            self._used[ticket.executor] -= 1
 
     def tickets(self, executor: str) -> list[str]:
         """Nodes that have a ticket of an executor."""
@@ -124,7 +133,7 @@ class Pool:
         """Drop the tickets that have expired; tells whether there were any."""
         expired = [node_id for node_id, ticket in self._tickets.items() if ticket.expires < now]
         for node_id in expired:
-            del self._tickets[node_id]
+            self._drop(node_id)
         return bool(expired)
 
     def settled(self) -> bool:
@@ -135,4 +144,5 @@ class Pool:
     def forget_tickets(self) -> None:
         """Start over, as a gateway that starts does."""
         self._tickets.clear()
+        self._used.clear()
         self.recount()
