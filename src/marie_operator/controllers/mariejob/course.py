@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from marie_operator.api.conditions import JobCondition, JobReason
 from marie_operator.api.mariecluster import MarieCluster
 from marie_operator.api.mariejob import DocumentFailure, DocumentInFlight, JobDocuments, MarieJob
-from marie_operator.controllers.conditions import condition
+from marie_operator.controllers.conditions import condition, is_true
 from marie_operator.controllers.mariejob import batch, submitter
 from marie_operator.controllers.mariejob.batch import Settled
 from marie_operator.controllers.mariejob.deadlines import Deadlines
@@ -134,7 +134,9 @@ class Course:
         documents = self.documents
         if self.seen.submitter is not None:
             known = [self.job.status.dag_id, *(each.dag_id for each in documents.in_flight)]
-            return any([*known, *(view.dag_id for view in self.seen.documents.values())])
+            # A document that has ended is not followed any more, and its id may have come with its end alone.
+            ended = not documents.in_flight and is_true(self.job.status, JobCondition.SUBMITTED)
+            return ended or any([*known, *(view.dag_id for view in self.seen.documents.values())])
         return bool(
             documents.succeeded
             or documents.failed
