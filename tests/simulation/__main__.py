@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from multiprocessing import get_context
 
-from tests.simulation.run import SHARED, Outcome, prepare, simulate
+from tests.simulation.run import SHARED, Outcome, prepare, simulate, without_faults
 
 PROGRESS = 20.0
 """Seconds between two lines that tell how far it is."""
@@ -38,6 +38,10 @@ def _replay(seed: int) -> int:
 
 def _run(seeds: range, jobs: int) -> int:
     prepare()
+    # What servers find out about definitions, once and for all, processes are to begin with.
+    without_faults(0)
+    gc.collect()
+    gc.freeze()
     tally = _Tally(seeds)
     # A process ends after a few seeds, and all that they left behind with it: nobody looks for garbage.
     with get_context("fork").Pool(jobs, maxtasksperchild=1) as pool, contextlib.suppress(KeyboardInterrupt):

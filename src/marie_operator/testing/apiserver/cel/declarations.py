@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from datetime import date
 from functools import lru_cache
 from typing import Any, Final
+from weakref import WeakKeyDictionary
 
 from marie_operator.testing.apiserver.cel import types
 from marie_operator.testing.apiserver.cel.conversions import decoded_base64
@@ -38,6 +39,9 @@ _WHOLE: Final = {
     "apiVersion": _STRING,
     "metadata": {"type": "object", "properties": {"name": _STRING, "generateName": _STRING}},
 }
+_WHOLES: Final[WeakKeyDictionary[Schema, Schema]] = WeakKeyDictionary()
+_NAMES: Final[WeakKeyDictionary[Schema, Mapping[str, str]]] = WeakKeyDictionary()
+"""What follows from a schema alone, for as long as it lives: objects are looked at more often than schemas change."""
 
 
 @lru_cache(maxsize=4096)
@@ -51,11 +55,14 @@ def escaped(name: str) -> str | None:
 
 
 def as_whole(schema: Schema) -> Schema:
-    """The schema of an object with what every one has, of which rules may see the name."""
-    known = {name: node for name, node in _WHOLE.items() if not _describes(schema, name)}
-    return (
-        Schema({**schema.node, "properties": {**(schema.node.get("properties") or {}), **_WHOLE}}) if known else schema
-    )
+    """The schema of an object with what every one has, of which rules may see the name; one for each schema."""
+    found = _WHOLES.get(schema)
+    if found is not None:
+        return found
+    if all(_describes(schema, name) for name in _WHOLE):
+        return schema
+    found = _WHOLES[schema] = Schema({**schema.node, "properties": {**(schema.node.get("properties") or {}), **_WHOLE}})
+    return found
 
 
 def _describes(schema: Schema, name: str) -> bool:
@@ -145,8 +152,16 @@ def _lifted_object(schema: Schema, value: dict[str, Any]) -> Any:
     if schema.values is not None:
         values = schema.values
         return {key: lifted(values, inner) for key, inner in value.items()}
-    names = {written: name for name in schema.fields if (written := escaped(name)) is not None}
-    return Struct(value, names, lambda name, inner: lifted(schema.fields[name], inner))
+    return Struct(value, _names(schema), lambda name, inner: lifted(schema.fields[name], inner))
+
+
+def _names(schema: Schema) -> Mapping[str, str]:
+    """The fields of an object, by the names that rules know them by."""
+    found = _NAMES.get(schema)
+    if found is None:
+        fields = {written: name for name in schema.fields if (written := escaped(name)) is not None}
+        found = _NAMES[schema] = fields
+    return found
 
 
 def _lifted_text(schema: Schema, value: str) -> Any:
