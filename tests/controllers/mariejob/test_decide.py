@@ -284,7 +284,7 @@ def test_a_reference_without_a_name_refers_to_nothing() -> None:
     assert decide(job(SINGLE, input=empty), seen()).status.phase == "Initializing"
     named = decide(job(SINGLE, input={"configMapRef": {"name": "documents"}}), seen())
     assert condition(named.status, JobCondition.FAILED) is not None
-    assert "spec.input has uri and configMapRef: give one of them" in named.status.message
+    assert named.status.message.startswith("spec.input.configMapRef: more than one source of documents is named")
 
 
 def test_a_job_that_ends_no_longer_says_that_it_waits() -> None:
