@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from tests.simulation.network import CALM, Fate, Weather
-from tests.simulation.workload import LENGTH
+from tests.simulation.workload import Size
 
 Blow: TypeAlias = Literal[
     "crash",
@@ -116,16 +116,22 @@ class Chaos:
         return sum(hit.holds_up for hit in self.hits)
 
 
-def drawn(source: random.Random) -> Chaos:
-    """What goes wrong in a run."""
+def drawn(source: random.Random, size: Size) -> Chaos:
+    """What goes wrong in a run: of some kinds, since what has to come in a row comes so among few more often.
+
+    Args:
+        source: Decides.
+        size: How large the run is.
+    """
+    kinds = [each for each in _BLOWS if source.random() < 0.5] or list(_BLOWS)
     hits = [
         Hit(
-            at=source.uniform(2, LENGTH + 10),
-            blow=source.choices(list(_BLOWS), list(_BLOWS.values()))[0],
+            at=source.uniform(1, size.length + 8),
+            blow=source.choices(kinds, [_BLOWS[each] for each in kinds])[0],
             whom=source.randrange(60),
             seconds=source.choice((0.5, 3.0, 8.0, 15.0)),
             count=source.randint(1, 60),
         )
-        for _ in range(source.randint(1, 6))
+        for _ in range(source.randint(1, size.blows))
     ]
     return Chaos(tuple(sorted(hits, key=lambda hit: hit.at)), source.choice(WEATHERS))

@@ -28,6 +28,7 @@ _OWN = frozenset(
         *("uid", "resourceVersion", "generation", "creationTimestamp", "managedFields", "observedGeneration"),
         *("lastTransitionTime", "lastUpdateTime", "startTime", "completionTime", "duration", "clusterIP", "clusterIPs"),
         *("nodePort", "podIP", "podName", "retryCount", "jobId", "dagId", "marie.ai/spec-hash", "outputUri", "message"),
+        *("submitterJobName", "manifestParts"),
         *("deployment.kubernetes.io/revision", "collisionCount", "healthCheckNodePort"),
     }
 )

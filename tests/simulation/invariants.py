@@ -1,6 +1,7 @@
 """What must hold at every moment of a run, seen from outside: in what servers store and gateways were asked for."""
 
 import asyncio
+import json
 from collections import defaultdict, deque
 from collections.abc import Iterable
 from typing import Any
@@ -10,6 +11,7 @@ from marie_operator.controllers.mariejob import refs
 from marie_operator.testing.apiserver.store import Change, Key
 from tests.simulation.chaos import Chaos
 from tests.simulation.replica import LEASE, NAMESPACE
+from tests.simulation.stored import Place
 from tests.simulation.workload import KEYS, Workload
 from tests.simulation.world import World
 
@@ -66,7 +68,8 @@ class Invariants:
 
     def on_send(self, who: str, what: str) -> None:
         """A write or a submission is about to leave a process."""
-        if self._elected:
+        # What submitters send, they send in the name of nobody who leads.
+        if self._elected and who.startswith("operator-"):
             lease = self._world.server.server.store.get(LEASES, Key(NAMESPACE, LEASE))
             holder = lease.object["spec"].get("holderIdentity", "") if lease is not None else ""
             if holder != who:
@@ -208,6 +211,29 @@ class Invariants:
                 self._violated(f"{entry.key.name} had documents done twice: {twice}")
             if set(states) - set(expected(entry.object)):
                 self._violated(f"{entry.key.name} submitted what it was not asked for: {states}")
+            self._check_results(entry.object, states)
+
+    def _check_results(self, job: dict[str, Any], states: dict[str, list[str]]) -> None:
+        """What a job that has ended says to have copied is there, and its manifest lists each document once."""
+        found = (job.get("status") or {}).get("result") or {}
+        if "manifestUri" not in found:
+            if "output" in job["spec"] and condition(job, "Complete") == "True":
+                self._violated(f"{job['metadata']['name']} is complete and has no manifest")
+            return
+        name, objects = job["metadata"]["name"], self._world.objects
+        place = _place(found["manifestUri"])
+        lines = [json.loads(line) for line in objects[place].splitlines()] if place in objects else []
+        listed = [line["document"] for line in lines]
+        if len(listed) != len(set(listed)) or (condition(job, "Complete") == "True" and set(listed) != set(states)):
+            self._violated(f"{name} lists {listed} in its manifest, and Marie has {states}")
+        for line in lines:
+            done = "completed" in states.get(line["document"], ())
+            if done != (line["state"] == "Succeeded") or done != bool(line["results"]):
+                self._violated(f"{name} lists {line} in its manifest, and Marie has {states}")
+            if missing := [uri for uri in line["results"] if _place(uri) not in objects]:
+                self._violated(f"{name} lists results that are not there: {missing}")
+        if left := objects.under(place[0], place[1].removesuffix(".jsonl")):
+            self._violated(f"{name} has left parts of its manifest: {left}")
 
     def _clusters(self) -> list[str]:
         return sorted({step.name for step in self._workload.steps if step.name.startswith("c")})
@@ -225,6 +251,11 @@ def expected(job: dict[str, Any]) -> list[str]:
     """The documents of a job."""
     uri = job["spec"]["input"]["uri"]
     return [f"s3://bucket/{key}" for key in KEYS if f"s3://bucket/{key}".startswith(uri)]
+
+
+def _place(uri: str) -> Place:
+    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    return bucket, key
 
 
 def condition(found: dict[str, Any], kind: str) -> str:

@@ -17,41 +17,46 @@ from marie_operator.builders import association
 from marie_operator.testing import virtual
 from marie_operator.testing.api import ApiStatus
 from marie_operator.testing.apiserver.embedded import EmbeddedApiServer
-from marie_operator.testing.apiserver.store import Bucket
+from marie_operator.testing.apiserver.store import Bucket, Key
 from marie_operator.testing.gateway import SimulatedMarie
 from marie_operator.testing.kubelet import Behaviour, NodeSpec
 from marie_operator.testing.workloads.deployment import Deployments
 from marie_operator.testing.workloads.garbage import GarbageCollector
+from marie_operator.testing.workloads.job import Jobs
 from marie_operator.testing.workloads.nodes import NodeLifecycle
 from marie_operator.testing.workloads.replicaset import ReplicaSets
 from marie_operator.testing.workloads.scheduler import Scheduler
 from tests.simulation import chaos, workload
 from tests.simulation.chaos import WEATHERS, Chaos, Hit
 from tests.simulation.ending import COMPARED, Ending, differences
-from tests.simulation.invariants import CLUSTERS, JOBS, PODS, Invariants, condition
-from tests.simulation.replica import Replica
+from tests.simulation.invariants import CLUSTERS, JOBS, LEASES, PODS, Invariants, condition
+from tests.simulation.replica import LEASE, NAMESPACE, Replica
 from tests.simulation.trace import Trace
 from tests.simulation.workload import KEYS, Workload
 from tests.simulation.world import World, confined, installed
 
 T = TypeVar("T")
 
-SHARED = 16
+SHARED = 32
 """Seeds that share a workload, and with it the run without faults that their ends are compared with."""
 USUAL = (0.0005, 0.005)
 TERMS = ((15.0, 10.0, 3.0), (45.0, 30.0, 9.0), (45.0, 30.0, 9.0), (45.0, 30.0, 9.0))
 PATIENCE = 1800.0
 """Seconds of calm within which everything comes to its end."""
+BREATH = 4.0
+"""Seconds of calm without a write after which a run is over that has come to the end of the one without faults."""
 QUIET = 75.0
-"""Seconds of calm without a write after which all may be over: longer than a lease outlives a holder that died, and
+"""Seconds of calm without a write after which any run is over: longer than a lease outlives a holder that died, and
 longer than a pod counts as busy after its last work."""
+RESTING = 1 / 8
+"""Of runs, those that stay at their end for that long and longer."""
 IDLE = 75.0
 """Seconds for which nobody writes after that: whoever writes every two and a half minutes, or more often, is seen."""
 REPAIR = 60.0
 """Seconds between two looks for work that Marie has lost to the death of its gateway, which a person has to repair."""
 MARIE = "/apis/marie.ai/v1alpha1/namespaces/default"
 NODES = (NodeSpec("node-1"), NodeSpec("node-2"))
-CONTROLLERS = (ReplicaSets, Deployments, GarbageCollector, NodeLifecycle, Scheduler)
+CONTROLLERS = (ReplicaSets, Deployments, Jobs, GarbageCollector, NodeLifecycle, Scheduler)
 """Those that have something to do in a run."""
 KINDS: frozenset[Bucket] = frozenset(
     {
@@ -62,6 +67,7 @@ KINDS: frozenset[Bucket] = frozenset(
         ("batch", "jobs"),
         ("apiextensions.k8s.io", "customresourcedefinitions"),
         ("coordination.k8s.io", "leases"),
+        ("events.k8s.io", "events"),
         *(
             ("rbac.authorization.k8s.io", f"{scope}role{what}")
             for scope in ("", "cluster")
@@ -104,7 +110,9 @@ def simulate(seed: int, show: Callable[[str], None] | None = None) -> Outcome:
     users = workload.drawn(seed // SHARED)
     calm = without_faults(seed // SHARED)
     source = random.Random(f"faults {seed}")
-    run = _Run(users, chaos.drawn(source), source, Trace(show), terms=source.choice(TERMS))
+    ill, terms = chaos.drawn(source, users.size), source.choice(TERMS)
+    replicas, rests = source.choice((1, 2)), source.random() < RESTING
+    run = _Run(users, ill, source, Trace(show), replicas=replicas, terms=terms, model=None if rests else calm.ending)
     problems = run.carried_out()
     if run.ending is not None and calm.ending is not None:
         problems += differences(calm.ending, run.ending)
@@ -129,7 +137,7 @@ def without_faults(seed: int) -> Reference:
 
 def undisturbed(users: Workload, seed: str) -> Reference:
     """The end of a workload, with one replica that nothing disturbs."""
-    run = _Run(users, Chaos(), random.Random(seed), Trace(), terms=None)
+    run = _Run(users, Chaos(), random.Random(seed), Trace())
     problems = run.carried_out()
     return Reference(run.ending, tuple(problems))
 
@@ -165,7 +173,9 @@ class _Run:
         ill: What goes wrong.
         source: Decides what is left.
         trace: What happened.
-        terms: Of the election; None for one replica that leads as it starts.
+        replicas: Of the operator.
+        terms: Of the election; None for a replica that leads as it starts.
+        model: What it is over with at once; None for one that stays at its end, and is seen to be at rest.
     """
 
     def __init__(
@@ -175,9 +185,12 @@ class _Run:
         source: random.Random,
         trace: Trace,
         *,
-        terms: tuple[float, float, float] | None,
+        replicas: int = 1,
+        terms: tuple[float, float, float] | None = None,
+        model: Ending | None = None,
     ) -> None:
-        self.users, self.ill, self.source, self.trace, self.terms = users, ill, source, trace, terms
+        self.users, self.ill, self.source, self.trace = users, ill, source, trace
+        self.replicas, self.terms, self.model = replicas, terms, model
         self.ending: Ending | None = None
         self.seconds = 0.0
         self.writes = 0
@@ -203,7 +216,7 @@ class _Run:
             self._origin,
             self.source,
             usual=USUAL,
-            replicas=1 if self.terms is None else 2,
+            replicas=self.replicas,
             terms=self.terms,
             nodes=NODES,
             behaviours=behaviours,
@@ -225,7 +238,8 @@ class _Run:
                     group.create_task(self._strike(hit))
             await self._calm()
             if await self._settled():
-                await self._idle()
+                if self.model is None:
+                    await self._idle()
                 self.ending = Ending.of(world, self.invariants)
             self.invariants.check_documents()
             await self._stop()
@@ -339,12 +353,21 @@ class _Run:
         """Whether everything comes to its end, and stays there for a while."""
         loop = asyncio.get_running_loop()
         begin = repaired = ended = loop.time()
+        look = BREATH
         while loop.time() < begin + PATIENCE:
             await asyncio.sleep(2.0)
             if self._unfinished():
                 ended = loop.time()
-            elif loop.time() - max(ended, self.invariants.last_write) > QUIET:
+            calm = loop.time() - max(ended, self.invariants.last_write)
+            if calm > QUIET:
                 return True
+            if calm < BREATH:
+                look = BREATH
+            elif calm > look and self.model is not None and self._led():
+                # What goes on although all is done goes on in the runs that rest: to look twice as late is enough.
+                look *= 2
+                if not differences(self.model, Ending.of(self.world, self.invariants)):
+                    return True
             if loop.time() - repaired > REPAIR:
                 repaired = loop.time()
                 self._repair()
@@ -372,6 +395,12 @@ class _Run:
         if any(pod["metadata"].get("deletionTimestamp") for pod in self._objects(PODS)):
             found.append("pods are ending")
         return found
+
+    def _led(self) -> bool:
+        """Whether a replica that lives has the lease, and nothing waits for another's to lapse."""
+        lease = self.world.server.server.store.get(LEASES, Key(NAMESPACE, LEASE))
+        holder = lease.object["spec"].get("holderIdentity") if lease is not None else None
+        return any(replica.running and replica.identity == holder for replica in self.world.replicas)
 
     async def _idle(self) -> None:
         before = self.invariants.written

@@ -11,12 +11,10 @@ from typing import Any, TypeAlias
 
 from marie_operator.testing.gateway.outcome import NEVER, Document, Outcome
 
-LENGTH = 30.0
-"""Seconds within which all of it happens."""
-SIZES = (3, 4, 5, 6, 9)
-"""Most steps of a workload: many small ones find more than a few large ones."""
-KEYS = tuple(f"documents/{letter}.pdf" for letter in "abcde")
+KEYS = (*(f"documents/{letter}.pdf" for letter in "abcde"), "pair/f.pdf", "pair/g.pdf")
 """What is in the bucket."""
+RESULTS = "results"
+"""The bucket that results are copied to."""
 BAD = "documents/c.pdf"
 """A document that no executor can do."""
 API_KEY = "mas_none"
@@ -57,6 +55,53 @@ class Job:
     suspend: bool = False
     in_flight: int = 2
     attempts: int = 0
+    output: bool = False
+    by_pod: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How large a run is; what stands in it more than once is drawn more often.
+
+    Attributes:
+        length: Seconds within which users do everything.
+        steps: Most of what they do.
+        clusters: How many.
+        plain: Whether clusters begin with one group of one pod.
+        jobs: At most.
+        prefixes: Of documents.
+        seconds: That a document takes.
+        blows: At most.
+    """
+
+    length: float
+    steps: tuple[int, ...]
+    clusters: tuple[int, ...]
+    plain: bool
+    jobs: int
+    prefixes: tuple[str, ...]
+    seconds: tuple[float, ...]
+    blows: int
+
+
+_ONE = ("documents/a.pdf", "documents/c.pdf")
+TINY = Size(6.0, (2, 2, 3), (1,), True, 1, ("pair/", *_ONE), (0.5, 1.0, 2.0), 3)
+SMALL = Size(12.0, (3, 3, 4, 5), (1,), False, 1, ("pair/", "pair/", *_ONE), (0.5, 1.0, 2.0, 5.0), 4)
+LARGE = Size(
+    30.0,
+    (3, 4, 5, 6, 9),
+    (1, 1, 2),
+    False,
+    3,
+    ("documents/", "documents/", "pair/", *_ONE),
+    (0.5, 1.0, 2.0, 5.0, 20.0),
+    6,
+)
+SIZES = (
+    *(SMALL, TINY, TINY, SMALL, TINY, LARGE, TINY, SMALL),
+    *(TINY, TINY, SMALL, TINY, TINY, SMALL, TINY, TINY),
+)
+"""In turn. Many small ones find more than a few large ones, since a fault is seldom in need of much around it."""
 
 
 Wish: TypeAlias = Cluster | Job | None
@@ -85,10 +130,12 @@ class Workload:
     Attributes:
         steps: In the order of their moments.
         slow: Seconds that each document takes.
+        size: How large it is.
     """
 
     steps: tuple[Step, ...]
     slow: Mapping[str, float]
+    size: Size = LARGE
 
     @property
     def wanted(self) -> dict[str, Cluster | Job]:
@@ -105,49 +152,55 @@ class Workload:
 def drawn(seed: int) -> Workload:
     """The workload of a seed."""
     source = random.Random(f"workload {seed}")
-    names = [f"c{number}" for number in range(source.choice((1, 1, 1, 2)))]
-    wishes: dict[str, Wish] = {name: _cluster(source) for name in names}
+    size = SIZES[seed % len(SIZES)]
+    names = [f"c{number}" for number in range(source.choice(size.clusters))]
+    wishes: dict[str, Wish] = {name: _cluster(source, size) for name in names}
     steps = [Step(source.uniform(0, 3), name, wishes[name]) for name in names]
-    moment, number, most = 1.0, 0, source.choice(SIZES)
-    while moment < LENGTH and len(steps) < most:
-        moment += source.uniform(0.2, 8)
-        if number < 3 and (number == 0 or source.random() < 0.3):
+    moment, number, most = 1.0, 0, source.choice(size.steps)
+    while moment < size.length and len(steps) < most:
+        moment += source.uniform(0.2, size.length / 4)
+        if number < size.jobs and (number == 0 or source.random() < 0.3):
             number += 1
             name: str = f"j{number}"
-            wishes[name] = _job(source, names)
+            wishes[name] = _job(source, names, size.prefixes)
         else:
             name = source.choice(list(wishes))
-            wishes[name] = _changed(source, name, wishes[name], names)
+            wishes[name] = _changed(source, name, wishes[name], names, size)
         steps.append(Step(moment, name, wishes[name]))
     for name, wish in wishes.items():
         end = _alive(wish) if name in names else _resumed(wish)
         if end != wish:
-            steps.append(Step(LENGTH + 8, name, end))
-    slow = {key: source.choice((0.5, 1.0, 2.0, 5.0, 20.0)) for key in KEYS}
-    return Workload(tuple(sorted(steps, key=lambda step: step.at)), slow)
+            steps.append(Step(size.length + 8, name, end))
+    slow = {key: source.choice(size.seconds) for key in KEYS}
+    return Workload(tuple(sorted(steps, key=lambda step: step.at)), slow, size)
 
 
-def _cluster(source: random.Random) -> Cluster:
+def _cluster(source: random.Random, size: Size) -> Cluster:
+    if size.plain:
+        return Cluster()
     groups = {GROUP: Group(replicas=source.choice((1, 1, 2)))}
     if source.random() < 0.3:
         groups["more"] = Group(replicas=source.choice((0, 1)))
     return Cluster(groups=groups, ingress=source.random() < 0.2)
 
 
-def _job(source: random.Random, clusters: list[str]) -> Job:
-    uri = source.choice(("documents/", "documents/", "documents/a.pdf", "documents/c.pdf"))
+def _job(source: random.Random, clusters: list[str], prefixes: tuple[str, ...]) -> Job:
+    uri = source.choice(prefixes)
     return Job(
         source.choice(clusters),
         f"s3://bucket/{uri}",
         in_flight=source.choice((1, 2, 4)),
         attempts=source.choice((0, 0, 1)),
+        output=source.random() < 0.25,
+        # A pod submits one document.
+        by_pod=uri in _ONE and source.random() < 0.3,
     )
 
 
-def _changed(source: random.Random, name: str, wish: Wish, clusters: list[str]) -> Wish:
+def _changed(source: random.Random, name: str, wish: Wish, clusters: list[str], size: Size) -> Wish:
     match wish:
         case None:
-            return _cluster(source) if name in clusters else _job(source, clusters)
+            return _cluster(source, size) if name in clusters else _job(source, clusters, size.prefixes)
         case Job():
             return replace(wish, suspend=not wish.suspend) if source.random() < 0.8 else None
         case Cluster():
@@ -220,7 +273,7 @@ def _resumed(wish: Wish) -> Wish:
 def manifest(name: str, wish: Cluster | Job) -> dict[str, Any]:
     """An object as its user applies it."""
     kind = type(wish).__name__
-    spec = _cluster_spec(wish) if isinstance(wish, Cluster) else _job_spec(wish)
+    spec = _cluster_spec(wish) if isinstance(wish, Cluster) else _job_spec(name, wish)
     labels = {"colour": wish.label} if isinstance(wish, Cluster) and wish.label else {}
     metadata = {"name": name, "namespace": "default", "labels": labels}
     return {"apiVersion": "marie.ai/v1alpha1", "kind": f"Marie{kind}", "metadata": metadata, "spec": spec}
@@ -259,7 +312,7 @@ def _group_spec(name: str, group: Group) -> dict[str, Any]:
     }
 
 
-def _job_spec(job: Job) -> dict[str, Any]:
+def _job_spec(name: str, job: Job) -> dict[str, Any]:
     return {
         "clusterRef": job.cluster,
         "jobType": "extract",
@@ -267,4 +320,6 @@ def _job_spec(job: Job) -> dict[str, Any]:
         "suspend": job.suspend,
         "batch": {"maxInFlight": job.in_flight},
         "backoffLimit": job.attempts,
+        **({"output": {"uri": f"s3://{RESULTS}/{name}/"}} if job.output else {}),
+        **({"submissionMode": "K8sJobSubmission"} if job.by_pod else {}),
     }

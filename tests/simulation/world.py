@@ -129,8 +129,8 @@ class World:
             self.api,
             nodes=nodes,
             behaviours=[
-                *behaviours,
                 Behaviour(submitting, image=SUBMITTER_IMAGE, program=self.submitters),
+                *behaviours,
             ],
             on_ready=pods.ready,
             on_gone=pods.gone,
