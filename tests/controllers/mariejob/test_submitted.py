@@ -48,4 +48,15 @@ def test_a_document_that_ended_before_its_id_was_written_was_submitted(
     closed = after(closing, replace(alone, delivery=DeliveryOutcome(parts=1, totals=Totals(1, 0))))
     for each in (gone, closing, closed):
         assert is_true(each.status, JobCondition.SUBMITTED)
+        assert each.status.dag_id == "d"
     assert closed.status.phase == end
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_an_id_that_comes_with_the_end_alone_is_in_the_status(mode: str) -> None:
+    alone = replace(by(mode), route=None)
+    begun = after(job(SINGLE, submissionMode=mode), alone)
+    assert begun.status.documents is not None
+    (document,) = begun.status.documents.in_flight
+    done = after(begun, replace(alone, documents={document.ref_id: DocumentView(DocumentState.SUCCEEDED, dag_id="d")}))
+    assert (done.status.phase, done.status.dag_id, done.status.job_id) == ("Succeeded", "d", "d")

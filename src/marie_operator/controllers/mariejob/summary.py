@@ -274,8 +274,7 @@ def _result(course: Course) -> JobResult:
 
 def _status(course: Course, phase: JobPhase, message: str, verdicts: Mapping[JobCondition, Verdict]) -> MarieJobStatus:
     documents, old = course.documents, course.job.status
-    single = isinstance(course.plan.source, SingleDocument)
-    dag_id = documents.in_flight[0].dag_id if single and documents.in_flight else ""
+    dag_id = _dag_id(course) if isinstance(course.plan.source, SingleDocument) else ""
     # With its own cluster, a job loses the work that it was told of.
     known = ("", "") if course.seen.own is not None and documents.in_flight else (old.job_id, old.dag_id)
     return old.model_copy(
@@ -295,6 +294,16 @@ def _status(course: Course, phase: JobPhase, message: str, verdicts: Mapping[Job
             "conditions": _conditions(course.job, verdicts, course.now),
         }
     )
+
+
+def _dag_id(course: Course) -> str:
+    """Marie's id of the work on a single document; it may come with its end, when it is in flight no more."""
+    before = course.job.status.documents or JobDocuments()
+    document = next(iter(course.documents.in_flight or before.in_flight), None)
+    if document is None:
+        return ""
+    view = course.seen.documents.get(document.ref_id)
+    return document.dag_id or (view.dag_id if view is not None else "")
 
 
 def _submitter(course: Course) -> str:
