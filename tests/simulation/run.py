@@ -356,14 +356,15 @@ class _Run:
         look = BREATH
         while loop.time() < begin + PATIENCE:
             await asyncio.sleep(2.0)
-            if self._unfinished():
+            # Whoever leads next has not looked yet at what the one before left.
+            if self._unfinished() or not self._led():
                 ended = loop.time()
             calm = loop.time() - max(ended, self.invariants.last_write)
             if calm > QUIET:
                 return True
             if calm < BREATH:
                 look = BREATH
-            elif calm > look and self.model is not None and self._led():
+            elif calm > look and self.model is not None:
                 # What goes on although all is done goes on in the runs that rest: to look twice as late is enough.
                 look *= 2
                 if not differences(self.model, Ending.of(self.world, self.invariants)):
@@ -398,6 +399,8 @@ class _Run:
 
     def _led(self) -> bool:
         """Whether a replica that lives has the lease, and nothing waits for another's to lapse."""
+        if self.terms is None:
+            return True
         lease = self.world.server.server.store.get(LEASES, Key(NAMESPACE, LEASE))
         holder = lease.object["spec"].get("holderIdentity") if lease is not None else None
         return any(replica.running and replica.identity == holder for replica in self.world.replicas)
