@@ -64,8 +64,17 @@ async def test_a_thousand_keys_make_a_page_and_what_is_before_the_cursor_is_not_
     assert (first.keys, first.last) == (tuple(keys[:1000]), False)
     second = await BucketLister({}).page(asked(cloud, name, after=first.end))
     assert (second.keys, second.last) == (("in/1000.pdf",), True)
-    lists = [request for request in map(unquote, cloud.requests) if f"/{name}?" in request]
-    assert any(word in lists[-1] for word in ("start-after=in/0999.pdf", "startFrom=in/0999.pdf")), lists[-1]
+    cursors = ("start-after=in/0999.pdf", "startFrom=in/0999.pdf")
+
+    def begun_after() -> list[bool]:
+        lists = [request for request in map(unquote, cloud.requests) if f"/{name}?" in request and "prefix=" in request]
+        return [any(cursor in request for cursor in cursors) for request in lists]
+
+    # What a server was asked stands in its log a moment after it has answered.
+    async with asyncio.timeout(60):
+        while not any(begun_after()):
+            await asyncio.sleep(0.05)
+    assert begun_after() == [False, True]
 
 
 async def test_a_missing_bucket_is_named(cloud: Cloud) -> None:
