@@ -1,6 +1,5 @@
 """Azurite, Microsoft's own server of Azure Blob Storage's protocol for tests."""
 
-import asyncio
 import base64
 import secrets
 import subprocess
@@ -16,18 +15,18 @@ import aiohttp
 import obstore
 from obstore.store import AzureStore
 
+from marie_operator.controllers.mariejob.credentials import Scheme
 from marie_operator.testing.processes import Process, free_ports
 
 if TYPE_CHECKING:
     from obstore.store import AzureConfig
 
 _BUILD = Path(__file__).parents[2] / "hack" / "azurite" / "build.sh"
-_START_TIMEOUT = 60.0
 _VERSION = "2021-12-02"
 
 
 class Azurite:
-    """The server, while it is entered.
+    """The server, while it is entered: a cloud to tests.
 
     Args:
         directory: For its log.
@@ -37,6 +36,8 @@ class Azurite:
         key: Of the account.
         endpoint: Where the account is.
     """
+
+    scheme: Scheme = "az"
 
     def __init__(self, directory: Path) -> None:
         (port,) = free_ports(1)
@@ -88,8 +89,9 @@ class Azurite:
         named = {"sv": _VERSION, "ss": "b", "srt": "sco", "sp": permissions, "se": until, "spr": "https,http"}
         return urlencode({**named, "sig": signature.decode()})
 
-    async def create(self, container: str) -> None:
-        """Make a container."""
+    async def bucket(self) -> str:
+        """Make a container; its name."""
+        container = f"container-{secrets.token_hex(4)}"
         now = f"{datetime.now(UTC):%a, %d %b %Y %H:%M:%S GMT}"
         headers = {"x-ms-date": now, "x-ms-version": _VERSION}
         lines = ("PUT", *[""] * 11, f"x-ms-date:{now}", f"x-ms-version:{_VERSION}")
@@ -102,32 +104,20 @@ class Azurite:
             session.put(url, headers=headers, skip_auto_headers=["Content-Type"]) as answer,
         ):
             assert answer.status == 201, await answer.text()
+        return container
 
-    def store(self, container: str) -> AzureStore:
-        """A container, as a test sees it."""
-        config: AzureConfig = {"account_name": self.account, "account_key": self.key, "endpoint": self.endpoint}
-        return AzureStore(container, config=config, client_options={"allow_http": True})
-
-    async def put(self, container: str, key: str, content: bytes) -> None:
+    async def put(self, bucket: str, key: str, content: bytes = b"%PDF") -> None:
         """Make an object."""
-        await obstore.put_async(self.store(container), key, content)
+        await obstore.put_async(self._store(bucket), key, content)
 
-    async def objects(self, container: str) -> dict[str, bytes]:
+    async def objects(self, bucket: str) -> dict[str, bytes]:
         """What is in a container."""
-        store = self.store(container)
+        store = self._store(bucket)
         keys = [item["path"] async for chunk in obstore.list(store) for item in chunk]
         return {key: bytes(await (await obstore.get_async(store, key)).bytes_async()) for key in keys}
 
     async def __aenter__(self) -> Self:
-        await self._process.start()
-        try:
-            async with asyncio.timeout(_START_TIMEOUT):
-                while not await self._answers():
-                    self._process.check()
-                    await asyncio.sleep(0.05)
-        except TimeoutError:
-            await self._process.stop()
-            raise self._process.failure(f"did not answer within {_START_TIMEOUT:g} s") from None
+        await self._process.start_serving(self.endpoint)
         return self
 
     async def __aexit__(
@@ -135,9 +125,6 @@ class Azurite:
     ) -> None:
         await self._process.stop()
 
-    async def _answers(self) -> bool:
-        try:
-            async with aiohttp.ClientSession() as session, session.get(self.endpoint):
-                return True
-        except (aiohttp.ClientError, OSError):
-            return False
+    def _store(self, container: str) -> AzureStore:
+        config: AzureConfig = {"account_name": self.account, "account_key": self.key, "endpoint": self.endpoint}
+        return AzureStore(container, config=config, client_options={"allow_http": True})

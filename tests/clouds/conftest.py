@@ -9,7 +9,7 @@ import pytest_asyncio
 from marie_operator.testing.controlplane import locate_binaries
 from marie_operator.testing.s3 import S3Server
 from tests.clouds.azurite import Azurite
-from tests.clouds.cloud import Azure, Cloud, Google
+from tests.clouds.cloud import Cloud
 from tests.clouds.google import GoogleStorage
 
 REPOSITORY = Path(__file__).parents[2]
@@ -24,20 +24,20 @@ async def s3(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[S3Server
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def google(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Google]:
+async def google(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[GoogleStorage]:
     """Google Cloud Storage."""
     async with (
         S3Server(locate_binaries(REPOSITORY) / "versitygw", tmp_path_factory.mktemp("google")) as store,
         GoogleStorage(store) as server,
     ):
-        yield Google(server)
+        yield server
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def azure(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Azure]:
+async def azure(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Azurite]:
     """Azure Blob Storage."""
     async with Azurite(tmp_path_factory.mktemp("azure")) as server:
-        yield Azure(server)
+        yield server
 
 
 @pytest.fixture(params=["google", "azure"])

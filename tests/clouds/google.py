@@ -10,6 +10,8 @@ import hashlib
 import hmac
 import io
 import json
+import secrets
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Self
@@ -17,20 +19,22 @@ from urllib.parse import quote
 
 import aiohttp
 import obstore
-from aiohttp import web
+from aiohttp import hdrs, web
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from obstore.store import S3Store
 from yarl import URL
 
+from marie_operator.controllers.mariejob.credentials import Scheme
+from marie_operator.testing.gateway import serving
 from marie_operator.testing.s3 import S3Server
 
 _KEPT = ("Content-Type", "ETag", "Last-Modified", "Content-Range")
 
 
 class GoogleStorage:
-    """The server, while it is entered.
+    """The server, while it is entered: a cloud to tests.
 
     Args:
         store: Keeps the objects; it must run.
@@ -41,14 +45,16 @@ class GoogleStorage:
         requests: What was asked: method, path and query.
     """
 
+    scheme: Scheme = "gs"
+
     def __init__(self, store: S3Server) -> None:
         self.endpoint = ""
         self.email = "operator@project.iam.gserviceaccount.com"
         self.requests: list[str] = []
         self._store = store
         self._key = rsa.generate_private_key(65537, 2048)
-        self._runner: web.ServerRunner | None = None
         self._session: aiohttp.ClientSession | None = None
+        self._stack = AsyncExitStack()
 
     def service_account(self, *, email: str = "", forged: bool = False) -> str:
         """The key of a service account, as Google's console gives it.
@@ -74,11 +80,13 @@ class GoogleStorage:
         """What a Secret for it holds."""
         return {"GOOGLE_APPLICATION_CREDENTIALS_JSON": self.service_account(), "GOOGLE_BASE_URL": self.endpoint}
 
-    def create(self, bucket: str) -> None:
-        """Make a bucket."""
+    async def bucket(self) -> str:
+        """Make a bucket; its name."""
+        bucket = f"bucket-{secrets.token_hex(4)}"
         self._store.put(bucket, "made", b"")
+        return bucket
 
-    async def put(self, bucket: str, key: str, content: bytes) -> None:
+    async def put(self, bucket: str, key: str, content: bytes = b"%PDF") -> None:
         """Make an object, with the tag that one has which was written by a request."""
         own = self._store
         store = S3Store(
@@ -93,28 +101,26 @@ class GoogleStorage:
         )
         await obstore.put_async(store, key, content, use_multipart=False)
 
-    def objects(self, bucket: str) -> dict[str, bytes]:
-        """What is in a bucket."""
-        return dict(self._store.objects(bucket))
+    async def objects(self, bucket: str) -> dict[str, bytes]:
+        """What is in a bucket, but for what its server needs."""
+        found = self._store.objects(bucket)
+        return {key: content for key, content in found.items() if key != "made" and not key.startswith(".sgwtmp")}
 
     async def __aenter__(self) -> Self:
-        self._session = aiohttp.ClientSession(auto_decompress=False)
-        self._runner = web.ServerRunner(web.Server(self._serve, access_log=None), shutdown_timeout=0.5)
-        await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
-        host, port = self._runner.addresses[0][:2]
-        self.endpoint = f"http://{host}:{port}"
+        async with AsyncExitStack() as stack:
+            self._session = await stack.enter_async_context(aiohttp.ClientSession(auto_decompress=False))
+            app = web.Application()
+            app.router.add_route(hdrs.METH_ANY, "/{path:.*}", self._serve)
+            self.endpoint = await stack.enter_async_context(serving(app))
+            self._stack = stack.pop_all()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if self._runner is not None:
-            await self._runner.cleanup()
-        if self._session is not None:
-            await self._session.close()
+        await self._stack.aclose()
 
-    async def _serve(self, request: web.BaseRequest) -> web.Response:
+    async def _serve(self, request: web.Request) -> web.Response:
         body = await request.content.read()
         self.requests.append(f"{request.method} {request.raw_path}")
         if refused := self._refusal(request.headers.get("Authorization", "")):

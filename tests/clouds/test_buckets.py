@@ -15,7 +15,9 @@ from marie_operator.controllers.mariejob.objects import BucketObjects, ObjectsEr
 from marie_operator.controllers.mariejob.refusal import Refusal
 from marie_operator.controllers.mariejob.store import BucketLister, ListingError, ListRequest
 from marie_operator.testing.s3 import S3Server
-from tests.clouds.cloud import Azure, Cloud, Google, asked, bucket, credentials
+from tests.clouds.azurite import Azurite
+from tests.clouds.cloud import Cloud, asked, bucket, credentials
+from tests.clouds.google import GoogleStorage
 
 pytestmark = [pytest.mark.controlplane, pytest.mark.asyncio(loop_scope="session")]
 
@@ -93,23 +95,23 @@ async def test_an_endpoint_that_does_not_answer_is_named(cloud: Cloud) -> None:
 
 
 @pytest.mark.parametrize("forged", [True, False], ids=["another key", "another account"])
-async def test_a_service_account_that_google_does_not_know_is_not_accepted(google: Google, forged: bool) -> None:
-    other = google.server.service_account(email="" if forged else "other@project", forged=forged)
+async def test_a_service_account_that_google_does_not_know_is_not_accepted(google: GoogleStorage, forged: bool) -> None:
+    other = google.service_account(email="" if forged else "other@project", forged=forged)
     known = GoogleCredentials(other, "", google.endpoint)
     error = await refusal(asked(google, await google.bucket(), known=known))
     assert "does not accept the credentials of spec.input.credentialsSecretRef (AuthenticationRequired)" in str(error)
 
 
-async def test_another_key_of_an_account_is_not_accepted(azure: Azure) -> None:
-    known = AzureCredentials(azure.server.account, key="b3RoZXI=", endpoint_url=azure.endpoint)
+async def test_another_key_of_an_account_is_not_accepted(azure: Azurite) -> None:
+    known = AzureCredentials(azure.account, key="b3RoZXI=", endpoint_url=azure.endpoint)
     error = await refusal(asked(azure, await azure.bucket(), known=known))
     assert "let the credentials of spec.input.credentialsSecretRef list container" in str(error)
 
 
-async def test_a_signature_gives_the_access_that_it_says(azure: Azure) -> None:
+async def test_a_signature_gives_the_access_that_it_says(azure: Azurite) -> None:
     name = await azure.bucket()
     await azure.put(name, "in/a.pdf")
-    known = AzureCredentials(azure.server.account, sas=azure.server.sas("rl"), endpoint_url=azure.endpoint)
+    known = AzureCredentials(azure.account, sas=azure.sas("rl"), endpoint_url=azure.endpoint)
     assert (await BucketLister({}).page(asked(azure, name, known=known))).keys == ("in/a.pdf",)
     with pytest.raises(ObjectsError, match="Storage Blob Data Contributor") as caught:
         await BucketObjects({}).write(bucket(azure, name, known), "in/b.pdf", whole(b"x"))
@@ -117,10 +119,10 @@ async def test_a_signature_gives_the_access_that_it_says(azure: Azure) -> None:
 
 
 async def test_a_jobs_own_credentials_are_not_mixed_with_the_operators(
-    google: Google, azure: Azure, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    google: GoogleStorage, azure: Azurite, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     wrong = tmp_path / "wrong.json"
-    wrong.write_text(google.server.service_account(forged=True))
+    wrong.write_text(google.service_account(forged=True))
     environ = {
         "GOOGLE_APPLICATION_CREDENTIALS": str(wrong),
         "GOOGLE_BASE_URL": "http://127.0.0.1:1",
@@ -142,16 +144,16 @@ async def test_a_jobs_own_credentials_are_not_mixed_with_the_operators(
 
 
 @pytest.mark.parametrize("name", ["GOOGLE_SERVICE_ACCOUNT", "GOOGLE_SERVICE_ACCOUNT_KEY", "GOOGLE_BEARER_TOKEN"])
-async def test_what_would_be_mixed_into_a_jobs_own_is_refused(google: Google, name: str) -> None:
+async def test_what_would_be_mixed_into_a_jobs_own_is_refused(google: GoogleStorage, name: str) -> None:
     with pytest.raises(ListingError, match=f"The operator's environment has {name}"):
         await BucketLister({name: "x"}).page(asked(google, "bucket"))
 
 
 async def test_without_a_secret_the_operators_environment_is_used(
-    google: Google, azure: Azure, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    google: GoogleStorage, azure: Azurite, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     key = tmp_path / "key.json"
-    key.write_text(google.server.service_account())
+    key.write_text(google.service_account())
     environ = {
         "GOOGLE_SERVICE_ACCOUNT": str(key),
         "GOOGLE_BASE_URL": google.endpoint,
@@ -166,7 +168,7 @@ async def test_without_a_secret_the_operators_environment_is_used(
         assert (await BucketLister(environ).page(request)).keys == ("in/a.pdf",)
 
 
-async def test_no_account_is_said(azure: Azure) -> None:
+async def test_no_account_is_said(azure: Azurite) -> None:
     with pytest.raises(ListingError, match="Nothing says which storage account has the container bucket"):
         await BucketLister({}).page(ListRequest(asked(azure, "bucket").prefix))
 

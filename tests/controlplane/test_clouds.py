@@ -10,7 +10,7 @@ from marie_operator.runtime import is_true
 from marie_operator.testing.controlplane import locate_binaries
 from marie_operator.testing.s3 import S3Server
 from tests.clouds.azurite import Azurite
-from tests.clouds.cloud import Azure, Cloud, Google
+from tests.clouds.cloud import Cloud
 from tests.clouds.google import GoogleStorage
 from tests.controlplane.world import ROOT, World
 
@@ -55,7 +55,7 @@ async def test_documents_go_from_one_cloud_through_marie_into_the_other(world: W
         GoogleStorage(store) as google,
         Azurite(other) as azurite,
     ):
-        clouds: list[Cloud] = [Google(google), Azure(azurite)]
+        clouds: list[Cloud] = [google, azurite]
         archives = [await cloud.bucket() for cloud in clouds]
         places = dict[str, tuple[Cloud, str, Cloud, str]]()
         for index, cloud in enumerate(clouds):

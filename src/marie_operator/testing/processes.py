@@ -13,6 +13,9 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+import aiohttp
+
+START_TIMEOUT = 120.0
 STOP_TIMEOUT = 10.0
 # Below the range that Linux and macOS give to outgoing connections: a client that knocks on a stopped server's port
 # again and again would otherwise be given that very port some day, and the server could not return.
@@ -88,6 +91,25 @@ class Process:
             except OSError as error:
                 raise ProcessError(f"{self.name} cannot be started: {error}") from error
 
+    async def start_serving(self, url: str) -> None:
+        """Start it, and return once something answers over HTTP.
+
+        Args:
+            url: Where.
+
+        Raises:
+            ProcessError: it ended, or did not answer for two minutes, and was stopped.
+        """
+        await self.start()
+        try:
+            async with asyncio.timeout(START_TIMEOUT), aiohttp.ClientSession() as session:
+                while not await _answers(session, url):
+                    self.check()
+                    await asyncio.sleep(0.05)
+        except TimeoutError:
+            await self.stop()
+            raise self.failure(f"did not answer within {START_TIMEOUT:g} s") from None
+
     async def stop(self, sig: signal.Signals = signal.SIGTERM) -> None:
         """End it, by force when it does not end by itself, and whatever it has left running."""
         process = self._process
@@ -125,6 +147,14 @@ class Process:
         """An error with the end of the log."""
         lines = self.log.read_text(errors="replace").splitlines()[-15:] if self.log.exists() else []
         return ProcessError("\n".join([f"{self.name} {why}; the end of {self.log}:", *lines]))
+
+
+async def _answers(session: aiohttp.ClientSession, url: str) -> bool:
+    try:
+        async with session.get(url):
+            return True
+    except (aiohttp.ClientError, OSError):
+        return False
 
 
 def killed_with_parent() -> Callable[[], None] | None:

@@ -7,11 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-import aiohttp
-
 from marie_operator.testing.processes import Process, free_ports
-
-START_TIMEOUT = 120.0
 
 
 class S3Server:
@@ -47,15 +43,7 @@ class S3Server:
 
     async def __aenter__(self) -> Self:
         await asyncio.to_thread(self._buckets.mkdir, parents=True, exist_ok=True)
-        await self._process.start()
-        try:
-            async with asyncio.timeout(START_TIMEOUT):
-                while not await self._answers():
-                    self._process.check()
-                    await asyncio.sleep(0.05)
-        except TimeoutError:
-            await self._process.stop()
-            raise self._process.failure(f"did not answer within {START_TIMEOUT:g} s") from None
+        await self._process.start_serving(self.endpoint)
         return self
 
     async def __aexit__(
@@ -73,10 +61,3 @@ class S3Server:
         """What is in a bucket; nothing when it is not there."""
         folder = self._buckets / bucket
         return {str(each.relative_to(folder)): each.read_bytes() for each in folder.rglob("*") if each.is_file()}
-
-    async def _answers(self) -> bool:
-        try:
-            async with aiohttp.ClientSession() as session, session.get(self.endpoint):
-                return True
-        except (aiohttp.ClientError, OSError):
-            return False

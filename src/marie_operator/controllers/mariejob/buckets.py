@@ -199,9 +199,9 @@ class Buckets:
         from obstore.store import S3Store  # noqa: PLC0415 - see the class
 
         endpoint, own = self._checked_endpoint(bucket), _own(bucket, Credentials)
-        options, retries = _limits(endpoint, seconds)
+        limits = _limits(endpoint, seconds)
         if own is None:
-            return S3Store(bucket.name, config=config, client_options=options, retry_config=retries)
+            return S3Store(bucket.name, config=config, **limits)
         whole: S3Config = {"region": own.region or _DEFAULT_REGION}
         if endpoint:
             whole["endpoint"] = endpoint
@@ -217,18 +217,17 @@ class Buckets:
         return S3Store(
             bucket.name,
             config={**whole, **config},
-            client_options=options,
-            retry_config=retries,
             credential_provider=credential,
+            **limits,
         )
 
     def _google(self, bucket: Bucket, seconds: float) -> "GCSStore":
         from obstore.store import GCSStore  # noqa: PLC0415 - see the class
 
         endpoint, own = self._checked_endpoint(bucket), _own(bucket, GoogleCredentials)
-        options, retries = _limits(endpoint, seconds)
+        limits = _limits(endpoint, seconds)
         if own is None:
-            return GCSStore(bucket.name, client_options=options, retry_config=retries)
+            return GCSStore(bucket.name, **limits)
         if given := [name for name in _FOREIGN_TO_GOOGLE if self._environ.get(name)]:
             raise EndpointError(
                 f"The operator's environment has {' and '.join(given)}, beside which the keys of Secrets cannot be "
@@ -237,22 +236,21 @@ class Buckets:
         return GCSStore(
             bucket.name,
             config={"service_account_key": own.service_account, "base_url": endpoint or _GOOGLE},
-            client_options=options,
-            retry_config=retries,
+            **limits,
         )
 
     def _azure(self, bucket: Bucket, seconds: float) -> "AzureStore":
         from obstore.store import AzureStore  # noqa: PLC0415 - see the class
 
         endpoint, own = self._checked_endpoint(bucket), _own(bucket, AzureCredentials)
-        options, retries = _limits(endpoint, seconds)
+        limits = _limits(endpoint, seconds)
         if own is None:
             if not self._environ.get(AZURE_ACCOUNT):
                 raise EndpointError(
                     f"Nothing says which storage account has the container {bucket.name}. Name a Secret with "
                     f"{AZURE_ACCOUNT}, or set it in the environment of the operator's Deployment."
                 )
-            return AzureStore(bucket.name, client_options=options, retry_config=retries)
+            return AzureStore(bucket.name, **limits)
         # Whatever is not said here, obstore would take from the operator's environment.
         config: AzureConfig = {
             "account_name": own.account,
@@ -265,7 +263,7 @@ class Buckets:
         if own.client is not None:
             config["client_id"], config["client_secret"], config["tenant_id"] = own.client
             config["credential_type"] = "client_secret"
-            return AzureStore(bucket.name, config=config, client_options=options, retry_config=retries)
+            return AzureStore(bucket.name, config=config, **limits)
 
         def credential() -> "AzureCredential":
             key: AzureAccessKey = {"access_key": own.key, "expires_at": None}
@@ -274,9 +272,8 @@ class Buckets:
         return AzureStore(
             bucket.name,
             config=config,
-            client_options=options,
-            retry_config=retries,
             credential_provider=credential,
+            **limits,
         )
 
     def _checked_endpoint(self, bucket: Bucket) -> str:
@@ -290,14 +287,17 @@ class Buckets:
         return endpoint
 
 
-def _limits(endpoint: str, seconds: float) -> "tuple[ClientConfig, Any]":
+def _limits(endpoint: str, seconds: float) -> dict[str, Any]:
     """How long a request and its repetitions may take."""
     options: ClientConfig = {
         "allow_http": endpoint.startswith("http://"),
         "connect_timeout": timedelta(seconds=5),
         "timeout": timedelta(seconds=seconds),
     }
-    return options, {"max_retries": 2, "retry_timeout": timedelta(seconds=seconds)}
+    return {
+        "client_options": options,
+        "retry_config": {"max_retries": 2, "retry_timeout": timedelta(seconds=seconds)},
+    }
 
 
 def _own(bucket: Bucket, kind: type[T]) -> T | None:

@@ -54,9 +54,7 @@ class Credentials:
     region: str = ""
 
     @classmethod
-    def from_secret(
-        cls, name: str, data: Mapping[str, str], field: str = "spec.input.credentialsSecretRef"
-    ) -> "Credentials":
+    def from_secret(cls, name: str, data: Mapping[str, str], field: str) -> "Credentials":
         """Read the keys of a Secret, which are named like the usual environment variables.
 
         Args:
@@ -204,6 +202,11 @@ def from_secret(scheme: Scheme, name: str, data: Mapping[str, str], field: str) 
             return GoogleCredentials.from_secret(name, data, field)
         case "az":
             return AzureCredentials.from_secret(name, data, field)
+
+
+def scheme_named(text: str) -> Scheme | None:
+    """The scheme that a URI begins with; None for one of no object store."""
+    return next((scheme for scheme in USUAL if scheme == text), None)
 
 
 def is_http_url(text: str) -> bool:

@@ -6,9 +6,8 @@ from datetime import datetime
 from typing import Literal, NamedTuple, TypeAlias
 
 from marie_operator.controllers.mariejob.buckets import Bucket
-from marie_operator.controllers.mariejob.credentials import Scheme
+from marie_operator.controllers.mariejob.credentials import Scheme, scheme_named
 from marie_operator.controllers.mariejob.source import (
-    SCHEMES,
     Inline,
     Prefix,
     SingleDocument,
@@ -182,7 +181,7 @@ def parse(uri: str) -> Output:
     """
     scheme, separator, rest = uri.partition("://")
     bucket, _, prefix = rest.partition("/")
-    kind = next((each for each in SCHEMES if each == scheme), None)
+    kind = scheme_named(scheme)
     if not separator or kind is None:
         raise SourceError(f"spec.output.uri {uri!r} is not in s3://, gs:// or az://: write it like {_EXAMPLE}")
     if not is_bucket(bucket):

@@ -6,10 +6,8 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from marie_operator.controllers.mariejob.buckets import Bucket, Folder
-from marie_operator.controllers.mariejob.credentials import Scheme
+from marie_operator.controllers.mariejob.credentials import Scheme, scheme_named
 
-SCHEMES: tuple[Scheme, ...] = ("s3", "gs", "az")
-"""What documents and results are in."""
 EXAMPLES = '"s3://bucket/invoice.pdf" for one document or "s3://bucket/invoices/" for all under a prefix'
 """How a usable URI looks, for sentences."""
 STAGED = "staged"
@@ -182,7 +180,7 @@ def parse(uri: str) -> Source:
     scheme, separator, rest = uri.partition("://")
     if not separator:
         raise SourceError(f"spec.input.uri {uri!r} has no scheme: write it like {EXAMPLES}")
-    kind = next((each for each in SCHEMES if each == scheme), None)
+    kind = scheme_named(scheme)
     if kind is None:
         raise SourceError(
             f"spec.input.uri {uri!r} has the scheme {scheme!r}, but documents are taken from s3://, gs:// and az://: "
@@ -231,8 +229,7 @@ def _named(uri: str, place: Prefix) -> Source:
 
 def scheme_of(uri: str) -> Scheme:
     """What a document's URI begins with; S3 where it names no object store."""
-    named = uri.partition("://")[0]
-    return next((each for each in SCHEMES if each == named), "s3")
+    return scheme_named(uri.partition("://")[0]) or "s3"
 
 
 def staged(bucket: Bucket, job: str) -> Folder:
