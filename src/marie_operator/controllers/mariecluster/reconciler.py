@@ -1,20 +1,19 @@
 """The MarieCluster reconciler: see, compare, write what differs, say how it is."""
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 from marie_operator.api import validation
-from marie_operator.api.conditions import ClusterCondition, ClusterReason, EventReason
-from marie_operator.api.mariecluster import MarieCluster, MarieClusterStatus
-from marie_operator.api.meta import Condition
+from marie_operator.api.conditions import ClusterReason, EventReason
+from marie_operator.api.mariecluster import MarieCluster
 from marie_operator.builders import association, backing, chain, deployment, endpoints, mounted
 from marie_operator.controllers import custody, kinds
-from marie_operator.controllers.conditions import condition
 from marie_operator.controllers.mariecluster import (
     executors,
     ledger,
     pause,
     refusals,
+    report,
     sharing,
     status,
     tending,
@@ -43,21 +42,10 @@ from marie_operator.runtime import (
     Typed,
     Unparsable,
     Writer,
-    with_condition,
 )
 from marie_operator.runtime.children import LiveChildren, NameTaken, Remove, Step, carry_out, steps
 from marie_operator.runtime.ownership import Owners
 from marie_operator.runtime.resource import DEPLOYMENTS, PERSISTENT_VOLUME_CLAIMS, PODS, Object, ObjectKey, Resource
-from marie_operator.runtime.status import write_status
-
-RECHECK = 15.0
-"""Seconds after which a cluster that lacks something is looked at again: no event tells that it has come."""
-
-REREAD = 60.0
-"""Seconds after which the Secrets and ConfigMaps of a cluster are looked at again: no event tells of a change."""
-
-LOOK = 2.0
-"""Seconds after which a group that is on its way to fewer pods is looked at again, whether or not there is news."""
 
 OWNER_INDEX = "owner"
 CLUSTER_INDEX = "cluster"
@@ -121,7 +109,7 @@ class MarieClusterReconciler:
             self._gateways.forget(key)
             return Result()
         if isinstance(cluster, Unparsable):
-            return await self._report_unreadable(cluster)
+            return await report.unreadable(self._client, cluster, self._clock.now())
         if cluster.metadata.deletion_timestamp is not None:
             # Owner references remove the children; only the watch on the gateway is ours to end.
             self._gateways.forget(key)
@@ -381,46 +369,9 @@ class MarieClusterReconciler:
         return live is not None and bool(live.get("status", {}).get("readyReplicas"))
 
     async def _report(self, seen: Observation, news: News) -> Result:
-        """Write the status when it says something new, and note the turns of the cluster's life."""
-        old, live = seen.cluster.status, self._cache[kinds.MARIE_CLUSTERS].get(_key(seen.cluster))
-        new = status.of(seen)
-        write, wait = status.due(new, old, seen.now)
-        if write is not None and live is not None:
-            content = write.model_dump(mode="json", by_alias=True, exclude_none=True)
-            await write_status(self._client, kinds.MARIE_CLUSTERS, live, content)
-            news.turn = _turn(old, write)
-            news.more += _waits(old, write, seen)
-            if old.observed_generation != write.observed_generation:
-                news.advice = chain.warnings(seen.cluster)
-        waits = [] if wait is None else [wait.total_seconds()]
-        if wait is None and seen.problems:
-            waits.append(RECHECK)
-        if wait is None and (again := status.again(seen, write or old)) is not None:
-            waits.append(again.total_seconds())
-        if _reads_by_name(seen.cluster):
-            waits.append(REREAD)
-        if seen.route is not None:
-            waits.append(seen.route.again)
-        if any(view.waits or view.leaves for view in seen.groups.values()) or seen.upgrade.held or seen.pause.reason:
-            waits.append(LOOK)
-        # What the children became was seen before the status was told, and nothing here depends on what is told.
-        return Result(requeue_after=min(waits, default=None), changes=tuple(map(str, news.done)), conclusive=True)
-
-    async def _report_unreadable(self, cluster: Unparsable) -> Result:
-        """Say on the object what keeps it from being read; its children stay as they are."""
-        live = cluster.object
-        before = live.get("status") or {}
-        conditions = with_condition(
-            before.get("conditions") or (),
-            type=ClusterCondition.READY,
-            status="False",
-            reason=ClusterReason.UNREADABLE,
-            message=cluster.error,
-            generation=live["metadata"].get("generation", 0),
-            now=self._clock.now(),
-        )
-        await write_status(self._client, kinds.MARIE_CLUSTERS, live, {**before, "conditions": conditions})
-        return Result()
+        """Say how the cluster is, and when to look at it again."""
+        live = self._cache[kinds.MARIE_CLUSTERS].get(_key(seen.cluster))
+        return await report.write(self._client, live, seen, news, rereads=_reads_by_name(seen.cluster))
 
 
 def _reads_by_name(cluster: MarieCluster) -> bool:
@@ -437,26 +388,6 @@ def _sized(desired: Sequence[tuple[Resource, Object]], outlook: Outlook) -> list
         else (resource, manifest)
         for resource, manifest in desired
     ]
-
-
-def _waits(old: MarieClusterStatus, new: MarieClusterStatus, seen: Observation) -> Iterator[Told]:
-    """Groups that have begun to wait for pods at work, changes that have for documents, and routes to nowhere."""
-    if seen.upgrade.message and status.is_pending(new) and not status.is_pending(old):
-        yield Told("Normal", EventReason.UPGRADE_WAITS, seen.upgrade.message)
-    if (verdict := status.new_trouble_of_route(old, seen)) is not None:
-        yield Told("Warning", verdict.reason, verdict.message)
-    for name, view in seen.groups.items():
-        before = old.executor_group_statuses.get(name)
-        if view.waits and (before is None or not before.message):
-            yield Told("Normal", EventReason.SCALE_DOWN_WAITS, f"Group {name}: {view.waits}")
-
-
-def _turn(old: MarieClusterStatus, new: MarieClusterStatus) -> Condition | None:
-    """The Ready condition, if it says something else than before."""
-    before, after = (condition(each, ClusterCondition.READY) for each in (old, new))
-    if before is not None and after is not None and (before.status, before.reason) == (after.status, after.reason):
-        return None
-    return after
 
 
 def _key(cluster: MarieCluster) -> ObjectKey:
