@@ -168,7 +168,6 @@ class Play:
 
 
 @pytest.mark.real
-@pytest.mark.timeout(600)
 @pytest.mark.kuberay("KU-03")
 async def test_the_real_replica_set_controller_kills_no_busy_pod(real_world: ServedWorld) -> None:
     credentials = {"username": "marie", "password": "s3cret"}
