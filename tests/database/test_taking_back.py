@@ -14,9 +14,9 @@ from marie_operator.runtime.resource import Object
 from marie_operator.testing.gateway import NEVER, Outcome, SimulatedMarie
 from tests.controllers.mariejob.operator_process import KEY
 from tests.controllers.mariejob.samples import SINGLE, job
-from tests.controllers.mariejob.test_with_gateway import KEYS, Stage, done_once, operator, staged
 from tests.database.bound import bound
 from tests.database.server import Server
+from tests.database.stage import KEYS, Stage, done_once, operator, staged
 from tests.database.tables import Tables
 
 pytestmark = pytest.mark.model

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from marie_operator.marie import client
+from marie_operator.marie import client, transport
 from marie_operator.marie.client import Gateway
 from marie_operator.marie.replies import Accepted, NodeState, RefusalKind, Refused, Slots
 from marie_operator.marie.transport import Unanswered
@@ -435,7 +435,7 @@ async def test_what_was_never_sent_is_known_not_to_be(ask: str) -> None:
 
 
 async def test_silence_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client, "TIMEOUT", 0.1)
+    monkeypatch.setattr(transport, "TIMEOUT", 0.1)
     async with wire() as (server, gateway):
         server.silent = True
         answer = await asked(QUESTIONS["submit"], gateway)

@@ -228,7 +228,7 @@ async def test_a_plugin_is_asked_again_when_its_token_is_refused_and_not_before(
 async def test_a_peer_that_is_gone_holds_no_connection_open_once_the_client_is_closed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(transport, "READ_TIMEOUT", 2.0)
+    monkeypatch.setattr(transport, "READ_TIMEOUT", 0.5)
     opened: list[socket.socket] = []
     make = transport._socket
 

@@ -7,109 +7,31 @@ in exactly one DAG for each attempt, and the status tells what became of it. All
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 
 import pytest
 
-from marie_operator.controllers import kinds
-from marie_operator.runtime.resource import Object, ObjectKey
 from marie_operator.testing import virtual
-from marie_operator.testing.gateway import Fault, Outcome, SimulatedGateways, SimulatedMarie
+from marie_operator.testing.gateway import Fault, Outcome
 from marie_operator.testing.gateway.outcome import NEVER, Document
-from tests.controllers.mariejob.apiserver import ApiServer
-from tests.controllers.mariejob.operator_process import KEY, Events, served
 from tests.controllers.mariejob.samples import job
-from tests.controllers.mariejob.whole import whole
-from tests.marie.direct import Direct
-from tests.simulation.world import VirtualClock
+from tests.controllers.mariejob.surroundings import Surroundings
 
-CLUSTER = ObjectKey("docs", "c")
 KEYS = ("invoices/a.pdf", "invoices/b.pdf", "invoices/broken.pdf")
 SUBJECT = job(batch={"maxInFlight": 2}, backoffLimit=1)
-PATIENCE = 1200.0
-"""Seconds, which are virtual: a doubt is settled, and a retry made, long before."""
-LATENCY = 0.05
-"""Seconds that a request takes on its way, and its answer: a crash meets either."""
 EVERY = 97
 """Of so many turns one is tried where all of them would take too long."""
-LONG = 100_000
-"""A turn that no run comes to."""
-
-
-class Doomed(virtual.Process):
-    """A process that stops for ever before its n-th turn.
-
-    Attributes:
-        turns: How many it has had.
-        fell: Set once it has.
-    """
-
-    def __init__(self, last: int) -> None:
-        super().__init__()
-        self.turns = 0
-        self.fell = asyncio.Event()
-        self.task: asyncio.Task[None] | None = None
-        self._last = last
-
-    def holds(self, handle: asyncio.Handle) -> bool:
-        """Count a turn."""
-        self.turns += 1
-        if self.turns == self._last:
-            self.stop()
-            self.fell.set()
-        return super().holds(handle)
-
-
-@dataclass
-class World:
-    """What is outside of the operator."""
-
-    api: ApiServer = field(default_factory=lambda: served(SUBJECT))
-    marie: SimulatedMarie = field(default_factory=lambda: SimulatedGateways(outcome=_outcome).cluster(*CLUSTER))
-
-    def __post_init__(self) -> None:
-        self.marie.api_keys = {"mas_key"}
-        self.marie.start()
-        self.marie.register("extract_executor", "10.0.0.1:52010", 4)
-
-    @property
-    def status(self) -> Object:
-        """The job's."""
-        status: Object = self.api.objects[kinds.MARIE_JOBS, KEY].get("status", {})
-        return status
-
-    def started(self, last: int = LONG) -> Doomed:
-        """A process of the operator that lives until its n-th turn."""
-        process = Doomed(last)
-
-        async def parts() -> None:
-            clock = VirtualClock()
-            found = whole(
-                self.api, Direct(self.marie, latency=LATENCY), KEYS, events=Events(), clock=clock, timers=clock
-            )
-            found.gateways.ensure(CLUSTER, "direct")
-            await asyncio.gather(*found.parts)
-
-        process.task = process.start(parts())
-        return process
-
-    async def ended(self) -> None:
-        """Wait until the job is over."""
-        async with asyncio.timeout(PATIENCE):
-            while self.status.get("phase") not in {"Succeeded", "Failed"}:
-                await asyncio.sleep(0.5)
 
 
 def _outcome(document: Document) -> Outcome:
     return Outcome(3.0, failures=NEVER if "broken" in document.uri else 0)
 
 
-def calm(_: World) -> Iterator[float]:
+def calm(_: Surroundings) -> Iterator[float]:
     """Nothing else goes wrong."""
     return iter(())
 
 
-def lost_replies(world: World) -> Iterator[float]:
+def lost_replies(world: Surroundings) -> Iterator[float]:
     """Marie takes what it is given, and every other answer is lost."""
     world.marie.faults = [
         fault for _ in range(20) for fault in (Fault("/api/v1/invoke", lost=True), Fault("/api/v1/invoke", delay=0.2))
@@ -117,7 +39,7 @@ def lost_replies(world: World) -> Iterator[float]:
     return iter(())
 
 
-def no_gateway(world: World) -> Iterator[float]:
+def no_gateway(world: Surroundings) -> Iterator[float]:
     """The gateway ends in the middle, and another starts once executors are done with what they had."""
     yield 9.0
     world.marie.stop()
@@ -125,7 +47,7 @@ def no_gateway(world: World) -> Iterator[float]:
     world.marie.start()
 
 
-def no_database(world: World) -> Iterator[float]:
+def no_database(world: Surroundings) -> Iterator[float]:
     """Marie's database is away for a while: what is submitted meanwhile is lost."""
     yield 7.0
     world.marie.engine.database = False
@@ -133,10 +55,10 @@ def no_database(world: World) -> Iterator[float]:
     world.marie.engine.database = True
 
 
-Weather = Callable[[World], Iterator[float]]
+Weather = Callable[[Surroundings], Iterator[float]]
 
 
-async def _until_ended(world: World, weather: Weather) -> None:
+async def _until_ended(world: Surroundings, weather: Weather) -> None:
     """Wait until the job is over, whatever the weather is."""
 
     async def change() -> None:
@@ -148,9 +70,9 @@ async def _until_ended(world: World, weather: Weather) -> None:
         both.create_task(world.ended())
 
 
-def check(world: World, when: str) -> None:
+def check(world: Surroundings, when: str) -> None:
     """Every attempt at a document is one DAG, and the status tells what became of all."""
-    dags = Counter(dag.ref_id for dag in world.marie.dags)
+    dags = world.submissions
     assert set(dags.values()) == {1}, f"{when}: a document is done twice: {dags}"
     uris = Counter(dag.nodes[0].data["metadata"]["uri"].removeprefix("s3://bucket/") for dag in world.marie.dags)
     assert set(uris) == set(KEYS), f"{when}: a document is lost: {uris}"
@@ -164,7 +86,7 @@ def turns_of(weather: Weather) -> int:
     """How many turns a process has that is not killed."""
 
     async def main() -> int:
-        world = World()
+        world = Surroundings(SUBJECT, KEYS, _outcome)
         process = world.started()
         await _until_ended(world, weather)
         check(world, "without a crash")
@@ -179,7 +101,7 @@ def crashed(weather: Weather, last: int) -> None:
     """Kill a process at its n-th turn, and let another go on."""
 
     async def main() -> None:
-        world = World()
+        world = Surroundings(SUBJECT, KEYS, _outcome)
 
         async def replace() -> None:
             await first.fell.wait()
