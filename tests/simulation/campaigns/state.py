@@ -95,6 +95,9 @@ def status(obj: Object) -> Object:
     told["conditions"] = {
         each["type"]: (each["status"], each["reason"], _plain(each["message"])) for each in told.get("conditions") or ()
     }
+    if "documents" in told:
+        # In how many parts the manifest was kept follows from how many documents each look found ended.
+        told["documents"] = {key: value for key, value in told["documents"].items() if key != "manifestParts"}
     for part in ("documents", "result", "message", "error"):
         if part in told:
             told[part] = json.loads(_plain(json.dumps(told[part])))
