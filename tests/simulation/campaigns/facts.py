@@ -128,13 +128,20 @@ def unchangeable(field: str) -> bool:
     return ".managed.storage" in field or field.endswith(".managed")
 
 
+_OF_WORK = re.compile(
+    r"^documents: |^/marieclusters/c/executorGroupStatuses/extract/(busy|idle)Replicas: |"
+    r"^/children/pods/c-executor-extract-\w+/metadata/(annotations/.*|labels/marie.ai/busy): only right"
+)
+"""That Marie has a document, and that a pod is at work on it."""
+
+
 def lost(scenario: str, disturbance: Disturbance, difference: str) -> bool:
     """Whether a run may end in this otherwise than one that is not disturbed."""
     if scenario == "job suspended and resumed" and disturbance.unseen is not None:
         # Who never saw the pause does not tell of it.
         return difference.startswith("/mariejobs/j/conditions/Suspended: ")
-    # A job that came and went unseen never gave Marie anything.
-    return scenario == "job deleted" and disturbance.unseen == 1 and difference.startswith("documents: ")
+    # A job that came and went unseen never gave Marie anything, which else goes on with it to the end of the run.
+    return scenario == "job deleted" and disturbance.unseen == 1 and _OF_WORK.search(difference) is not None
 
 
 ENDS_AT_ONCE = frozenset({"InvalidSpec", "InvalidURI", "NoInput", "Unsupported"})
