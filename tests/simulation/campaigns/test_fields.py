@@ -8,7 +8,7 @@ import pytest
 
 from tests.simulation.campaigns import chosen, clusters, jobs
 from tests.simulation.campaigns.bases import BASES
-from tests.simulation.campaigns.fields import ITEM, fields, has_place, template_fields
+from tests.simulation.campaigns.fields import ABSENT, ITEM, fields, has_place, template_fields, value_at
 from tests.simulation.campaigns.values import template_values, values
 
 SAMPLE = 40
@@ -17,6 +17,8 @@ RANDOM = 25
 """Fields of a pod template that are drawn beside the chosen ones."""
 
 
+CLUSTERS = ("referred", "managed", "reached", "addressed")
+"""The bases of clusters, the one that is preferred first."""
 OTHERWISE = {
     "batch": "batch",
     "clusterSelector": "selecting",
@@ -30,12 +32,11 @@ OTHERWISE = {
 
 def of_clusters() -> Iterator[clusters.Campaign]:
     for field in fields("MarieCluster"):
-        name = next(
-            (name for name in ("referred", "managed", "reached", "addressed") if has_place(BASES[name], field.path)),
-            None,
-        )
-        if name is not None:
-            yield clusters.Campaign(name, field, values(field, chosen.WORKS))
+        possible = [name for name in CLUSTERS if has_place(BASES[name], field.path)]
+        # Beside what a base has in its stead it may not be allowed.
+        having = (name for name in possible if value_at(BASES[name], field.path) is not ABSENT)
+        if possible:
+            yield clusters.Campaign(next(having, possible[0]), field, values(field, chosen.WORKS))
 
 
 def of_templates() -> Iterator[clusters.Campaign]:
