@@ -281,6 +281,50 @@ class TestPods:
         reply = await api.post(ns("pods"), body)
         reply.refused(400, "BadRequest", f'Pod in version "v1" cannot be handled as a Pod: {why}')
 
+    @pytest.mark.parametrize(
+        ("written", "stored"),
+        [
+            ("0.5", "500m"),
+            (".5", "500m"),
+            ("5.", "5."),
+            ("+1", "+1"),
+            ("+1000", "1k"),
+            ("-0", "0"),
+            ("1.250", "1.250"),
+            ("0.250", "250m"),
+            ("2.000", "2"),
+            ("001", "001"),
+            ("1024Mi", "1Gi"),
+            ("1.5Ki", "1536"),
+            ("0.0001Ki", "102400u"),
+            ("0.0000000001", "1n"),
+            ("1000e3", "1e6"),
+            ("12e-4", "1200e-6"),
+            ("1E", "1E"),
+            ("1E3", "1E3"),
+            ("1E4", "10e3"),
+            ("+3Mi", "+3Mi"),
+            ("+8Mi", "8Mi"),
+            ("99999999999Ki", "99999999999Ki"),
+            ("999999999999Ki", "999999999999Ki"),
+            ("100E", "100E"),
+            ("1e30", "1e30"),
+            ("1e100", "10e99"),
+            ("8Ei", "9223372036854775807"),
+            ("1" * 40, "1" * 40),
+        ],
+    )
+    async def test_the_form_of_a_quantity(self, api: Client, ns: Namespace, written: str, stored: str) -> None:
+        body = pod("a", volumes=[{"name": "v", "emptyDir": {"sizeLimit": written}}])
+        made = (await api.post(ns("pods"), body)).ok(201)
+        (limit,) = (each["emptyDir"]["sizeLimit"] for each in made["spec"]["volumes"] if each["name"] == "v")
+        assert limit == stored
+
+    async def test_a_folder_of_less_than_nothing(self, api: Client, ns: Namespace) -> None:
+        reply = await api.post(ns("pods"), pod("a", volumes=[{"name": "v", "emptyDir": {"sizeLimit": "-1"}}]))
+        why = "spec.volumes[0].emptyDir.sizeLimit: Forbidden: SizeLimit field must be a valid resource quantity"
+        reply.refused(422, "Invalid", f'Pod "a" is invalid: {why}')
+
     async def test_an_unknown_account(self, api: Client, ns: Namespace) -> None:
         reply = await api.post(ns("pods"), pod("a", serviceAccountName="nope"))
         why = f'error looking up service account {ns.name}/nope: serviceaccount "nope" not found'

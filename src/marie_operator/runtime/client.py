@@ -262,6 +262,7 @@ class Client:
         field_manager: str,
         force: bool = False,
         only_create: bool = False,
+        dry_run: bool = False,
         subresource: str = "",
     ) -> Object:
         """Server-side apply: create the object, or make the fields it names so and drop those named before.
@@ -274,6 +275,7 @@ class Client:
             field_manager: Who owns them from now on.
             force: Take fields over that others own.
             only_create: Leave an object that exists as it is. A reply that was lost may be why it does.
+            dry_run: Have all of it done but the storing.
             subresource: Of the object; empty for itself.
 
         Raises:
@@ -285,11 +287,21 @@ class Client:
             obj = {**obj, "metadata": {**obj["metadata"], "resourceVersion": NEVER}}
             try:
                 return await self.apply(
-                    resource, obj, field_manager=field_manager, force=force, subresource=subresource
+                    resource,
+                    obj,
+                    field_manager=field_manager,
+                    force=force,
+                    dry_run=dry_run,
+                    subresource=subresource,
                 )
             except Conflict as error:
                 raise AlreadyExists(error.code, "AlreadyExists", f"{resource} {key} exists") from error
-        query = _query(fieldManager=field_manager, force="true" if force else "", fieldValidation="Strict")
+        query = _query(
+            fieldManager=field_manager,
+            force="true" if force else "",
+            dryRun="All" if dry_run else "",
+            fieldValidation="Strict",
+        )
         path = resource.path(key.namespace, key.name, subresource)
         metadata = {name: value for name, value in obj["metadata"].items() if name != "managedFields"}
         body = {**obj, "metadata": metadata}

@@ -32,9 +32,11 @@ async def change_server(plane: Plane, image: str = NEW, **spec: Any) -> None:
     await plane.patch("marieclusters", "c", {"spec": {"serverSpec": {"template": template(image)}, **spec}})
 
 
-async def change_group(plane: Plane, image: str = NEW) -> None:
+async def change_group(plane: Plane, image: str = NEW, **pod: Any) -> None:
     (group,) = (await plane.get("marieclusters", "c"))["spec"]["executorGroupSpecs"]
-    await plane.patch("marieclusters", "c", {"spec": {"executorGroupSpecs": [{**group, "template": template(image)}]}})
+    changed = template(image)
+    changed["spec"] |= pod
+    await plane.patch("marieclusters", "c", {"spec": {"executorGroupSpecs": [{**group, "template": changed}]}})
 
 
 async def nothing_waits(plane: Plane) -> bool:
@@ -196,5 +198,36 @@ def test_an_environment_variable_that_is_taken_away_is_a_change_that_waits(versi
         await plane.condition("c", "UpgradePending", seconds=15)
         await plane.until(lambda: done(plane), seconds=120)
         assert attempts(plane) == [1]
+
+    run(story, version=version)
+
+
+@pytest.mark.parametrize("busy", [0, 1])
+def test_nothing_waits_for_a_change_that_the_api_server_refuses(busy: int, version: str) -> None:
+    async def story(plane: Plane) -> None:
+        await at_work(plane, 2, busy=busy, seconds=60.0)
+        await change_server(plane)
+        await change_group(plane, dnsPolicy="Sometimes")
+        told = await plane.condition("c", "Ready", "False", reason="ChildRefused", seconds=10)
+        assert 'spec.template.spec.dnsPolicy: Unsupported value: "Sometimes"' in told["message"]
+        # The other change is made as if there were none that is refused.
+        await plane.until(lambda: is_new(plane), seconds=90)
+        await plane.until(lambda: nothing_waits(plane), seconds=60)
+        await asyncio.sleep(30)
+
+        since = plane.server.audit.mark()
+        (late,) = batch(1)
+        late["metadata"]["name"] = "late"
+        await plane.apply(late)
+        await plane.until(lambda: done(plane), seconds=120)
+        await asyncio.sleep(300)
+        still = await plane.condition("c", "Ready", "False", reason="ChildRefused", seconds=1)
+        assert still["lastTransitionTime"] == told["lastTransitionTime"]
+        assert await nothing_waits(plane)
+        assert len([each for each in plane.writes(since) if each.resource == "deployments"]) < 30
+
+        await change_group(plane)
+        await plane.until(lambda: is_new(plane, "c-executor-extract"), seconds=90)
+        await plane.condition("c", "Ready")
 
     run(story, version=version)

@@ -156,7 +156,7 @@ class Campaign:
         if value.expected is Expected.REFUSED and not outcome.told and not facts.harmless(*about):
             yield "accepted, and nothing is told"
         fixed = facts.unchangeable(str(self.field))
-        if value.expected is Expected.WORKS and outcome.told and not fixed:
+        if value.expected is Expected.WORKS and outcome.told and not fixed and not facts.impossible(*about):
             yield f"does not come about: {outcome.told}: {outcome.message}"
         if outcome.unrest:
             yield f"writes at rest: {outcome.unrest[:4]}"

@@ -123,7 +123,7 @@ def chosen_at_creation(field: str) -> bool:
 
 def unchangeable(field: str) -> bool:
     """Whether the API server refuses a change, which is told, of what a creation may have: of a volume, most."""
-    if field in {"spec.managedBy", "spec.serverSpec.service.loadBalancerClass"}:
+    if field in {"spec.managedBy", "spec.serverSpec.service", "spec.serverSpec.service.loadBalancerClass"}:
         return True
     return ".managed.storage" in field or field.endswith(".managed")
 

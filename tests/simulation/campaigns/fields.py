@@ -2,6 +2,7 @@
 
 import copy
 import functools
+import json
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
@@ -117,7 +118,8 @@ def has_place(obj: Object, path: tuple[str, ...]) -> bool:
 
 def with_value(obj: Object, path: tuple[str, ...], value: Any) -> Object:
     """The object with another value there, or none."""
-    result = copy.deepcopy(obj)
+    # Not a deep copy: what stands in two places of a base would be one object in the copy as well, and change in both.
+    result: Object = json.loads(json.dumps(obj))
     at: Any = result
     for step in path[:-1]:
         at = at[_key(at, step)]

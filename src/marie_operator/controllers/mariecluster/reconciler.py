@@ -28,6 +28,7 @@ from marie_operator.controllers.mariecluster.settled import Settled
 from marie_operator.controllers.mariecluster.status import Observation
 from marie_operator.controllers.mariecluster.supplies import Problem, Supplies
 from marie_operator.controllers.mariecluster.upgrade import Upgrade
+from marie_operator.controllers.mariecluster.vetting import Vetting
 from marie_operator.controllers.named import NamedObjects
 from marie_operator.marie.gateways import Gateways
 from marie_operator.runtime import (
@@ -92,6 +93,7 @@ class MarieClusterReconciler:
         self._events = events
         self._clock = clock
         self._settled = Settled()
+        self._vetting = Vetting(client)
         self._told: dict[ObjectKey, set[str]] = {}
         self._owners = Owners(cache[kinds.MARIE_CLUSTERS], [cache[resource] for resource in chain.KINDS], client)
 
@@ -102,6 +104,7 @@ class MarieClusterReconciler:
         if cluster is None:
             self._gateways.forget(key)
             self._settled.forget(key)
+            self._vetting.forget(key)
             self._routes.forget(key)
             self._told.pop(key, None)
             return Result()
@@ -140,22 +143,31 @@ class MarieClusterReconciler:
         refused = await tending.tend(outlook, self._client, news)
         withhold = bool(problems) and not cluster.spec.suspend
         todo = await self._todo(cluster, outlook, withhold=withhold)
-        pending = upgrade.decide(cluster, todo or (), self._children(cluster), self._known(cluster))
+        pending, todo, vetoed = await self._decide(cluster, todo)
+        refused += vetoed
         # Marked first: whoever finds a worker withdrawn knows that its pod is to go.
         self._gateways.ask(_key(cluster), pending.asks(outlook.question))
         self._gateways.withhold(_key(cluster), on=pending.withholds)
         pausing = self._pause(cluster, wanted=pending.pauses)
-        if todo is not None and (
-            found := await self._converge(cluster, todo, outlook, pending, news, withhold=withhold)
-        ):
-            # What is refused interrupts nothing.
-            pausing = self._go_on(cluster)
-            refused += found
+        if todo is not None:
+            incomplete = withhold or bool(vetoed)
+            refused += await self._converge(cluster, todo, outlook, pending, news, incomplete=incomplete)
         if not refused and (backing.of(cluster) is not None or status.tells_of_services(cluster.status)):
             await self._supplies.retire(cluster, news.done)
         route = await self._routes.provide(cluster, news.done)
         refused += () if route is None else route.refusals
         return await self._report(self._observe(cluster, refused, problems, outlook, pending, route, pausing), news)
+
+    async def _decide(
+        self, cluster: MarieCluster, todo: Sequence[Step] | None
+    ) -> tuple[Upgrade, Sequence[Step] | None, Sequence[Refusal]]:
+        """What becomes of changes that replace pods, what is left to be written, and what of it would be refused."""
+        children, known = self._children(cluster), self._known(cluster)
+        waiting = upgrade.waiting(cluster, todo or (), children, known)
+        vetoed = await self._vetting.refused(_key(cluster), waiting, children)
+        if todo is not None and vetoed:
+            todo = [step for step in todo if (step.resource, refusals.name(step)) not in vetoed]
+        return upgrade.decide(cluster, todo or (), children, known), todo, [*vetoed.values()]
 
     def _go_on(self, cluster: MarieCluster) -> Pause:
         """Have documents submitted and begun: no change waits, or can be made."""
@@ -275,7 +287,7 @@ class MarieClusterReconciler:
         pending: Upgrade,
         news: News,
         *,
-        withhold: bool,
+        incomplete: bool,
     ) -> list[Refusal]:
         """Write what differs; a child that is refused does not keep the others from being written.
 
@@ -285,7 +297,7 @@ class MarieClusterReconciler:
             outlook: Which Deployments cannot go yet.
             pending: Which changes wait.
             news: Takes what was written.
-            withhold: Whether more is to be written later.
+            incomplete: Whether more is to be written later.
         """
         found: list[Refusal] = []
         # As compared, and as answered: what others have changed since is not among it.
@@ -298,7 +310,10 @@ class MarieClusterReconciler:
                     step, self._client, owner_uid=cluster.metadata.uid, field_manager=association.FIELD_MANAGER
                 )
             except (Invalid, Forbidden, ApplyConflict, NameTaken) as error:
-                found.append(refusals.of(step, error))
+                refusal = refusals.of(step, error)
+                live = known.get((step.resource, refusals.name(step)))
+                self._vetting.note(_key(cluster), step, live, refusal)
+                found.append(refusal)
                 continue
             news.done.append(done)
             if done.answer is None:
@@ -307,7 +322,7 @@ class MarieClusterReconciler:
                 known[step.resource, refusals.name(step)] = done.answer
         if pending.forced and not found:
             news.more.append(Told("Warning", EventReason.UPGRADE_FORCED, pending.forced))
-        if not found and not (withhold or outlook.kept or pending.held or _reads_by_name(cluster)):
+        if not found and not (incomplete or outlook.kept or pending.held or _reads_by_name(cluster)):
             self._settled.note(cluster, known, outlook.replicas)
         return found
 

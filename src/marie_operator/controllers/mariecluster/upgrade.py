@@ -67,6 +67,15 @@ class Upgrade:
         return replace(question, hurried=True, tasks=True) if self.held else question
 
 
+def waiting(cluster: MarieCluster, todo: Sequence[Step], children: LiveChildren, known: Known) -> Sequence[Change]:
+    """The changes that are made only while Marie has nothing in hand; arguments as those of ``decide``."""
+    if _strategy(cluster).type == "Immediate" or cluster.spec.suspend:
+        return ()
+    if not _serves(_server(cluster, children), known.gateway):
+        return ()
+    return [step for step in todo if isinstance(step, Change) and _replaces(step, children)]
+
+
 def decide(cluster: MarieCluster, todo: Sequence[Step], children: LiveChildren, known: Known) -> Upgrade:
     """What becomes of a cluster's changes now.
 
@@ -76,19 +85,19 @@ def decide(cluster: MarieCluster, todo: Sequence[Step], children: LiveChildren, 
         children: What there is.
         known: What is known of its work.
     """
-    server = children.get((DEPLOYMENTS, association.server_deployment_name(cluster.metadata.name)))
-    replaced = [step for step in todo if isinstance(step, Change) and _replaces(step, children)]
+    server = _server(cluster, children)
     rolls = server is not None and is_rolling(server)
-    strategy = cluster.spec.upgrade_strategy or UpgradeStrategy()
-    if not replaced or strategy.type == "Immediate" or cluster.spec.suspend or not _serves(server, known.gateway):
+    replaced = waiting(cluster, todo, children, known)
+    if not replaced:
         # What a gateway takes, or begins, that is about to end would be left active for ever.
-        return Upgrade(withholds=rolls, pauses=None if replaced or rolls else False)
+        ends = rolls or any(_replaces(step, children) for step in todo)
+        return Upgrade(withholds=rolls, pauses=None if ends else False)
     documents = _documents(known)
     if documents == 0:
         return Upgrade(withholds=True, pauses=None)
     told = condition(cluster.status, ClusterCondition.UPGRADE_PENDING)
     since = known.now if told is None else told.last_transition_time
-    until = since + timedelta(seconds=strategy.deadline_seconds)
+    until = since + timedelta(seconds=_strategy(cluster).deadline_seconds)
     names = [step.desired["metadata"]["name"] for step in replaced]
     if known.now >= until:
         what = f"with {_counted(documents)} in hand" if documents is not None else "whatever Marie had in hand"
@@ -108,9 +117,17 @@ def is_rolling(live: Object) -> bool:
     return not seen or int(status.get("updatedReplicas", 0)) < replicas
 
 
-def _replaces(step: Change, children: LiveChildren) -> bool:
+def _server(cluster: MarieCluster, children: LiveChildren) -> Object | None:
+    return children.get((DEPLOYMENTS, association.server_deployment_name(cluster.metadata.name)))
+
+
+def _strategy(cluster: MarieCluster) -> UpgradeStrategy:
+    return cluster.spec.upgrade_strategy or UpgradeStrategy()
+
+
+def _replaces(step: Step, children: LiveChildren) -> bool:
     """Whether a change replaces pods that may work: those of a rollout that has begun are being replaced anyway."""
-    if step.resource not in {DEPLOYMENTS, STATEFUL_SETS}:
+    if not isinstance(step, Change) or step.resource not in {DEPLOYMENTS, STATEFUL_SETS}:
         return False
     live = children[step.resource, step.desired["metadata"]["name"]]
     status = live.get("status", {})

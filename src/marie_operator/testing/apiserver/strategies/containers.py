@@ -37,6 +37,10 @@ def _spec_errors(spec: Object, path: str) -> Iterator[FieldError]:
         sources = [name for name in _SOURCES if volume.get(name) is not None] if len(volume) > 2 else []
         for extra in sources[1:]:
             yield FieldError.forbidden(f"{path}.volumes[{number}].{extra}", "may not specify more than 1 volume type")
+        limit = (volume.get("emptyDir") or {}).get("sizeLimit")
+        if limit is not None and parse(limit)[0] < 0:
+            where = f"{path}.volumes[{number}].emptyDir.sizeLimit"
+            yield FieldError.forbidden(where, "SizeLimit field must be a valid resource quantity")
     if not spec.get("containers"):
         yield required(f"{path}.containers")
     names: set[str] = set()
