@@ -252,6 +252,15 @@ REFUSED = (
     ),
     *(
         job(
+            "spec.output.configMapRef.name",
+            "configMapRef names no ConfigMap: use lower-case letters, digits, - and ., with a letter or a digit at "
+            "both ends of what a dot parts",
+            output={"configMapRef": {"name": name}},
+        )
+        for name in ("Report", "größe", "a..b", "-a", "a/b")
+    ),
+    *(
+        job(
             f"spec.input.{next(iter(filters))}",
             "include and exclude choose among the documents under a prefix: end uri with / for all under it, "
             "or remove them",

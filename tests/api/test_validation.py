@@ -95,7 +95,11 @@ jobs = st.fixed_dictionaries(
                     },
                 ),
                 "output": st.fixed_dictionaries(
-                    {}, optional={"format": st.sampled_from(["json", "xml", "csv", "yaml"])}
+                    {},
+                    optional={
+                        "format": st.sampled_from(["json", "xml", "csv", "yaml"]),
+                        "configMapRef": st.fixed_dictionaries({}, optional={"name": st.text("aZ9-.\\/ö", max_size=5)}),
+                    },
                 ),
                 "sla": st.fixed_dictionaries({}, optional={"softDeadline": deadlines, "hardDeadline": deadlines}),
             },

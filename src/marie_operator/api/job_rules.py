@@ -11,6 +11,8 @@ from marie_operator.api.rule import Rule, Transition, field_if, no_container
 
 SHORTEST_OWN_NAME = 12
 """Characters that the name of a job's own cluster has at least; see builders.own_cluster."""
+_SUBDOMAIN = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
+"""What names a ConfigMap; without a backslash, which CEL would read as its own."""
 LONGEST_OWN_GROUP = LONGEST_NAME - EXECUTOR_AFFIXES - SHORTEST_OWN_NAME
 
 JOB_TRANSITIONS = (
@@ -94,6 +96,12 @@ def _named_sources(job: MarieJob) -> list[str]:
         "secretRef": given.secret_ref is not None and given.secret_ref.name,
     }
     return [f"spec.input.{field}" for field, is_given in found.items() if is_given]
+
+
+def _report(job: MarieJob) -> Iterable[str]:
+    reference = job.spec.output.config_map_ref
+    named = reference is not None and reference.name
+    return field_if(bool(named) and not re.fullmatch(_SUBDOMAIN, str(named)), "spec.output.configMapRef.name")
 
 
 def _in_own_cluster(rule: Rule[MarieCluster]) -> Rule[MarieJob]:
@@ -217,6 +225,14 @@ JOB_RULES: tuple[Rule[MarieJob], ...] = (
         message="Marie stores nothing in csv or yaml: set format to json, or leave it out, and convert what is copied; "
         "or to xml",
         broken=lambda job: field_if(job.spec.output.format not in {"json", "xml"}, "spec.output.format"),
+    ),
+    Rule(
+        at="spec.output",
+        cel="!has(self.configMapRef) || !has(self.configMapRef.name) || self.configMapRef.name == '' || "
+        f"self.configMapRef.name.matches('{_SUBDOMAIN}')",
+        message="configMapRef names no ConfigMap: use lower-case letters, digits, - and ., with a letter or a digit at "
+        "both ends of what a dot parts",
+        broken=_report,
     ),
     Rule(
         at="spec.input",

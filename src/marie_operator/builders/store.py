@@ -168,7 +168,7 @@ def _claim(wanted: Managed, size: str) -> Object:
     amount = given.size if given is not None and given.size is not None else size
     claim: dict[str, Any] = {
         "accessModes": ["ReadWriteOnce"],
-        "resources": {"requests": {"storage": quantity.canonical(amount)}},
+        "resources": {"requests": {"storage": quantity.canonical(amount, finest=quantity.MILLI)}},
     }
     if given is not None and given.storage_class_name is not None:
         claim["storageClassName"] = given.storage_class_name

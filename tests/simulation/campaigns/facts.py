@@ -43,12 +43,14 @@ _KEPT: Mapping[str, str] = {
     r"^/secrets/c-(api-key|postgres): only left": "what was generated is never deleted before its cluster: "
     "clients, and the volume of the database, may depend on it",
     r"^/persistentvolumeclaims/.*: only left": "what holds data is never deleted before its cluster",
+    r'/imagePullPolicy: "IfNotPresent" != "Always"$': "the API server's own default, which it gives once",
 }
 """Differences of children between a change and a creation, by pattern, with the reason."""
 
 _REMEMBERED: Mapping[str, str] = {
     r"^/conditions/MarieClusterProvisioned": "was ready once, and stays so by its definition",
     r'^/phase: "Running" != "Creating"': "the same in one word",
+    r'^/serverInfo/marieVersion: .* != ""$': "was seen while it ran",
 }
 """Differences of status between a change and a creation."""
 
@@ -88,6 +90,7 @@ def harmless(field: str, value: Value) -> bool:
 _IMPOSSIBLE = frozenset(
     {
         *(("spec.jobType", kind) for kind in ("classify", "ner", "transform", "pipeline")),
+        *(("spec.output.format", kind) for kind in ("csv", "yaml")),
         *(
             (f"spec.networkPolicy.{peers}[].{selector}.matchExpressions[].operator", operator)
             for peers in ("clients", "monitoring")
@@ -96,8 +99,8 @@ _IMPOSSIBLE = frozenset(
         ),
     }
 )
-"""The simulated gateway has the planner extract alone; these operators have no values,
-which a NetworkPolicy is refused for. All of it is told."""
+"""The simulated gateway has the planner extract alone; Marie stores nothing in these formats; these operators have no
+values, which a NetworkPolicy is refused for. All of it is told."""
 
 
 def impossible(field: str, value: Value) -> bool:
@@ -130,7 +133,8 @@ def unchangeable(field: str) -> bool:
 
 _OF_WORK = re.compile(
     r"^documents: |^/marieclusters/c/executorGroupStatuses/extract/(busy|idle)Replicas: |"
-    r"^/children/pods/c-executor-extract-\w+/metadata/(annotations/.*|labels/marie.ai/busy): only right"
+    r"^/children/pods/c-executor-extract-\w+/metadata/(annotations/.*|labels/marie.ai/busy): only right|"
+    r"^/mariejobs/j/(conditions/Submitted|documents/inFlight\[0\]/dagId)"
 )
 """That Marie has a document, and that a pod is at work on it."""
 
@@ -140,8 +144,10 @@ def lost(scenario: str, disturbance: Disturbance, difference: str) -> bool:
     if scenario == "job suspended and resumed" and disturbance.unseen is not None:
         # Who never saw the pause does not tell of it.
         return difference.startswith("/mariejobs/j/conditions/Suspended: ")
-    # A job that came and went unseen never gave Marie anything, which else goes on with it to the end of the run.
-    return scenario == "job deleted" and disturbance.unseen == 1 and _OF_WORK.search(difference) is not None
+    # A job that came and went unseen never gave Marie anything, which else goes on with it to the end of the run; nor
+    # does one whose time is over before its operator sees again.
+    never = {"job deleted": disturbance.unseen == 1, "job past its deadline": disturbance.behind > 0}
+    return never.get(scenario, False) and _OF_WORK.search(difference) is not None
 
 
 ENDS_AT_ONCE = frozenset({"InvalidSpec", "InvalidURI", "NoInput", "Unsupported"})

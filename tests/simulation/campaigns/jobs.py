@@ -73,7 +73,7 @@ class Campaign:
         if bool(walked.refused) != bool(created.refused):
             yield f"changed: {walked.refused or 'accepted'}; created: {created.refused or 'accepted'}"
         if created.refused:
-            if value.expected is Expected.WORKS:
+            if value.expected is Expected.WORKS and not facts.impossible(*about):
                 yield f"refused: {created.refused}"
             return
         ended = _reason(created) in facts.ENDS_AT_ONCE

@@ -25,6 +25,7 @@ from marie_operator.runtime import (
     Conflict,
     Forbidden,
     Informer,
+    Invalid,
     NotFound,
     ObjectReference,
     PatchKind,
@@ -280,6 +281,13 @@ class MarieJobReconciler:
                 "Apply config/rbac of the operator's version again."
             )
             self._announce(job, [Occurrence("Warning", JobReason.PERMISSION_DENIED, note)])
+        except Invalid as error:
+            # One that its maker made immutable, above all.
+            note = (
+                f"How the job ended is not written to ConfigMap {report.wanted(job)}: {error.message.rstrip('.')}. "
+                "Name another one in spec.output.configMapRef of the next job."
+            )
+            self._announce(job, [Occurrence("Warning", JobReason.CHILD_REFUSED, note)])
 
     async def _pause(self, live: Object, job: MarieJob) -> Result:
         """Leave a job as it is. What Marie has of it goes on, and is looked up when the pause is over."""
