@@ -701,6 +701,11 @@ class TestOthers:
         assert_includes(made["spec"], {"volumeMode": "Filesystem", "resources": {"requests": {"storage": "1Gi"}}})
         assert made["status"] == {"phase": "Pending"}
 
+    async def test_an_amount_of_storage_is_counted_in_thousandths(self, api: Client, ns: Namespace) -> None:
+        spec = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "0.0001"}}}
+        made = (await api.post(ns("persistentvolumeclaims"), {"metadata": {"name": "a"}, "spec": spec})).ok(201)
+        assert made["spec"]["resources"]["requests"] == {"storage": "1m"}
+
     async def test_bad_claims(self, api: Client, ns: Namespace) -> None:
         reply = await api.post(ns("persistentvolumeclaims"), {"metadata": {"name": "a"}, "spec": {}})
         why = (

@@ -57,3 +57,44 @@ async def test_documents_in_objects_are_processed_and_what_was_put_for_marie_goe
     assert [uri.rpartition("/")[2] for uri in uris] == ["a.txt", "b.pdf", "document.pdf", "s.pdf"]
     assert all(uri.startswith("s3://marie/staged/") for uri in uris)
     assert not [key for key in store.objects("marie") if key.startswith("staged/") and "of-another-job" not in key]
+
+
+async def test_how_a_job_ended_is_added_to_what_a_config_map_has_and_one_that_is_immutable_keeps_no_job(
+    world: World,
+) -> None:
+    for bucket in ("marie", "bucket"):
+        world.stage.s3.put(bucket, "there", b"")
+    await world.key_of("my-cluster")
+    await world.apply(ROOT / "config/samples/seed/mariecluster.yaml")
+    theirs = {"apiVersion": "v1", "kind": "ConfigMap", "data": {"theirs": "stays"}}
+    await world.create({**theirs, "metadata": {"name": "open"}})
+    await world.create({**theirs, "metadata": {"name": "closed"}, "immutable": True})
+    await world.condition("marieclusters", "my-cluster", "Ready")
+    for name in ("open", "closed"):
+        made = job(name, data=base64.b64encode(PDF).decode())
+        made["spec"]["output"]["configMapRef"] = {"name": name}
+        await world.create(made)
+    for name in ("open", "closed"):
+        await world.condition("mariejobs", name, "Complete")
+
+    told = (await world.get("configmaps", "open"))["data"]
+    assert told["theirs"] == "stays"
+    assert {key: told[key] for key in ("job", "phase", "documents", "succeeded", "failed")} == {
+        "job": "open",
+        "phase": "Succeeded",
+        "documents": "1",
+        "succeeded": "1",
+        "failed": "0",
+    }
+    assert (await world.get("configmaps", "closed"))["data"] == {"theirs": "stays"}
+
+    async def said() -> str:
+        found = [each for each in await world.items("events") if each["reason"] == "ChildRefused"]
+        return "".join(each["note"] for each in found)
+
+    note = await world.until("it is said why", said)
+    assert note.startswith("How the job ended is not written to ConfigMap closed: ")
+    assert "immutable" in note
+    assert note.endswith(" Name another one in spec.output.configMapRef of the next job.")
+    # What the operator owns of it goes with nothing: it is its maker's.
+    assert "ownerReferences" not in (await world.get("configmaps", "open"))["metadata"]
