@@ -8,6 +8,10 @@ from typing import Any
 
 import pytest
 
+from marie_operator.testing.apiserver.answers import Answer, refused
+from marie_operator.testing.apiserver.errors import Refusal
+from marie_operator.testing.apiserver.faults import Fault, Serve
+from marie_operator.testing.apiserver.requests import Call
 from marie_operator.testing.kubelet import Behaviour
 from tests.controllers.mariecluster.plane import Plane, run
 from tests.controllers.mariecluster.test_backing import MANAGED, cluster
@@ -37,6 +41,14 @@ async def change_group(plane: Plane, image: str = NEW, **pod: Any) -> None:
     changed = template(image)
     changed["spec"] |= pod
     await plane.patch("marieclusters", "c", {"spec": {"executorGroupSpecs": [{**group, "template": changed}]}})
+
+
+async def late_one(plane: Plane) -> None:
+    """A document that comes late is processed."""
+    (late,) = batch(1)
+    late["metadata"]["name"] = "late"
+    await plane.apply(late)
+    await plane.until(lambda: done(plane), seconds=120)
 
 
 async def nothing_waits(plane: Plane) -> bool:
@@ -216,10 +228,7 @@ def test_nothing_waits_for_a_change_that_the_api_server_refuses(busy: int, versi
         await asyncio.sleep(30)
 
         since = plane.server.audit.mark()
-        (late,) = batch(1)
-        late["metadata"]["name"] = "late"
-        await plane.apply(late)
-        await plane.until(lambda: done(plane), seconds=120)
+        await late_one(plane)
         await asyncio.sleep(300)
         still = await plane.condition("c", "Ready", "False", reason="ChildRefused", seconds=1)
         assert still["lastTransitionTime"] == told["lastTransitionTime"]
@@ -229,5 +238,30 @@ def test_nothing_waits_for_a_change_that_the_api_server_refuses(busy: int, versi
         await change_group(plane)
         await plane.until(lambda: is_new(plane, "c-executor-extract"), seconds=90)
         await plane.condition("c", "Ready")
+
+    run(story, version=version)
+
+
+def test_what_a_webhook_without_dry_runs_refuses_is_heard_once_and_waited_for_no_more(version: str) -> None:
+    made: list[Call] = []
+
+    async def webhook(call: Call, _: Serve) -> Answer:
+        if "dryRun" in call.query:
+            return refused(Refusal(400, 'admission webhook "p.example.com" does not support dry run'))
+        made.append(call)
+        return refused(Refusal(403, 'admission webhook "p.example.com" denied the request: not this image'))
+
+    async def story(plane: Plane) -> None:
+        await at_work(plane, 2, busy=0, seconds=60.0)
+        plane.server.server.faults.append(Fault(webhook, verbs={"patch"}, name="c-executor-extract"))
+        await change_group(plane)
+        told = await plane.condition("c", "Ready", "False", reason="PermissionDenied", seconds=60)
+        assert "not this image" in told["message"]
+        await late_one(plane)
+        await asyncio.sleep(300)
+        still = await plane.condition("c", "Ready", "False", reason="PermissionDenied", seconds=1)
+        assert still["lastTransitionTime"] == told["lastTransitionTime"]
+        assert await nothing_waits(plane)
+        assert len(made) == 1
 
     run(story, version=version)

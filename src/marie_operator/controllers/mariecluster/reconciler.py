@@ -1,6 +1,5 @@
 """The MarieCluster reconciler: see, compare, write what differs, say how it is."""
 
-import contextlib
 from collections.abc import Callable, Sequence
 
 from marie_operator.api import validation
@@ -13,6 +12,7 @@ from marie_operator.controllers.mariecluster import (
     ledger,
     pause,
     refusals,
+    reloads,
     report,
     sharing,
     status,
@@ -232,31 +232,6 @@ class MarieClusterReconciler:
         others = {store: clusters.indexed(sharing.STORE_INDEX, store) for store in sharing.stores(live)}
         return sharing.problems(live, others)
 
-    async def _stamped(
-        self, cluster: MarieCluster, desired: Sequence[tuple[Resource, Object]], children: LiveChildren
-    ) -> list[tuple[Resource, Object]]:
-        """The manifests, with hashes of what the pods of a cluster that reads by name are made of."""
-        result = []
-        for resource, manifest in desired:
-            if resource == DEPLOYMENTS:
-                live = children.get((resource, manifest["metadata"]["name"]))
-                digests = await self._digests(cluster, manifest["spec"]["template"]["spec"])
-                reload = mounted.reloads(cluster.metadata.annotations)
-                result.append((resource, mounted.stamped(manifest, digests, live, reload=reload)))
-            else:
-                result.append((resource, manifest))
-        return result
-
-    async def _digests(self, cluster: MarieCluster, pod: Object) -> mounted.Digests:
-        found = {}
-        for reference in mounted.references(pod):
-            # Without the right to read it, pods are not rolled; everything else goes on.
-            with contextlib.suppress(Forbidden):
-                obj = await self._named.get(reference.resource, ObjectKey(cluster.metadata.namespace, reference.name))
-                if obj is not None:
-                    found[reference.label] = mounted.digest(reference, obj)
-        return found
-
     async def _todo(self, cluster: MarieCluster, outlook: Outlook, *, withhold: bool) -> Sequence[Step] | None:
         """What is to be written; None where it is known, without a look, that nothing is.
 
@@ -271,7 +246,7 @@ class MarieClusterReconciler:
             return None
         desired = _sized(chain.desired(cluster), outlook)
         if not by_itself:
-            desired = await self._stamped(cluster, desired, children)
+            desired = await reloads.stamped(cluster, desired, children, self._named)
         return [
             step
             for step in steps(desired, children, kept=chain.KEPT)
