@@ -1,5 +1,6 @@
 """Why pods do not come, in the control plane's own words."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -49,4 +50,25 @@ async def test_a_group_beyond_its_quota_says_so_in_the_quota_s_words_and_comes_w
     await world.condition("marieclusters", "c", "MarieClusterProvisioned", "False")
 
     await world.api.patch(f"{quotas}/few", {"spec": {"hard": {"pods": "10"}}})
+    await world.condition("marieclusters", "c", "Ready")
+
+
+async def test_a_change_that_the_api_server_refuses_is_told_once_and_corrected(world: World) -> None:
+    await world.create(cluster("c", group("extract")))
+    await world.condition("marieclusters", "c", "Ready")
+    wrong = group("extract")
+    wrong["template"]["spec"]["dnsPolicy"] = "Sometimes"
+    await world.patch("marieclusters", "c", {"spec": {"executorGroupSpecs": [wrong]}})
+    told = await world.condition("marieclusters", "c", "Ready", "False", reason="ChildRefused")
+    assert 'spec.template.spec.dnsPolicy: Unsupported value: "Sometimes"' in told["message"]
+
+    async def unsettled() -> bool:
+        conditions = (await world.get("marieclusters", "c"))["status"]["conditions"]
+        return told not in conditions or any(each["type"] == "UpgradePending" for each in conditions)
+
+    # Nothing else is told while it is tried again, a few times within these seconds.
+    for _ in range(60):
+        assert not await unsettled()
+        await asyncio.sleep(0.1)
+    await world.patch("marieclusters", "c", {"spec": {"executorGroupSpecs": [group("extract")]}})
     await world.condition("marieclusters", "c", "Ready")
