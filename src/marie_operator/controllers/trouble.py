@@ -9,7 +9,11 @@ _STARTING = frozenset({"", "ContainerCreating", "PodInitializing"})
 
 
 def of_pod(pod: Object) -> str:
-    """What keeps a pod from being ready, as a sentence; empty when it merely starts, or runs."""
+    """What keeps a pod from being ready, as a sentence without its full stop; empty when it merely starts, or runs."""
+    return _of_pod(pod).rstrip(".")
+
+
+def _of_pod(pod: Object) -> str:
     status = pod.get("status", {})
     for condition in status.get("conditions", ()):
         if condition["type"] == "PodScheduled" and condition["status"] == "False":

@@ -79,7 +79,7 @@ def test_one_pool_waits_and_says_for_which_pod() -> None:
 
 
 def test_a_pod_that_fits_on_no_node_says_so() -> None:
-    scheduled = {"type": "PodScheduled", "status": "False", "message": "0/2 nodes: Insufficient nvidia.com/gpu"}
+    scheduled = {"type": "PodScheduled", "status": "False", "message": "0/2 nodes: Insufficient nvidia.com/gpu."}
     found = status.of(seen(cluster(), pods=[pod("c-server-1", "server", conditions=[scheduled])]))
     assert condition(found, "ServerPodReady")[2] == (
         "The server does not start: pod c-server-1 cannot be scheduled: 0/2 nodes: Insufficient nvidia.com/gpu."
@@ -90,7 +90,7 @@ def test_suspension_waits_for_the_pods_to_go() -> None:
     off = cluster(suspend=True)
     found = status.of(seen(off, {"c-server": 1}))
     assert found.phase == "Suspended"
-    assert condition(found, "Suspended") == ("False", "Suspending", "Waiting for 1 pods to end.")
+    assert condition(found, "Suspended") == ("False", "Suspending", "Waiting for 1 pod to end.")
     assert condition(status.of(seen(off)), "Suspended")[:2] == ("True", "Suspended")
 
 

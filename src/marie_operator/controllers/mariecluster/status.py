@@ -291,7 +291,8 @@ def _suspended(seen: Observation, groups: Mapping[str, ExecutorGroupStatus]) -> 
     )
     left = int(server.get("replicas", 0)) + sum(group.replicas for group in groups.values()) + stores
     if left:
-        return Verdict(False, ClusterReason.SUSPENDING, f"Waiting for {left} pods to end.")
+        what = "1 pod" if left == 1 else f"{left} pods"
+        return Verdict(False, ClusterReason.SUSPENDING, f"Waiting for {what} to end.")
     return Verdict(
         True, ClusterReason.SUSPENDED, "No pod of the cluster runs; set spec.suspend to false to start it again."
     )
