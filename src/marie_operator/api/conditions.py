@@ -266,7 +266,7 @@ class JobReason(StrEnum):
     """The cluster of ``clusterSpec`` is made. Wait."""
 
     CHILD_REFUSED = "ChildRefused"
-    """The API server or an admission policy refused the job's own cluster, or its submitter Job.
+    """The API server or a policy refused the job's own cluster, its submitter Job, or the ConfigMap of its end.
 
     Correct what the message quotes: a field of a pod template, a quota, a policy.
     """
