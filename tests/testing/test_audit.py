@@ -50,6 +50,13 @@ def test_requests_are_chosen_by_user_verb_and_effect(path: Path) -> None:
     assert [each.verb for each in log.requests(verbs={"get", "list"})] == ["get", "list"]
 
 
+def test_a_dry_run_asks_for_no_change(path: Path) -> None:
+    name = "/api/v1/namespaces/a/pods/dryRun=All"
+    dry = entry(1, "patch", requestURI=f"{name}?fieldManager=x&dryRun=All")
+    path.write_text(dry + entry(2, "patch", requestURI=f"{name}?fieldManager=x"))
+    assert [each.path for each in AuditLog(path).writes()] == [f"{name}?fieldManager=x"]
+
+
 def test_a_mark_hides_what_came_before_and_nothing_after(path: Path) -> None:
     log = AuditLog(path)
     assert log.mark() == 0

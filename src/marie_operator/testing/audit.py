@@ -33,8 +33,8 @@ class Request(NamedTuple):
 
     @property
     def writes(self) -> bool:
-        """Whether it asked for a change."""
-        return self.verb in WRITES
+        """Whether it asked for a change; a dry run does not."""
+        return self.verb in WRITES and "dryRun=" not in self.path.partition("?")[2]
 
     def __str__(self) -> str:
         kind = f"{self.resource}/{self.subresource}" if self.subresource else self.resource

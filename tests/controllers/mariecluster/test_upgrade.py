@@ -233,7 +233,9 @@ def test_nothing_waits_for_a_change_that_the_api_server_refuses(busy: int, versi
         still = await plane.condition("c", "Ready", "False", reason="ChildRefused", seconds=1)
         assert still["lastTransitionTime"] == told["lastTransitionTime"]
         assert await nothing_waits(plane)
-        assert len([each for each in plane.writes(since) if each.resource == "deployments"]) < 30
+        tried = [each for each in plane.server.audit.requests(since=since) if "dryRun=All" in each.path]
+        assert 1 < len(tried) < 30
+        assert not [each for each in plane.writes(since) if each.resource == "deployments"]
 
         await change_group(plane)
         await plane.until(lambda: is_new(plane, "c-executor-extract"), seconds=90)

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+from urllib.parse import urlencode
 
 from marie_operator.testing.api import Api, HttpWire
 from marie_operator.testing.apiserver.authorization import ADMIN, ANONYMOUS, Authorizer, User
@@ -180,7 +181,7 @@ class EmbeddedApiServer:
         return str(uuid.UUID(int=self._random.getrandbits(128), version=4))
 
     def _note(self, audited: Audited) -> None:
-        asked = audited.asked
+        asked, call = audited.asked, audited.call
         self.audit.note(
             Request(
                 user=audited.user,
@@ -191,6 +192,6 @@ class EmbeddedApiServer:
                 namespace=asked.namespace,
                 name=asked.name,
                 code=audited.code,
-                path=audited.path,
+                path=f"{call.path}?{urlencode(call.query)}" if call.query else call.path,
             )
         )

@@ -47,13 +47,13 @@ class Audited(NamedTuple):
         user: Who asked.
         asked: For what.
         code: HTTP status.
-        path: Of the request.
+        call: As it came.
     """
 
     user: str
     asked: Attributes
     code: int
-    path: str
+    call: Call
 
 
 class ApiServer:
@@ -111,7 +111,7 @@ class ApiServer:
             answer = self._documents.answer(call) if about is None else self._resource(call, about, asked, who)
         except Refusal as refusal:
             answer = refused(refusal)
-        self.audited(Audited(user, asked or _asked(call, None), answer.code, call.path))
+        self.audited(Audited(user, asked or _asked(call, None), answer.code, call))
         return answer if about is None and answer.code < HTTPStatus.BAD_REQUEST else _in_form(call, answer)
 
     def end_watches(self) -> None:
