@@ -11,7 +11,7 @@ from tests.simulation.campaigns.bases import BASES
 from tests.simulation.campaigns.fields import ABSENT, ITEM, fields, has_place, template_fields, value_at
 from tests.simulation.campaigns.values import template_values, values
 
-SAMPLE = 40
+SAMPLE = 12
 """One campaign in so many runs with the other tests."""
 RANDOM = 25
 """Fields of a pod template that are drawn beside the chosen ones."""
