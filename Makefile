@@ -94,7 +94,7 @@ embedded: $(READY) ## The operator at work on the embedded control plane.
 	hack/promql/build.sh >/dev/null
 	$(BIN)/pytest -m "embedded and not campaign" -n auto -q
 
-scaledowns: $(READY) ## Scale-downs of busy groups in virtual time: make scaledowns [SCENARIOS=10000] (about 5 minutes).
+scaledowns: $(READY) ## Scale-downs of busy groups in virtual time: make scaledowns [SCENARIOS=10000] (about a minute).
 	$(BIN)/python -m tests.controllers.mariecluster.scaledowns $(or $(SCENARIOS),10000)
 
 campaigns: $(READY) ## Every field of both kinds changed, a crash after every write and at every await, a batch of 100,000, one of a million (about 70 minutes of CPU).

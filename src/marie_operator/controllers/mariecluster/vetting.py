@@ -24,21 +24,17 @@ class Vetting:
 
     def __init__(self, client: Writer) -> None:
         self._client = client
-        self._taken: dict[ObjectKey, dict[_Identity, _Version]] = {}
-        self._refused: dict[ObjectKey, dict[_Identity, tuple[_Version, Refusal]]] = {}
+        self._verdicts: dict[ObjectKey, dict[_Identity, tuple[_Version, Refusal | None]]] = {}
 
     def forget(self, key: ObjectKey) -> None:
         """The cluster is gone."""
-        self._taken.pop(key, None)
-        self._refused.pop(key, None)
+        self._verdicts.pop(key, None)
 
     def note(self, key: ObjectKey, step: Step, live: Object | None, refusal: Refusal) -> None:
         """What was to be made has been refused, whatever was known of it."""
-        if live is None or not isinstance(step, Change):
-            return
-        identity = step.resource, refusals.name(step)
-        self._taken.get(key, {}).pop(identity, None)
-        self._refused.setdefault(key, {})[identity] = (_version(step, live), refusal)
+        if live is not None and isinstance(step, Change):
+            identity = step.resource, refusals.name(step)
+            self._verdicts.setdefault(key, {})[identity] = _version(step, live), refusal
 
     async def refused(
         self, key: ObjectKey, waiting: Sequence[Change], children: LiveChildren
@@ -50,26 +46,18 @@ class Vetting:
             waiting: Changes that are made only while Marie has nothing in hand.
             children: What there is.
         """
-        before, refused = self._taken.pop(key, {}), self._refused.pop(key, {})
-        found: dict[_Identity, tuple[_Version, Refusal]] = {}
-        taken: dict[_Identity, _Version] = {}
+        before = self._verdicts.pop(key, {})
+        verdicts: dict[_Identity, tuple[_Version, Refusal | None]] = {}
         for step in waiting:
             identity = step.resource, refusals.name(step)
             version = _version(step, children[identity])
-            if before.get(identity) == version:
-                taken[identity] = version
-                continue
-            last = refused.get(identity)
-            refusal = await self._tried(step, None if last is None or last[0] != version else last[1])
-            if refusal is None:
-                taken[identity] = version
-            else:
-                found[identity] = version, refusal
-        if taken:
-            self._taken[key] = taken
-        if found:
-            self._refused[key] = found
-        return {identity: refusal for identity, (_, refusal) in found.items()}
+            known, refusal = before.get(identity, (None, None))
+            if known != version or refusal is not None:
+                refusal = await self._tried(step, refusal if known == version else None)
+            verdicts[identity] = version, refusal
+        if verdicts:
+            self._verdicts[key] = verdicts
+        return {identity: refusal for identity, (_, refusal) in verdicts.items() if refusal is not None}
 
     async def _tried(self, step: Change, last: Refusal | None) -> Refusal | None:
         """What keeps a change from being made; where nobody can say without making it, what did so last."""

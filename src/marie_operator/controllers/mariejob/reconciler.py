@@ -273,21 +273,8 @@ class MarieJobReconciler:
             return
         try:
             await report.write(self._client, job, status)
-        except RecordTakenError as error:
-            self._announce(job, [Occurrence("Warning", JobReason.NAME_TAKEN, str(error))])
-        except Forbidden as error:
-            note = (
-                f"How the job ended is not written to ConfigMap {report.wanted(job)}: {error.message.rstrip('.')}. "
-                "Apply config/rbac of the operator's version again."
-            )
-            self._announce(job, [Occurrence("Warning", JobReason.PERMISSION_DENIED, note)])
-        except Invalid as error:
-            # One that its maker made immutable, above all.
-            note = (
-                f"How the job ended is not written to ConfigMap {report.wanted(job)}: {error.message.rstrip('.')}. "
-                "Name another one in spec.output.configMapRef of the next job."
-            )
-            self._announce(job, [Occurrence("Warning", JobReason.CHILD_REFUSED, note)])
+        except (RecordTakenError, Forbidden, Invalid) as error:
+            self._announce(job, [report.refused(job, error)])
 
     async def _pause(self, live: Object, job: MarieJob) -> Result:
         """Leave a job as it is. What Marie has of it goes on, and is looked up when the pause is over."""

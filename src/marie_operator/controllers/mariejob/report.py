@@ -4,10 +4,12 @@ Each fact has a key of its own, so that a container can take all of them as its 
 had makes no difference to its size: they are in the manifest, and those that failed in the record of failures.
 """
 
+from marie_operator.api.conditions import JobReason
 from marie_operator.api.mariejob import JobDocuments, JobResult, MarieJob, MarieJobStatus
 from marie_operator.builders import association
+from marie_operator.controllers.mariejob.decision import Occurrence
 from marie_operator.controllers.mariejob.failures import ApiClient, RecordTakenError
-from marie_operator.runtime.errors import NotFound
+from marie_operator.runtime.errors import Forbidden, Invalid, NotFound
 from marie_operator.runtime.ownership import controller_of
 from marie_operator.runtime.resource import CONFIG_MAPS, Object, ObjectKey
 
@@ -31,6 +33,8 @@ async def write(client: ApiClient, job: MarieJob, status: MarieJobStatus) -> Non
 
     Raises:
         RecordTakenError: the ConfigMap belongs to another object.
+        Forbidden: the operator's role does not allow it.
+        Invalid: the API server refuses it, above all where its maker made it immutable.
     """
     key = ObjectKey(job.metadata.namespace, wanted(job))
     metadata: Object = {"name": key.name, "namespace": key.namespace}
@@ -53,6 +57,21 @@ async def write(client: ApiClient, job: MarieJob, status: MarieJobStatus) -> Non
         "data": facts(job, status),
     }
     await client.apply(CONFIG_MAPS, manifest, field_manager=association.FIELD_MANAGER, force=True)
+
+
+def refused(job: MarieJob, error: RecordTakenError | Forbidden | Invalid) -> Occurrence:
+    """That it could not be written, and what to do."""
+    if isinstance(error, RecordTakenError):
+        return Occurrence("Warning", JobReason.NAME_TAKEN, str(error))
+    reason, advice = (
+        (JobReason.PERMISSION_DENIED, "Apply config/rbac of the operator's version again.")
+        if isinstance(error, Forbidden)
+        else (JobReason.CHILD_REFUSED, "Name another one in spec.output.configMapRef of the next job.")
+    )
+    why = error.message.rstrip(".")
+    return Occurrence(
+        "Warning", reason, f"How the job ended is not written to ConfigMap {wanted(job)}: {why}. {advice}"
+    )
 
 
 def facts(job: MarieJob, status: MarieJobStatus) -> dict[str, str]:
