@@ -25,6 +25,7 @@ from marie_operator.api.mariecluster import MarieCluster
 from marie_operator.builders import chain
 from marie_operator.controllers.mariecluster import status
 from marie_operator.controllers.mariecluster.status import Observation
+from marie_operator.controllers.mariejob.line import Claim, Line
 from marie_operator.runtime import Cache, Client, LoopClock, Metrics, ObjectKey, WatchEvent
 from marie_operator.runtime.children import steps
 from marie_operator.runtime.decoding import watch_event
@@ -87,6 +88,7 @@ async def works(applied: Sequence[Object]) -> dict[str, Work]:
         "a Deployment: decoding its watch event": lambda: watch_event(line, request="watch"),
         "a Deployment: taking its watch event into the cache": _cached(deployment),
         "a key: through the queue": await _queued(),
+        "a job among 5,000: it ends, the next is found, another is told its place": _waited(5000),
     }
 
 
@@ -133,6 +135,23 @@ async def _queued() -> Work:
             queue.done(key)
 
     return through
+
+
+def _waited(many: int) -> Work:
+    now = datetime.now(UTC)
+    claims = [Claim(ObjectKey("default", f"j{n}"), 0, None, now, 0, 1, 1, now) for n in range(many)]
+    line = Line()
+    for claim in claims:
+        line.claim(claim)
+    first, last = claims[0], claims[-1]
+
+    def end() -> None:
+        line.leave(first.job)
+        line.granted(now)
+        line.claim(first)
+        line.turn(last, now)
+
+    return end
 
 
 class _NoTransport:

@@ -29,6 +29,7 @@ from marie_operator.controllers.mariejob.delivery import (
     Totals,
 )
 from marie_operator.controllers.mariejob.imports import ImportFailure, ImportOutcome
+from marie_operator.controllers.mariejob.line import Claim, Line
 from marie_operator.controllers.mariejob.listing import ListingFailure
 from marie_operator.controllers.mariejob.observation import Observation, Obstacle
 from marie_operator.controllers.mariejob.rerun import find
@@ -36,7 +37,6 @@ from marie_operator.controllers.mariejob.routes import unknown
 from marie_operator.controllers.mariejob.source import FailedOf, Inline, Prefix
 from marie_operator.controllers.mariejob.store import ListRequest, Page, explained
 from marie_operator.controllers.mariejob.submitter import SubmitterJob
-from marie_operator.controllers.mariejob.turns import Claim, Line
 from marie_operator.marie.gateways import DatabaseView, DocumentState, DocumentView, GatewayView
 from marie_operator.runtime import Unparsable
 from marie_operator.runtime.resource import ObjectKey
@@ -192,7 +192,9 @@ def half_listed() -> MarieJob:
 def crowded() -> Line:
     """A cluster that has all that it is given at a time, from jobs that go first."""
     other = Claim(ObjectKey("docs", "urgent"), 9, None, None, in_flight=2, want=3, most=5, created=NOW)
-    return Line(2, {other.job: other})
+    line = Line(2)
+    line.claim(other)
+    return line
 
 
 def looked_up(subject: MarieJob) -> Observation:

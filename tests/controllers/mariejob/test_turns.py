@@ -1,7 +1,5 @@
-"""Whose turn it is: the order, the window that is never exceeded, and that everyone comes to their turn."""
+"""That everyone comes to their turn, by being called alone."""
 
-from collections.abc import Mapping
-from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -18,92 +16,13 @@ from marie_operator.controllers.mariejob.decision import Decision
 from marie_operator.controllers.mariejob.reconciler import wire
 from marie_operator.controllers.mariejob.source import Prefix
 from marie_operator.controllers.mariejob.store import Page
-from marie_operator.controllers.mariejob.turns import LEAST_WINDOW, POINT, Claim, Turns, places, share, window
+from marie_operator.controllers.mariejob.turns import Turns
 from marie_operator.marie.gateways import DocumentState, DocumentView
 from marie_operator.runtime import Typed
 from marie_operator.runtime.resource import ObjectKey
 from tests.controllers.mariejob.apiserver import ApiServer
 from tests.controllers.mariejob.clock import TurnedClock
-from tests.controllers.mariejob.samples import NOW, PREFIX, SINGLE, cluster, later, seen
-
-
-def claim(name: str, **what: Any) -> Claim:
-    default = {"priority": 0, "soft": None, "since": None, "in_flight": 0, "want": 5, "most": 5, "created": NOW}
-    return Claim(**{**default, "job": ObjectKey("docs", name), **what})
-
-
-def granted(claims: list[Claim], size: int) -> Mapping[str, int]:
-    return {job.name: count for job, count in share(claims, size, NOW).items()}
-
-
-CLAIMS = st.lists(
-    st.builds(
-        claim,
-        st.uuids().map(str),
-        priority=st.integers(-2, 2),
-        soft=st.none() | st.integers(0, 3).map(lambda hours: later(hours=hours)),
-        since=st.none() | st.integers(0, 5).map(lambda minutes: NOW - timedelta(minutes=minutes)),
-        in_flight=st.integers(0, 5),
-        want=st.integers(0, 5),
-    ),
-    unique_by=lambda each: each.job,
-)
-
-
-@given(CLAIMS, st.integers(0, 40))
-@pytest.mark.kuberay("KU-20")
-def test_the_window_is_used_up_never_exceeded_and_given_in_order(claims: list[Claim], size: int) -> None:
-    shares = share(claims, size, NOW)
-    by_job = {each.job: each for each in claims}
-    free = max(0, size - sum(each.in_flight for each in claims))
-    assert sum(shares.values()) == min(free, sum(each.want for each in claims))
-    assert all(0 < count <= by_job[job].want for job, count in shares.items())
-    left_wanting = [each for each in claims if shares.get(each.job, 0) < each.want]
-    for job in shares:
-        for other in left_wanting:
-            assert by_job[job].rank(NOW) <= other.rank(NOW)
-            if by_job[job].rank(NOW) == other.rank(NOW) and job != other.job:
-                has = by_job[job].in_flight + shares[job]
-                assert has <= other.in_flight + shares.get(other.job, 0) + 1
-
-
-@given(CLAIMS, st.integers(0, 40))
-def test_who_waits_with_nothing_has_a_place_and_nobody_else_has(claims: list[Claim], size: int) -> None:
-    shares = share(claims, size, NOW)
-    waiting = places(claims, shares, NOW)
-    expected = {each.job for each in claims if each.want and not each.in_flight and each.job not in shares}
-    assert waiting.keys() == expected
-    assert sorted(waiting.values()) == list(range(1, len(expected) + 1))
-
-
-def test_higher_priority_goes_first_then_the_earlier_deadline() -> None:
-    urgent, early = claim("urgent", priority=1), claim("early", soft=later(hours=1))
-    late, idle = claim("late", soft=later(hours=2)), claim("idle")
-    claims = [idle, late, early, urgent]
-    assert granted(claims, 5) == {"urgent": 5}
-    assert granted(claims, 12) == {"urgent": 5, "early": 5, "late": 2}
-    assert [job.name for job in places(claims, (), NOW)] == ["urgent", "early", "late", "idle"]
-
-
-def test_a_minute_of_waiting_counts_as_one_point() -> None:
-    patient = claim("patient", priority=-100, since=NOW - 201 * POINT)
-    assert granted([claim("urgent", priority=100), patient], 1) == {"patient": 1}
-    assert granted([claim("urgent", priority=100), claim("new", priority=-100)], 1) == {"urgent": 1}
-
-
-def test_equals_share() -> None:
-    assert granted([claim("a", want=100), claim("b", want=100, in_flight=2), claim("c", want=1)], 12) == {
-        "a": 6,
-        "b": 3,
-        "c": 1,
-    }
-
-
-def test_the_window_is_what_the_spec_says_or_enough_for_every_worker() -> None:
-    assert window(cluster(), 0, []) == LEAST_WINDOW
-    assert window(cluster(), 80, []) == 160
-    assert window(cluster(), 0, [claim("batch", most=300)]) == 300
-    assert window(cluster(maxDocumentsInFlight=3), 80, [claim("batch", most=300)]) == 3
+from tests.controllers.mariejob.samples import PREFIX, SINGLE, cluster, seen
 
 
 class Office:

@@ -13,10 +13,10 @@ from marie_operator.controllers.mariejob.batch import Settled
 from marie_operator.controllers.mariejob.deadlines import Deadlines
 from marie_operator.controllers.mariejob.handover import Handover
 from marie_operator.controllers.mariejob.imports import NOT_SUBMITTED
+from marie_operator.controllers.mariejob.line import Turn
 from marie_operator.controllers.mariejob.observation import Observation, Obstacle
 from marie_operator.controllers.mariejob.plan import Plan
 from marie_operator.controllers.mariejob.source import SingleDocument
-from marie_operator.controllers.mariejob.turns import Turn
 from marie_operator.marie.gateways import DocumentState, DocumentView
 
 MOST_CANCELLING = timedelta(seconds=60)

@@ -27,12 +27,12 @@ from marie_operator.controllers.mariejob.delivery import DeliveryRequest
 from marie_operator.controllers.mariejob.ending import retire
 from marie_operator.controllers.mariejob.handover import Handover
 from marie_operator.controllers.mariejob.imports import NOT_SUBMITTED, ImportRequest
+from marie_operator.controllers.mariejob.line import Claim
 from marie_operator.controllers.mariejob.observation import Observation, Obstacle
 from marie_operator.controllers.mariejob.plan import FlawError, Plan
 from marie_operator.controllers.mariejob.source import FailedOf, Inline, Prefix, Several, SingleDocument, scheme_of
 from marie_operator.controllers.mariejob.store import ListRequest, Page, documents_in
 from marie_operator.controllers.mariejob.submission import Terms
-from marie_operator.controllers.mariejob.turns import Claim
 from marie_operator.marie.errand import Errand
 from marie_operator.marie.gateways import Ticket
 

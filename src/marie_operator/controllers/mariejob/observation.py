@@ -11,12 +11,12 @@ from marie_operator.controllers.mariejob.buckets import Folder
 from marie_operator.controllers.mariejob.credentials import AnyCredentials, Scheme
 from marie_operator.controllers.mariejob.delivery import DeliveryOutcome, Route
 from marie_operator.controllers.mariejob.imports import ImportOutcome
+from marie_operator.controllers.mariejob.line import Line
 from marie_operator.controllers.mariejob.listing import ListingFailure
 from marie_operator.controllers.mariejob.own_cluster import OwnCluster
 from marie_operator.controllers.mariejob.source import FailedOf
 from marie_operator.controllers.mariejob.store import Page
 from marie_operator.controllers.mariejob.submitter import SubmitterJob
-from marie_operator.controllers.mariejob.turns import Line
 from marie_operator.marie.gateways import DatabaseView, DocumentView, GatewayView
 
 

@@ -7,10 +7,10 @@ from marie_operator.api.meta import Condition, SecretKeyReference
 from marie_operator.builders import submitter as building
 from marie_operator.controllers.conditions import condition, is_true
 from marie_operator.controllers.mariejob import submission
+from marie_operator.controllers.mariejob.line import Turn
 from marie_operator.controllers.mariejob.listing import ListingFailure
 from marie_operator.controllers.mariejob.observation import Observation, Obstacle
 from marie_operator.controllers.mariejob.source import FailedOf
-from marie_operator.controllers.mariejob.turns import Turn
 from marie_operator.marie.gateways import DocumentState, GatewayView
 
 
