@@ -232,6 +232,11 @@ class Gateways:
         if watched is not None:
             watched.monitor.follow(job, tickets, api_key)
 
+    def abandon(self, job: ObjectKey) -> None:
+        """Follow nothing of a job any more, wherever it was. What Marie has of it runs on."""
+        for watched in self._watched.values():
+            watched.monitor.follow(job, (), "")
+
     def documents(self, cluster: ObjectKey, job: ObjectKey) -> Mapping[str, DocumentView]:
         """What is known of a job's documents, by reference id."""
         watched = self._watched.get(cluster)

@@ -102,6 +102,9 @@ class Monitors:
         self.keys.append(api_key)
         self.followed = {ticket.ref_id: self.followed.get(ticket.ref_id, ticket) for ticket in tickets}
 
+    def abandon(self, _job: ObjectKey) -> None:
+        self.followed = {}
+
     def documents(self, _cluster: ObjectKey, _job: ObjectKey) -> Mapping[str, DocumentView]:
         return {
             ref_id: DocumentView(self.marie.dags[ref_id][-1], f"dag-of-{ref_id}", "boom")

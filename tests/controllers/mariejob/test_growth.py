@@ -113,6 +113,9 @@ class Marie:
         waiting = DocumentView(DocumentState.WAITING)
         self._views = {ref_id: self._views.get(ref_id, waiting) for ref_id in self._followed}
 
+    def abandon(self, _job: ObjectKey) -> None:
+        self._followed, self._views = {}, {}
+
     def forget(self) -> None:
         """The operator's process has ended; Marie goes on."""
         self._followed, self._views = {}, {}

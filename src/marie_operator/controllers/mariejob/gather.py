@@ -50,6 +50,10 @@ class Monitors(Protocol):
         """Have exactly these documents brought to Marie and followed to their end."""
         ...
 
+    def abandon(self, job: ObjectKey) -> None:
+        """Follow nothing of a job any more."""
+        ...
+
 
 class Submitters(Protocol):
     """The Jobs that submit in the operator's place.

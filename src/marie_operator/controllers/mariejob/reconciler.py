@@ -330,8 +330,7 @@ class MarieJobReconciler:
         self._sources.deliveries.want(key, "", None)
         self._sources.imports.want(key, "", None)
         self._sources.clearances.want(key, "", None)
-        for cluster in self._sources.clusters.list(key.namespace):
-            self._sources.gateways.follow(ObjectKey(key.namespace, cluster.metadata.name), key, (), api_key="")
+        self._sources.gateways.abandon(key)
 
     async def _report_unreadable(self, job: Unparsable) -> Result:
         """Say on the object what keeps it from being read; its documents stay as they are."""
