@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import json
 import random
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ from marie_operator.testing.audit import Request
 from marie_operator.testing.gateway import SimulatedGateways
 from marie_operator.testing.gateway.identity import VERSION
 from marie_operator.testing.kubelet import FakeKubelet
+from marie_operator.testing.workloads import ALL, Controller
 from tests.simulation.replica import Replica
 from tests.simulation.stored import Stored
 from tests.simulation.submitters import Submitters
@@ -116,7 +117,11 @@ class Plane:
 
 
 def run(
-    main: Callable[[Plane], Coroutine[Any, Any, None]], *, connect: Connect | None = None, version: str = VERSION
+    main: Callable[[Plane], Coroutine[Any, Any, None]],
+    *,
+    connect: Connect | None = None,
+    version: str = VERSION,
+    controllers: Sequence[type[Controller]] = ALL,
 ) -> None:
     """Run a test's story with everything around it.
 
@@ -124,18 +129,15 @@ def run(
         main: The story.
         connect: Makes the operator's connections to databases; None where it uses none.
         version: Of Marie.
+        controllers: Of the controller manager and the scheduler.
     """
     origin = installed()
-    virtual.run(lambda: _run(origin, main, connect, version))
 
+    async def told() -> None:
+        source = random.Random(1)
+        async with World(origin, source, connect=connect, version=version, controllers=controllers) as world:
+            for replica in world.replicas:
+                replica.start()
+            await main(Plane.of(world))
 
-async def _run(
-    origin: EmbeddedApiServer,
-    main: Callable[[Plane], Coroutine[Any, Any, None]],
-    connect: Connect | None,
-    version: str,
-) -> None:
-    async with World(origin, random.Random(1), connect=connect, version=version) as world:
-        for replica in world.replicas:
-            replica.start()
-        await main(Plane.of(world))
+    virtual.run(told)

@@ -133,6 +133,8 @@ def outlook(
         worked = {member.uid: occupation.lately(member.pod, occupancy, served=served) for member in members}
         patches += _patches(plan, members, worked, group, now)
         views[name] = _view(group, state, plan, worked, occupancy)
+    # Nobody is at work where there is no Deployment yet; a status says so from the first, not from a restart on.
+    views |= {name: GroupView(0, 0, chain.clamped(group)) for name, group in groups.items() if name not in views}
     ending = scaling.ending(dying)
     leaving = frozenset(address for plan in plans for address in plan.withdraw) | ending.withdraw
     under_way = any(plan.under_way for plan in plans)
