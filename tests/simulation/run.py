@@ -406,11 +406,19 @@ class _Run:
         return any(replica.running and replica.identity == holder for replica in self.world.replicas)
 
     async def _idle(self) -> None:
+        """Nobody writes at rest, nor when the operator starts anew."""
+        await self._writes_nothing("rest")
+        for replica in self.world.replicas:
+            if replica.running:
+                await replica.stop()
+        await self._writes_nothing("rest since the operator started anew")
+
+    async def _writes_nothing(self, what: str) -> None:
         before = self.invariants.written
         await asyncio.sleep(IDLE)
         if more := self.invariants.written - before:
             told = ", ".join(list(self.invariants.sent)[-more:])
-            self._problems.append(f"{more} writes in {IDLE:g} s of rest: {told}")
+            self._problems.append(f"{more} writes in {IDLE:g} s of {what}: {told}")
 
     async def _stop(self) -> None:
         """Every process ends cleanly, and leaves nothing behind."""

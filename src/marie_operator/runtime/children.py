@@ -2,10 +2,11 @@
 
 import contextlib
 import hashlib
-import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
+
+import orjson
 
 from marie_operator.runtime import drift
 from marie_operator.runtime.cache import Cache
@@ -151,12 +152,9 @@ def _owners(obj: Object) -> Iterable[str]:
     return filter(None, [controller_uid(obj)])
 
 
-_canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
-
-
 def digest(content: Object) -> str:
     """The hash of what an object, or a part of it, was built as."""
-    return hashlib.sha256(_canonical(content).encode()).hexdigest()[:16]
+    return hashlib.sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).hexdigest()[:16]
 
 
 def stamped(manifest: Object, annotation: str) -> Object:
