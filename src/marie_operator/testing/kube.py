@@ -47,5 +47,6 @@ class Kube:
 
         Raises:
             ApiStatus: the server refuses one.
+            LookupError: it serves no such kind.
         """
         await manifests.apply(self.api, manifests.read(*paths), namespace=namespace)

@@ -40,18 +40,19 @@ async def apply(api: Api, manifests: Iterable[dict[str, Any]], *, namespace: str
         namespace: For objects of namespaced kinds that name none.
 
     Raises:
-        ApiStatus: the server refuses one, or serves no such kind.
+        ApiStatus: the server refuses one, or serves no such version.
+        LookupError: it serves the version, but no such kind.
     """
     known: dict[str, Sequence[dict[str, Any]]] = {}
     for manifest in manifests:
         version = manifest["apiVersion"]
         if version not in known:
-            root = f"/apis/{version}" if "/" in version else f"/api/{version}"
-            known[version] = (await api.get(root))["resources"]
-        resource = next(each for each in known[version] if each["kind"] == manifest["kind"] and "/" not in each["name"])
-        root = f"/apis/{version}" if "/" in version else f"/api/{version}"
+            known[version] = await _resources(api, version)
+        resource = _of_kind(known[version], manifest["kind"])
+        if resource is None:
+            raise LookupError(f"{version} has no kind {manifest['kind']}")
         where = f"/namespaces/{manifest['metadata'].get('namespace', namespace)}" if resource["namespaced"] else ""
-        path = f"{root}{where}/{resource['name']}/{manifest['metadata']['name']}"
+        path = f"{_root(version)}{where}/{resource['name']}/{manifest['metadata']['name']}"
         await api.apply(path, manifest, manager=MANAGER)
         if manifest["kind"] == "CustomResourceDefinition":
             await _served(api, manifest)
@@ -63,15 +64,37 @@ async def _served(api: Api, definition: dict[str, Any]) -> None:
     path = f"{_DEFINITIONS}/{definition['metadata']['name']}"
     async with asyncio.timeout(120):
         while True:
-            conditions = (await api.get(path)).get("status", {}).get("conditions") or ()
-            if any(each["type"] == "Established" and each["status"] == "True" for each in conditions):
-                spec = definition["spec"]
-                group = f"/apis/{spec['group']}/{spec['versions'][0]['name']}/{spec['names']['plural']}"
-                try:
-                    await api.get(f"{group}?limit=1")
-                except ApiStatus as error:
-                    if error.code != 404:
-                        raise
-                else:
-                    return
+            if _is_established(await api.get(path)) and await _is_served(api, definition["spec"]):
+                return
             await asyncio.sleep(0.05)
+
+
+def _is_established(definition: dict[str, Any]) -> bool:
+    conditions = definition.get("status", {}).get("conditions") or ()
+    return any(each["type"] == "Established" and each["status"] == "True" for each in conditions)
+
+
+async def _is_served(api: Api, spec: dict[str, Any]) -> bool:
+    """Whether discovery tells of a kind, and its objects can be listed."""
+    version, names = f"{spec['group']}/{spec['versions'][0]['name']}", spec["names"]
+    try:
+        known = await _resources(api, version)
+        # All of them: pages come from the store, while the cache, of which watches live, refuses until it is filled.
+        await api.get(f"{_root(version)}/{names['plural']}")
+    except ApiStatus as error:
+        if error.code not in {404, 429}:
+            raise
+        return False
+    return _of_kind(known, names["kind"]) is not None
+
+
+async def _resources(api: Api, version: str) -> Sequence[dict[str, Any]]:
+    return list((await api.get(_root(version)))["resources"])
+
+
+def _of_kind(resources: Sequence[dict[str, Any]], kind: str) -> dict[str, Any] | None:
+    return next((each for each in resources if each["kind"] == kind and "/" not in each["name"]), None)
+
+
+def _root(version: str) -> str:
+    return f"/apis/{version}" if "/" in version else f"/api/{version}"

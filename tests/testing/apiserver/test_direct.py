@@ -12,7 +12,7 @@ from marie_operator.testing import manifests, virtual
 from marie_operator.testing.api import ApiStatus, ApiUnreachable
 from marie_operator.testing.apiserver.authorization import User
 from marie_operator.testing.apiserver.embedded import EmbeddedApiServer
-from marie_operator.testing.apiserver.faults import Fault, cut, delay, drop
+from marie_operator.testing.apiserver.faults import Fault, cut, delay, drop, refuse
 from marie_operator.testing.workloads import Workloads
 
 CRDS = Path(__file__).parents[3] / "config" / "crd"
@@ -83,6 +83,20 @@ def test_faults_reach_who_has_no_connection() -> None:
         return asyncio.get_running_loop().time()
 
     assert simulated(main) >= 120
+
+
+def test_kinds_are_applied_once_they_are_known_and_their_objects_can_be_watched() -> None:
+    async def main(server: EmbeddedApiServer, _: Any) -> None:
+        filling = Fault(refuse(429), verbs={"list"}, resources={"mariejobs"}, times=3)
+        server.server.faults.append(filling)
+        async with server.direct() as api:
+            await manifests.apply(api, manifests.read(CRDS))
+            assert len(filling.met) == 3
+            teapot = {"apiVersion": "marie.ai/v1alpha1", "kind": "Teapot", "metadata": {"name": "t"}}
+            with pytest.raises(LookupError, match="has no kind Teapot"):
+                await manifests.apply(api, [teapot])
+
+    simulated(main)
 
 
 def test_a_server_like_another_begins_with_its_state_and_goes_its_own_way() -> None:
