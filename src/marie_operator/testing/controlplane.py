@@ -163,7 +163,7 @@ class ControlPlane:
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
-        """Start everything, and return when the API server is ready and, with controllers, pods can be created.
+        """Start everything, and return when objects and, with controllers, pods can be created.
 
         Raises:
             ProcessError: a server did not start; the message holds the end of its log.
@@ -174,6 +174,7 @@ class ControlPlane:
                 stack.push_async_callback(process.stop)
             await self.start_etcd()
             await self.start_apiserver()
+            await self._until(self._begun, self._apiserver, self._etcd)
             for process in self._workers:
                 await process.start()
             if self._workers:
@@ -281,6 +282,17 @@ class ControlPlane:
                 return bool(await api.get("/readyz") == "ok")
         except (OSError, ApiStatus):
             return False
+
+    async def _begun(self) -> bool:
+        """Whether what each cluster begins with is there: namespaces, and everybody's rights; both follow soon."""
+        async with self.api() as admin, self.api(OPERATOR) as other:
+            try:
+                await other.get("/api")
+            except ApiStatus as error:
+                if error.code != 403:
+                    raise
+                return False
+            return await admin.exists("/api/v1/namespaces/default")
 
     async def _account_made(self) -> bool:
         """Whether the controller manager has made the account that a pod without one is given."""
