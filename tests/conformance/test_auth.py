@@ -38,6 +38,27 @@ async def allowed(call: Callable[[], Awaitable[Reply]]) -> Reply:
     return reply
 
 
+async def ended(call: Callable[[], Awaitable[Reply]]) -> None:
+    """Wait until what was allowed is so no more, of which a real server learns after a moment too."""
+    async with asyncio.timeout(120):
+        while (await call()).status != 403:
+            await asyncio.sleep(0.01)
+
+
+async def grant_everywhere(
+    api: Client, server: Server, name: str, rules: list[dict[str, Any]], cleanup: AsyncExitStack
+) -> None:
+    """Give the robot a role in the whole cluster, until the case is over."""
+    subject = {"kind": "User", "name": server.robot, "apiGroup": RBAC}
+    reference = {"kind": "ClusterRole", "name": name, "apiGroup": RBAC}
+    for kind, rest in (
+        ("clusterroles", {"rules": rules}),
+        ("clusterrolebindings", {"subjects": [subject], "roleRef": reference}),
+    ):
+        (await api.post(f"/apis/{RBAC}/v1/{kind}", {"metadata": {"name": name}, **rest})).ok(201)
+        cleanup.push_async_callback(api.delete, f"/apis/{RBAC}/v1/{kind}/{name}")
+
+
 def denied(server: Server, verb: str, resource: str, group: str, scope: str) -> str:
     return f'User "{server.robot}" cannot {verb} resource "{resource}" in API group "{group}" {scope}'
 
@@ -109,17 +130,11 @@ class TestImpersonation:
     async def test_allowed(
         self, api: Client, robot: Client, server: Server, ns: Namespace, cleanup: AsyncExitStack
     ) -> None:
-        name = {"metadata": {"name": ns.name}}
-        rules = [rule("", "users", "impersonate", resourceNames=["jane"])]
-        subject = {"kind": "User", "name": server.robot, "apiGroup": RBAC}
-        reference = {"kind": "ClusterRole", "name": ns.name, "apiGroup": RBAC}
-        for kind, rest in (
-            ("clusterroles", {"rules": rules}),
-            ("clusterrolebindings", {"subjects": [subject], "roleRef": reference}),
-        ):
-            (await api.post(f"/apis/{RBAC}/v1/{kind}", {**name, **rest})).ok(201)
-            cleanup.push_async_callback(api.delete, f"/apis/{RBAC}/v1/{kind}/{ns.name}")
         jane, tom = {"Impersonate-User": "jane"}, {"Impersonate-User": "tom"}
+        cleanup.push_async_callback(ended, lambda: robot.request("GET", "/api", headers=jane))
+        await grant_everywhere(
+            api, server, ns.name, [rule("", "users", "impersonate", resourceNames=["jane"])], cleanup
+        )
         (await allowed(lambda: robot.request("GET", "/api", headers=jane))).ok()
         assert (await robot.request("GET", "/api", headers=tom)).status == 403
         assert (await robot.request("GET", "/api", headers={**jane, "Impersonate-Group": "dev"})).status == 403
@@ -283,9 +298,7 @@ class TestRoles:
         await grant(api, ns, server, rule("", "configmaps", "list"))
         (await allowed(lambda: robot.get(ns("configmaps")))).ok()
         (await api.delete(ns(f"{RBAC}/v1/rolebindings", "robot"))).ok()
-        async with asyncio.timeout(120):
-            while (await robot.get(ns("configmaps"))).status != 403:
-                await asyncio.sleep(0.01)
+        await ended(lambda: robot.get(ns("configmaps")))
 
     async def test_groups(self, api: Client, robot: Client, ns: Namespace) -> None:
         name = {"metadata": {"name": "all"}}
@@ -326,18 +339,8 @@ class TestRoles:
         self, api: Client, robot: Client, server: Server, ns: Namespace, cleanup: AsyncExitStack
     ) -> None:
         rules = [rule("", "nodes,configmaps", "list"), {"nonResourceURLs": ["/nope/*"], "verbs": ["get"]}]
-        for kind, rest in (
-            ("clusterroles", {"rules": rules}),
-            (
-                "clusterrolebindings",
-                {
-                    "subjects": [{"kind": "User", "name": server.robot, "apiGroup": RBAC}],
-                    "roleRef": {"kind": "ClusterRole", "name": ns.name, "apiGroup": RBAC},
-                },
-            ),
-        ):
-            (await api.post(f"/apis/{RBAC}/v1/{kind}", {"metadata": {"name": ns.name}, **rest})).ok(201)
-            cleanup.push_async_callback(api.delete, f"/apis/{RBAC}/v1/{kind}/{ns.name}")
+        cleanup.push_async_callback(ended, lambda: robot.get("/api/v1/nodes"))
+        await grant_everywhere(api, server, ns.name, rules, cleanup)
         (await allowed(lambda: robot.get("/api/v1/nodes"))).ok()
         (await robot.get("/api/v1/configmaps")).ok()
         (await robot.get(ns("configmaps"))).ok()

@@ -176,7 +176,7 @@ class TestWatch:
         seen = []
         async with watch.Watch() as watching:
             stream = watching.stream(
-                custom.list_namespaced_custom_object, resource_version=version, timeout_seconds=1, **where
+                custom.list_namespaced_custom_object, resource_version=version, timeout_seconds=120, **where
             )
             async for event in stream:
                 seen.append((event["type"], event["object"]["metadata"]["name"]))

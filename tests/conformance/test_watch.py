@@ -258,14 +258,15 @@ class TestEnd:
     async def test_after_its_time(self, api: Client, ns: Namespace) -> None:
         since = await version(api, ns("configmaps"))
         await change(api, ns)
-        async with api.watch(ns("configmaps"), resourceVersion=since, timeoutSeconds=1) as events:
+        async with api.watch(ns("configmaps"), resourceVersion=since, timeoutSeconds=5) as events:
             seen = [(kind, obj["metadata"]["name"]) for kind, obj in await events.rest()]
         assert seen == CHANGES
 
     @pytest.mark.parametrize("bookmarks", [True, False])
     async def test_a_bookmark_comes_before_its_time_is_up(self, api: Client, ns: Namespace, bookmarks: bool) -> None:
         since = await version(api, ns("configmaps"))
-        query: dict[str, Any] = {"allowWatchBookmarks": bookmarks, "timeoutSeconds": 4}
+        # The bookmark comes two seconds before the end: long after the change.
+        query: dict[str, Any] = {"allowWatchBookmarks": bookmarks, "timeoutSeconds": 10 if bookmarks else 4}
         async with api.watch(ns("configmaps"), resourceVersion=since, **query) as events:
             # It is told of what others have changed, as far as it could have been its own.
             changed = (await api.post("/api/v1/namespaces/default/configmaps", {"metadata": {"name": ns.name}})).ok(201)
@@ -315,7 +316,9 @@ class TestInitialEvents:
         assert bookmark["metadata"]["annotations"] == {"k8s.io/initial-events-end": "true"}
 
     async def test_of_any_version(self, api: Client, ns: Namespace) -> None:
-        (await api.post(ns("configmaps"), config_map("a"))).ok(201)
+        made = (await api.post(ns("configmaps"), config_map("a"))).ok(201)
+        # A real server's cache may be behind until it is asked for a version.
+        (await api.get(ns("configmaps"), resourceVersion=made["metadata"]["resourceVersion"])).ok()
         async with api.watch(ns("configmaps"), resourceVersion="0", **INITIAL) as events:
             assert [(await events.next())[0] for _ in range(2)] == ["ADDED", "BOOKMARK"]
 

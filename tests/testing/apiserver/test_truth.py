@@ -88,6 +88,8 @@ async def get(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Get]:
             async with asyncio.timeout(120):
                 while "apis/kitchen.example.com/v1" not in (await get("/openapi/v3"))["paths"]:
                     await asyncio.sleep(0.1)
+                while "com.example.kitchen.v1.Kettle" not in (await get("/openapi/v2"))["definitions"]:
+                    await asyncio.sleep(0.1)
                 while "kitchen.example.com" not in str(await get("/apis", discovery.AGGREGATED)):
                     await asyncio.sleep(0.1)
                 # A kind that is new, or has just changed, is not served at once.
