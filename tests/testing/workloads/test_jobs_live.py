@@ -1,5 +1,6 @@
 """Jobs and every step of their status."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 from tests.testing.workloads.conftest import Room
@@ -34,7 +35,11 @@ async def test_a_job_fails_at_its_limit(room: Room) -> None:
 
 
 async def test_a_job_that_takes_too_long_fails_and_its_pods_end(room: Room) -> None:
-    await room.create("jobs", job("work", image="app:1", activeDeadlineSeconds=1, parallelism=2))
+    await room.create("jobs", job("work", image="app:1", activeDeadlineSeconds=3600, parallelism=2))
+    found = await room.until("jobs", "work", lambda found: found["status"].get("active") == 2)
+    age = datetime.now(UTC) - datetime.fromisoformat(found["status"]["startTime"])
+    soon = int(age.total_seconds()) + 2
+    await room.api.patch(room.path("jobs", "work"), {"spec": {"activeDeadlineSeconds": soon}})
     found = await room.until("jobs", "work", lambda found: "Failed" in told(found))
     assert told(found)["Failed"] == "DeadlineExceeded"
     assert found["status"]["failed"] == 2

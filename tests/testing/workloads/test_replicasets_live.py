@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from marie_operator.testing.pod_status import is_ready
 from tests.testing.workloads.conftest import Room
 
 
@@ -16,6 +17,18 @@ def replica_set(name: str, replicas: int, **spec: Any) -> dict[str, Any]:
     }
 
 
+async def known(room: Room, *pods: str) -> None:
+    """Wait until the controllers know of running pods: they share a cache, and EndpointSlices show what is in it."""
+    spec = {"selector": {"app": "web"}, "ports": [{"port": 80}]}
+    await room.create("services", {"metadata": {"name": "web"}, "spec": spec})
+
+    def shown(found: list[Any]) -> bool:
+        endpoints = [each for slice_ in found for each in slice_.get("endpoints") or ()]
+        return {each["targetRef"]["name"] for each in endpoints} == set(pods)
+
+    await room.until_items("endpointslices", shown)
+
+
 async def test_as_many_pods_run_as_are_asked_for(room: Room) -> None:
     await room.create("replicasets", replica_set("web", 3))
     await room.until("replicasets", "web", lambda found: found["status"].get("availableReplicas") == 3)
@@ -28,9 +41,12 @@ async def test_a_pod_that_is_deleted_or_fails_is_replaced(room: Room) -> None:
     await room.create("replicasets", replica_set("web", 1))
     (first,) = await room.until_items("pods", lambda found: len(found) == 1)
     await room.api.delete(room.path("pods", first["metadata"]["name"]))
-    (second,) = await room.until_items(
-        "pods", lambda found: [x["metadata"]["uid"] for x in found] != [first["metadata"]["uid"]] and len(found) == 1
-    )
+
+    def replaced(found: list[Any]) -> bool:
+        # Once it is ready the kubelet has said all that it has to say.
+        return len(found) == 1 and found[0]["metadata"]["uid"] != first["metadata"]["uid"] and is_ready(found[0])
+
+    (second,) = await room.until_items("pods", replaced)
     await room.api.patch(room.path("pods", second["metadata"]["name"]) + "/status", {"status": {"phase": "Failed"}})
     await room.until_items("pods", lambda found: len(found) == 2)
 
@@ -41,6 +57,7 @@ async def test_pods_change_hands_with_their_labels(room: Room) -> None:
         "spec": {"containers": [{"name": "main", "image": "app:1"}]},
     }
     await room.create("pods", orphan)
+    await known(room, "orphan")
     await room.create("replicasets", replica_set("web", 1))
     adopted = await room.until("pods", "orphan", lambda found: "ownerReferences" in found["metadata"])
     assert adopted["metadata"]["ownerReferences"][0]["name"] == "web"
@@ -62,6 +79,7 @@ async def test_the_pods_that_cost_the_least_go_first_and_before_them_those_that_
     metadata = {"name": "never", "labels": {"app": "web"}, "annotations": dearest}
     spec = {"containers": [{"name": "main", "image": "never-ready:1"}], "nodeName": "node-1"}
     await room.create("pods", {"metadata": metadata, "spec": spec})
+    await known(room, *costs, "never")
     await room.create("replicasets", replica_set("web", 5))
     await room.until("replicasets", "web", lambda found: found["status"].get("readyReplicas") == 4)
     left = [*costs, "never"]
