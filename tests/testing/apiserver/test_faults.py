@@ -231,7 +231,7 @@ def test_a_delayed_request_takes_so_long_and_holds_up_no_other() -> None:
 
 async def test_a_delayed_request_is_overtaken_over_http_too() -> None:
     async with EmbeddedApiServer() as server, server.api() as api:
-        server.server.faults.append(Fault(delay(0.3), verbs={"create"}, times=1))
+        server.server.faults.append(Fault(delay(3), verbs={"create"}, times=1))
         late = asyncio.create_task(api.create(MAPS, {"metadata": {"name": "late"}}))
         while not server.server.faults[0].met:
             await asyncio.sleep(0)
