@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,9 @@ import pytest
 
 from marie_operator.testing.api import ApiStatus
 from marie_operator.testing.apiserver.authorization import ADMIN
+from marie_operator.testing.embedded import WORKLOADS
 from marie_operator.testing.kube import Kube
+from marie_operator.testing.kubelet import FakeKubelet
 from marie_operator.testing.processes import killed_with_parent
 
 pytestmark = pytest.mark.embedded
@@ -70,23 +72,25 @@ async def test_a_website_is_served_followed_at_rest_and_let_go(kube: Kube) -> No
         return await kube.api.get(f"{DEPLOYMENTS}/hello")
 
     await kube.apply(EXAMPLES / "website.yaml")
-    async with operator(kube) as process:
+    # The kubelet has a name of its own: what the reader and the operator write is counted.
+    async with operator(kube) as process, kube.plane.api(WORKLOADS) as reports, AsyncExitStack() as stack:
         made = await until(deployment, bool)
         assert made["spec"]["replicas"] == 2
         assert made["metadata"]["ownerReferences"][0]["name"] == "hello"
-        assert (await kube.api.get(f"{SERVICES}/hello"))["spec"]["ports"][0]["port"] == 80
+        served = await until(lambda: kube.api.get(f"{SERVICES}/hello"), bool)
+        assert served["spec"]["ports"][0]["port"] == 80
         told = ready(await until(site, ready))
         assert (told["status"], told["message"]) == ("False", "0 of 2 pods are ready.")
 
-        # What the kubelet would report.
-        status = {"status": {"replicas": 2, "readyReplicas": 2, "availableReplicas": 2}}
-        await kube.api.patch(f"{DEPLOYMENTS}/hello/status", status)
+        # From now on there is a node for the pods.
+        await stack.enter_async_context(FakeKubelet(reports))
         told = ready(await until(site, lambda found: ready(found)["status"] == "True"))
         assert (told["reason"], told["observedGeneration"]) == ("Serving", 1)
 
         await kube.api.patch(f"{SITES}/hello", {"spec": {"replicas": 3}})
-        await until(deployment, lambda found: found["spec"]["replicas"] == 3)
-        await until(site, lambda found: ready(found)["observedGeneration"] == 2)
+        told = ready(await until(site, lambda found: "3 of 3" in ready(found)["message"]))
+        assert (told["status"], told["observedGeneration"]) == ("True", 2)
+        assert (await deployment())["spec"]["replicas"] == 3
 
         # Somebody's own label makes no difference to what is wanted: nothing is written.
         mark = kube.audit.mark()
