@@ -21,20 +21,20 @@ import pytest
 import pytest_asyncio
 
 from marie_operator.builders import association
-from marie_operator.testing import manifests
-from marie_operator.testing.api import Api, ApiStatus
 from marie_operator.testing.apiserver.embedded import EmbeddedApiServer
-from marie_operator.testing.controlplane import OPERATOR, ControlPlane, locate_binaries
+from marie_operator.testing.controlplane import ControlPlane, locate_binaries
 from marie_operator.testing.embedded import EmbeddedControlPlane
 from marie_operator.testing.gateway import Outcome, SimulatedGateways
 from marie_operator.testing.kubelet import FakeKubelet, NodeSpec
 from marie_operator.testing.objectstore import SimulatedS3
 from marie_operator.testing.pods import MariePods
 from marie_operator.testing.s3 import S3Server
+from marie_operator.testing.workloads import Periods
 from tests.controlplane import submitters
-from tests.controlplane.processes import Plane, ServedStage, ServedWorld
+from tests.controlplane.installation import Plane, install
+from tests.controlplane.processes import ServedStage, ServedWorld
 from tests.controlplane.virtual import TestLoop, VirtualStage, logs_kept
-from tests.controlplane.waiting import PATIENCE, until
+from tests.controlplane.waiting import until
 from tests.controlplane.world import API_KEY, ROOT, World
 from tests.simulation.world import installed
 
@@ -43,6 +43,8 @@ LOOPS: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {REAL: asyncio.new_e
 ON_SESSION_LOOP = pytest.mark.asyncio(loop_scope="session")
 SPEED = 5.0
 """How much faster than recorded gateways go that are served."""
+PERIODS = Periods(node_monitor=1.0, node_grace=20.0)
+"""Of the real controllers: no node is taken for lost where the process of the tests, its kubelet's, is held up."""
 _numbers = itertools.count(1)
 
 
@@ -144,7 +146,7 @@ def binaries() -> Path:
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def real_stage(binaries: Path, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[ServedStage]:
     folder = tmp_path_factory.mktemp("plane")
-    plane = ControlPlane(binaries, folder, guard_owners=True)
+    plane = ControlPlane(binaries, folder, guard_owners=True, periods=PERIODS)
     async with plane, S3Server(binaries / "versitygw", folder) as s3, furnished(plane, s3) as result:
         yield result
 
@@ -187,27 +189,3 @@ async def namespace_on(stage: ServedStage) -> AsyncIterator[str]:
     await until("pods can be made", lambda: stage.api.exists(account))
     yield name
     await stage.api.delete(f"/api/v1/namespaces/{name}")
-
-
-async def install(plane: Plane) -> None:
-    """CRDs, role and namespace, without the operator's own Deployment: the tests run the operator."""
-    folders = (ROOT / "config/default/namespace.yaml", ROOT / "config/crd", ROOT / "config/rbac")
-    async with plane.api() as api, plane.api(OPERATOR) as operator:
-        await manifests.apply(api, manifests.read(*folders))
-        await _owners_known(operator)
-
-
-async def _owners_known(operator: Api) -> None:
-    """Admission of owner references learns of a new kind some time after the API server serves it."""
-    owner = {"apiVersion": "marie.ai/v1alpha1", "kind": "MarieCluster", "name": "x", "uid": "x"}
-    probe = {"metadata": {"name": "probe", "ownerReferences": [owner | {"blockOwnerDeletion": True}]}}
-    async with asyncio.timeout(PATIENCE):
-        while True:
-            try:
-                await operator.create("/api/v1/namespaces/default/configmaps?dryRun=All", probe)
-            except ApiStatus as error:
-                if "RESTMapping" not in str(error):
-                    raise
-                await asyncio.sleep(0.5)
-            else:
-                return

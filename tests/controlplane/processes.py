@@ -12,19 +12,17 @@ from pathlib import Path
 
 from marie_operator.testing.api import Api
 from marie_operator.testing.audit import Requests
-from marie_operator.testing.controlplane import OPERATOR, ControlPlane
-from marie_operator.testing.embedded import EmbeddedControlPlane
+from marie_operator.testing.controlplane import OPERATOR
 from marie_operator.testing.gateway import SimulatedGateways
 from marie_operator.testing.kubelet import FakeKubelet
 from marie_operator.testing.objectstore import SimulatedS3
 from marie_operator.testing.processes import free_ports, killed_with_parent
 from marie_operator.testing.s3 import S3Server
+from tests.controlplane.installation import Plane, owners_known
 from tests.controlplane.world import ROOT, World
 from tests.simulation.replica import SUBMITTER_IMAGE
 
 PROGRAM = ("-m", "marie_operator")
-
-Plane = ControlPlane | EmbeddedControlPlane
 
 
 @dataclass
@@ -81,8 +79,9 @@ class ServedStage:
         await self.plane.stop_apiserver(signal.SIGKILL)
 
     async def start_apiserver(self) -> None:
-        """Start it again, with what it had stored."""
+        """Start it again, with what it had stored; operators can work again when it returns."""
         await self.plane.start_apiserver()
+        await owners_known(self.plane)
 
 
 class OperatorProcess:

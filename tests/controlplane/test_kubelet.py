@@ -11,6 +11,7 @@ import pytest_asyncio
 from marie_operator.testing.api import Api
 from marie_operator.testing.kubelet import Behaviour, FakeKubelet, NodeSpec, Pod
 from marie_operator.testing.pod_status import is_ready
+from tests.controlplane.installation import owners_known
 from tests.controlplane.processes import ServedStage
 from tests.controlplane.waiting import until
 
@@ -107,13 +108,15 @@ async def test_a_node_offers_what_it_is_told_and_only_to_pods_that_tolerate_it(r
 async def test_a_crashing_container_is_restarted_with_back_off(room: Room) -> None:
     with room.kubelet.behaving(Behaviour(name="crash", runs=0.2, exit_code=137, backoff=0.2)):
         await room.start("crash")
+        container: dict[str, Any] = {}
 
         async def crashed_twice() -> bool:
+            nonlocal container
             container = await room.container("crash")
             return container.get("restartCount", 0) >= 2 and "waiting" in container["state"]
 
         await until("two restarts", crashed_twice)
-    container = await room.container("crash")
+    # As it was found: it runs again before long.
     assert container["state"]["waiting"]["reason"] == "CrashLoopBackOff"
     assert container["lastState"]["terminated"]["reason"] == "OOMKilled"
     assert room.hooks[:4] == ["ready crash", "gone crash"] * 2
@@ -216,6 +219,8 @@ async def test_a_pod_deleted_while_the_server_was_away_is_noticed(stage: ServedS
         return room.hooks == ["ready missed", "gone missed"]
 
     await until("the hook", told)
+    # Who comes next must be able to work.
+    await owners_known(stage.plane)
 
 
 async def test_a_hook_that_fails_is_told(stage: ServedStage, namespace: str) -> None:

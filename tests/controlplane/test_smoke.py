@@ -76,8 +76,8 @@ async def test_kubectl_prints_or_raises_what_it_says(stage: ServedStage, namespa
 async def test_pods_start_after_a_crash_of_the_server(stage: ServedStage, namespace: str) -> None:
     path = f"/apis/apps/v1/namespaces/{namespace}/deployments"
     await stage.api.create(path, deployment("before", 1))
-    await stage.plane.kill_apiserver()
-    await stage.plane.start_apiserver()
+    await stage.crash_apiserver()
+    await stage.start_apiserver()
     await stage.api.create(path, deployment("after", 1))
 
     async def available() -> bool:

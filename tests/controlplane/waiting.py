@@ -1,7 +1,6 @@
 """Waiting for what servers do by themselves."""
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable
 
 from marie_operator.testing.api import ApiStatus
@@ -11,13 +10,17 @@ PATIENCE = 240.0
 
 
 async def until(what: str, holds: Callable[[], Awaitable[bool]], *, timeout: float = PATIENCE) -> None:
-    """Ask until the answer is yes; a server that is away for a moment has not answered."""
+    """Ask until the answer is yes; a server that is away for a moment, or refuses, has not answered."""
+    refusal: Exception | None = None
     try:
         async with asyncio.timeout(timeout):
             while True:
-                with contextlib.suppress(ApiStatus, OSError):
+                try:
                     if await holds():
                         return
+                    refusal = None
+                except (ApiStatus, OSError) as error:
+                    refusal = error
                 await asyncio.sleep(0.05)
     except TimeoutError:
-        raise AssertionError(f"not within {timeout:g} s: {what}") from None
+        raise AssertionError(f"not within {timeout:g} s: {what}") from refusal

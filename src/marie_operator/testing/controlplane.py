@@ -76,6 +76,7 @@ class ControlPlane:
         controllers: Whether controller manager and scheduler run.
         guard_owners: Whether an owner reference that blocks deletion needs permission on the owner, as some
             distributions ask for. The API server then learns of a new CustomResourceDefinition half a minute late.
+        periods: How long the controllers wait before they take a node for lost.
     """
 
     def __init__(
@@ -86,6 +87,7 @@ class ControlPlane:
         arguments: Sequence[str] = (),
         controllers: bool = True,
         guard_owners: bool = False,
+        periods: Periods = PERIODS,
     ) -> None:
         self.binaries = binaries
         self.directory = directory
@@ -140,8 +142,8 @@ class ControlPlane:
                 "--use-service-account-credentials=true",
                 f"--service-account-private-key-file={directory}/sa.key",
                 f"--root-ca-file={directory}/pki/apiserver.crt",
-                f"--node-monitor-period={PERIODS.node_monitor:g}s",
-                f"--node-monitor-grace-period={PERIODS.node_grace:g}s",
+                f"--node-monitor-period={periods.node_monitor:g}s",
+                f"--node-monitor-grace-period={periods.node_grace:g}s",
                 "--kube-api-qps=500",
                 "--kube-api-burst=1000",
                 "--concurrent-deployment-syncs=20",

@@ -14,9 +14,9 @@ from marie_operator.testing.gateway import SimulatedGateways
 from marie_operator.testing.kubelet import FakeKubelet
 from marie_operator.testing.objectstore import SimulatedS3
 from marie_operator.testing.proxy import HttpProxy, TcpProxy
-from tests.controlplane.conftest import install
 from tests.controlplane.faults.bounds import UNDISTURBED
 from tests.controlplane.faults.trial import Expected, Trial
+from tests.controlplane.installation import install
 from tests.controlplane.processes import ServedStage
 
 _numbers = itertools.count(1)

@@ -11,10 +11,10 @@ import pytest_asyncio
 import trustme
 
 from marie_operator.testing.controlplane import OPERATOR_USER, ControlPlane
-from tests.controlplane.conftest import install
 from tests.controlplane.faults.bounds import after_outage
 from tests.controlplane.faults.conftest import made
 from tests.controlplane.faults.trial import Expected, Trial
+from tests.controlplane.installation import install
 from tests.controlplane.processes import ServedStage
 
 pytestmark = pytest.mark.real
