@@ -9,6 +9,13 @@ pytestmark = pytest.mark.real
 
 
 async def test_explain_describes_every_own_field(served: ServedWorld) -> None:
+    async def documented() -> bool:
+        # What is served is documented a second or two later.
+        found = (await served.api.get("/openapi/v3/apis/marie.ai/v1alpha1"))["components"]["schemas"].values()
+        kinds = {each["kind"] for schema in found for each in schema.get("x-kubernetes-group-version-kind", ())}
+        return {"MarieCluster", "MarieJob"} <= kinds
+
+    await served.until("the kinds are documented", documented)
     text = await served.kubectl("explain", "mariecluster.spec.executorGroupSpecs")
     for field in ("groupName", "replicas", "executorName", "slots", "template"):
         assert field in text

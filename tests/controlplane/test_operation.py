@@ -1,17 +1,16 @@
 """The operator as a process: probes, metrics, handing over, stopping, lacking rights, objects it cannot read."""
 
-import asyncio
-import json
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
 import pytest_asyncio
 
-from marie_operator.testing.controlplane import ControlPlane
+from marie_operator.testing.controlplane import OPERATOR, ControlPlane
 from tests.controlplane.clusters import cluster, job
-from tests.controlplane.conftest import install
+from tests.controlplane.installation import install
 from tests.controlplane.processes import ServedStage, ServedWorld
 from tests.controlplane.world import Operator, World
 
@@ -49,11 +48,14 @@ async def test_a_standby_takes_over_at_once_after_a_clean_stop_and_in_time_after
     async def leads(operator: Operator) -> bool:
         return "became leader" in operator.log
 
+    async def waits(operator: Operator) -> bool:
+        return "waiting for the lease" in operator.log
+
     world.operator = first
     await first.start()
     await world.until("the first leads", lambda: leads(first))
     await second.start()
-    await asyncio.sleep(3)
+    await world.until("the second waits", lambda: waits(second))
     assert not await leads(second)
     assert await first.end() == 0
     # Long before the lease of the first would have run out.
@@ -62,11 +64,7 @@ async def test_a_standby_takes_over_at_once_after_a_clean_stop_and_in_time_after
     third = world.new_operator(lease=world.namespace)
     world.operator = third
     await third.start()
-
-    async def waits() -> bool:
-        return "waiting for the lease" in third.log
-
-    await world.until("the third waits", waits)
+    await world.until("the third waits", lambda: waits(third))
     await second.kill()
     await world.until("the third leads", lambda: leads(third), timeout=4 * LEASE)
     await world.create(cluster("c"))
@@ -92,6 +90,15 @@ async def test_a_missing_permission_is_named_on_the_object_and_in_the_log(privat
         if "deployments" in rule["resources"]:
             rule["verbs"].remove("patch")
     await private.api.call("PUT", roles, role)
+    asked = {"group": "apps", "resource": "deployments", "verb": "patch", "namespace": private.namespace}
+    async with private.stage.plane.api(OPERATOR) as operator:
+
+        async def missing() -> bool:
+            review = {"spec": {"resourceAttributes": asked}}
+            path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+            return not (await operator.create(path, review))["status"]["allowed"]
+
+        await private.until("the permission is missing", missing)
     await private.create(cluster("c"))
     condition = await private.condition("marieclusters", "c", "Ready", "False", reason="PermissionDenied")
     assert 'cannot patch resource "deployments" in API group "apps"' in condition["message"]
@@ -102,12 +109,14 @@ async def test_a_missing_permission_is_named_on_the_object_and_in_the_log(privat
 async def test_an_object_that_no_longer_parses_says_so_and_harms_no_other(private: ServedWorld) -> None:
     """As one stored under an older CRD: the schema is taken away for as long as it takes to store it."""
     path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/marieclusters.marie.ai"
-    crd = await private.api.get(path)
-    schema = json.loads(json.dumps(crd["spec"]["versions"][0]["schema"]))
-    crd["spec"]["versions"][0]["schema"] = {
-        "openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
-    }
-    await private.api.call("PUT", path, crd)
+    schema = (await private.api.get(path))["spec"]["versions"][0]["schema"]
+
+    async def defined(schema: dict[str, Any]) -> None:
+        # A patch, since the API server may write the status between a reading and an update.
+        replaced = [{"op": "replace", "path": "/spec/versions/0/schema", "value": schema}]
+        await private.api.call("PATCH", path, replaced, content_type="application/json-patch+json")
+
+    await defined({"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}})
     bad = cluster("old")
     bad["spec"]["executorGroupSpecs"] = "none"
 
@@ -118,9 +127,7 @@ async def test_an_object_that_no_longer_parses_says_so_and_harms_no_other(privat
     await private.until("the object is stored", stored)
     condition = await private.condition("marieclusters", "old", "Ready", "False", reason="Unreadable")
     assert "executorGroupSpecs" in condition["message"]
-    crd = await private.api.get(path)
-    crd["spec"]["versions"][0]["schema"] = schema
-    await private.api.call("PUT", path, crd)
+    await defined(schema)
 
     await private.create(cluster("new"))
     await private.condition("marieclusters", "new", "Ready", "False", reason="ServerStarting")

@@ -1,9 +1,11 @@
 """Why pods do not come, in the control plane's own words."""
 
+from http import HTTPStatus
 from typing import Any
 
 import pytest
 
+from marie_operator.testing.api import ApiStatus
 from tests.controlplane.clusters import cluster, group
 from tests.controlplane.world import World
 
@@ -11,6 +13,18 @@ from tests.controlplane.world import World
 def asking(spec: dict[str, Any], **limits: Any) -> dict[str, Any]:
     spec["template"]["spec"]["containers"][0]["resources"] = {"limits": limits}
     return spec
+
+
+async def admitted(world: World) -> bool:
+    """Whether one more pod would be."""
+    tried = {"metadata": {"name": "tried"}, "spec": {"containers": [{"name": "main", "image": "busybox"}]}}
+    try:
+        await world.api.create(f"{world.path('pods')}?dryRun=All", tried)
+    except ApiStatus as refusal:
+        if refusal.code != HTTPStatus.FORBIDDEN:
+            raise
+        return False
+    return True
 
 
 @pytest.mark.kuberay("KU-24")
@@ -34,13 +48,16 @@ async def test_a_group_that_fits_on_no_node_says_so_in_the_scheduler_s_words(wor
 @pytest.mark.kuberay("KU-24")
 async def test_a_group_beyond_its_quota_says_so_in_the_quota_s_words_and_comes_when_there_is_room(world: World) -> None:
     quotas = f"/api/v1/namespaces/{world.namespace}/resourcequotas"
-    quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "few"}, "spec": {"hard": {"pods": "2"}}}
+    quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "few"}, "spec": {"hard": {"pods": "0"}}}
     await world.api.create(quotas, quota)
+    # Admission learns of a quota, and of its change, after a moment.
 
-    async def counts() -> bool:
-        return bool((await world.api.get(f"{quotas}/few")).get("status", {}).get("hard"))
+    async def refused() -> bool:
+        return not await admitted(world)
 
-    await world.until("the quota counts", counts)
+    await world.until("the quota counts", refused)
+    await world.api.patch(f"{quotas}/few", {"spec": {"hard": {"pods": "2"}}})
+    await world.until("the quota has room for two", lambda: admitted(world))
     await world.create(cluster("c", group("extract", replicas=3)))
     told = await world.condition("marieclusters", "c", "AllExecutorsReady", "False", reason="ExecutorsFailing")
     assert "its pods cannot be created: pods " in told["message"]
