@@ -6,8 +6,11 @@ from marie_operator.runtime.calls import CONNECTION_RETRIES
 from marie_operator.runtime.controller import OUTAGE_BACKOFF
 from marie_operator.runtime.reflector import FIRST_BACKOFF, MAX_BACKOFF
 
-SLACK = 30.0
-"""Seconds that two shared cores may take for the work itself: connections, lists, two dozen writes, their checks."""
+SLACK = 60.0
+"""Seconds that two shared cores may take for the work itself: connections, lists, two dozen writes, their checks.
+
+Six times ``UNDISTURBED``: how slow a machine is, is measured once, and it may be given more to do later.
+"""
 UNDISTURBED = 10.0
 """Seconds in which such a machine starts an operator that makes the clusters of a trial; who takes longer has more."""
 

@@ -21,12 +21,12 @@ async def test_a_server_that_refuses_for_a_while(trial: Trial, gateway: HttpProx
     async with trial.running(trial.through(gateway.port, authority=gateway.certificate)):
         await trial.started()
         for status, retry_after in ((429, 1), (429, None), (503, 1), (500, None)):
-            refusal = Refusal(status, retry_after=retry_after, times=REFUSED)
+            refusal, log = Refusal(status, retry_after=retry_after, times=REFUSED), trial.log_from_now()
             gateway.rules = [refusal]
             await trial.clusters()
             await trial.told(trial.metrics, f'rest_client_requests_total{{code="{status}"', within=SLACK)
             if retry_after is None:
-                await trial.told(trial.logged, "the API server cannot be used", f"HTTP {status}", within=SLACK)
+                await trial.told(log, "the API server cannot be used", f"HTTP {status}", within=SLACK)
             await trial.recovered(within=after_outage(REFUSED * (retry_after or 0.0)))
             assert refusal.met == REFUSED
             await trial.clear()
@@ -38,9 +38,10 @@ async def test_connections_that_are_half_open(trial: Trial, line: TcpProxy) -> N
         await trial.clusters(last=2)
         await trial.until("the first child is there", lambda: trial.items("services"))
         # As if a box on the way had been restarted: nobody is told that its connections are of no use any more.
+        log = trial.log_from_now()
         line.forget()
         await trial.clusters(first=2)
-        await trial.told(trial.logged, "a silent watch begins anew", within=after_silence(HASTY))
+        await trial.told(log, "a silent watch begins anew", within=after_silence(HASTY))
         await trial.recovered(within=after_silence(HASTY))
 
 
@@ -50,9 +51,10 @@ async def test_answers_that_are_swallowed(trial: Trial, line: TcpProxy) -> None:
         await trial.clusters(last=2)
         await trial.until("the first child is there", lambda: trial.items("services"))
         # What the operator writes arrives, and it does not learn of it.
+        log = trial.log_from_now()
         line.frozen = Way.DOWN
         await trial.clusters(first=2)
-        await trial.told(trial.logged, "a silent watch begins anew", within=after_silence(HASTY))
+        await trial.told(log, "a silent watch begins anew", within=after_silence(HASTY))
         line.frozen = Way(0)
         await trial.recovered(within=after_silence(HASTY))
 

@@ -62,10 +62,11 @@ async def test_an_etcd_that_is_killed_in_the_middle(trial: Trial) -> None:
         async with contextlib.AsyncExitStack() as outage:
             # So that it surely has something to write while there is no etcd: without, it need not notice.
             with operator.paused():
+                log = trial.log_from_now()
                 await trial.clusters(first=1, last=2)
                 await trial.until("the API server has what it tells the operator", served)
                 await outage.enter_async_context(away(plane.kill_etcd, plane.start_etcd))
-            await trial.told(trial.logged, "the API server cannot be used", within=after_silence(HASTY))
+            await trial.told(log, "the API server cannot be used", within=after_silence(HASTY))
         await trial.clusters(first=2)
         await trial.recovered(within=after_outage(OUTAGE))
 
@@ -77,7 +78,7 @@ async def test_a_storm_of_compactions(trial: Trial, line: TcpProxy) -> None:
         await trial.clusters(last=2)
         # Nobody works for the Deployments here, and a group that is not settled shrinks no further: it ends by growing.
         for number, replicas in ((2, 1), (3, 2)):
-            line.refusing = True
+            line.refusing, log = True, trial.log_from_now()
             line.cut()
             # Unseen, and so far back that nobody remembers: an API server that starts knows only what etcd keeps.
             changed = [{"op": "replace", "path": "/spec/executorGroupSpecs/0/replicas", "value": replicas}]
@@ -88,7 +89,7 @@ async def test_a_storm_of_compactions(trial: Trial, line: TcpProxy) -> None:
             await plane.kill_apiserver()
             await plane.start_apiserver()
             line.refusing = False
-            await trial.told(trial.logged, "too old resource version", within=after_outage(OUTAGE))
+            await trial.told(log, "too old resource version", within=after_outage(OUTAGE))
         await trial.recovered(within=after_outage(2 * OUTAGE))
 
 

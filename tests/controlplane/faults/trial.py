@@ -56,9 +56,26 @@ class Trial(ServedWorld):
 
     async def clear(self) -> None:
         """Delete them, and what belonged to them, as the garbage collector would."""
-        for kind in ("marieclusters", *KINDS):
-            for item in await self.items(kind):
-                await self.api.delete(self.path(kind, item["metadata"]["name"]))
+        await self._delete("marieclusters")
+        # An operator that hears of its children's end first makes them again.
+        await self.until("the operator has let go of them", self._let_go)
+        for kind in KINDS:
+            await self._delete(kind)
+
+    async def _delete(self, kind: str) -> None:
+        for item in await self.items(kind):
+            await self.api.delete(self.path(kind, item["metadata"]["name"]))
+
+    async def _let_go(self) -> bool:
+        """Whether the operator knows of no cluster, and works for none that it has known."""
+        metrics = await self.metrics()
+        return all(
+            f"{name} 0.0" in metrics
+            for name in (
+                'operator_cache_objects{resource="marieclusters.marie.ai"}',
+                'controller_runtime_active_workers{controller="mariecluster"}',
+            )
+        )
 
     async def orphaned(self, cluster: str) -> None:
         """Delete what belonged to a cluster that is no more, as the garbage collector would."""
@@ -140,6 +157,15 @@ class Trial(ServedWorld):
     async def logged(self) -> str:
         """The operator's log."""
         return self.operator.log
+
+    def log_from_now(self) -> Callable[[], Awaitable[str]]:
+        """What the operator will have logged since; what it has told before, of another fault, does not count."""
+        since = len(self.operator.log)
+
+        async def logged() -> str:
+            return self.operator.log[since:]
+
+        return logged
 
     def through(self, port: int, *, authority: Path | None = None) -> str:
         """The option that leads the operator over a proxy.
