@@ -48,7 +48,7 @@ def accepts(kubectl: Kubectl, manifest: dict[str, Any]) -> bool:
     return True
 
 
-def until(true: Callable[[], bool], seconds: float = 20) -> None:
+def until(true: Callable[[], bool], seconds: float = 120) -> None:
     """Ask until it is true: a changed CRD is served a moment after it is accepted."""
     end = time.monotonic() + seconds
     while not true():

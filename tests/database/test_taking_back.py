@@ -110,7 +110,7 @@ async def test_a_kill_while_documents_are_taken_back_loses_and_doubles_nothing(p
 
 async def test_a_job_that_is_late_fails_once_its_documents_are_cancelled(place: Place) -> None:
     late = job(SINGLE, activeDeadlineSeconds=5)
-    async with staged(late, seconds=2 * LONG) as stage, bound(stage.marie, place) as database, operator(stage, place):
+    async with staged(late, seconds=6 * LONG) as stage, bound(stage.marie, place) as database, operator(stage, place):
         await stage.until(lambda: condition(stage, "FailureTarget") == ("True", "DeadlineExceeded"))
         assert stage.status["phase"] == "Running"
         await stage.finished()

@@ -11,18 +11,20 @@ from marie_operator.runtime import CONFIG_MAPS, SERVICES, ObjectKey, Options, Pr
 from marie_operator.runtime.transport import CALL_CONNECTIONS
 from marie_operator.testing.apiserver.faults import Fault, hang, refuse
 from marie_operator.testing.kube import Kube
+from marie_operator.testing.processes import free_ports
 
 pytestmark = pytest.mark.embedded
 
 
 @pytest_asyncio.fixture
-async def process(kube: Kube, unused_tcp_port: int) -> AsyncIterator[Process]:
+async def process(kube: Kube) -> AsyncIterator[Process]:
+    (port,) = free_ports(1)
     options = Options(
         name="test",
         kubeconfig=kube.kubeconfig,
         leader_election=True,
         metrics_bind_address="0",
-        health_probe_bind_address=f"127.0.0.1:{unused_tcp_port}",
+        health_probe_bind_address=f"127.0.0.1:{port}",
     )
     async with Process(options) as entered:
         yield entered

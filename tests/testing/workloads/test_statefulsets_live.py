@@ -31,7 +31,7 @@ async def test_pods_come_and_go_in_order(room: Room) -> None:
     spec = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": size}, "storageClassName": ""}
     claim = {"metadata": {"name": "data"}, "spec": spec}
     await room.create("statefulsets", stateful_set("db", 2, volumeClaimTemplates=[claim]))
-    await room.kubectl("rollout", "status", "--timeout=120s", "statefulset/db")
+    await room.kubectl("rollout", "status", "--timeout=240s", "statefulset/db")
     first, second = sorted(await room.items("pods"), key=lambda each: str(each["metadata"]["name"]))
     assert [first["metadata"]["name"], second["metadata"]["name"]] == ["db-0", "db-1"]
     assert int(first["metadata"]["resourceVersion"]) < int(second["metadata"]["resourceVersion"])
@@ -40,11 +40,11 @@ async def test_pods_come_and_go_in_order(room: Room) -> None:
 
     change = {"spec": {"template": {"spec": {"containers": [{"name": "main", "image": "app:2"}]}}}}
     await room.api.patch(room.path("statefulsets", "db"), change)
-    await room.kubectl("rollout", "status", "--timeout=120s", "statefulset/db")
+    await room.kubectl("rollout", "status", "--timeout=240s", "statefulset/db")
     assert {each["spec"]["containers"][0]["image"] for each in await room.items("pods")} == {"app:2"}
 
     await room.kubectl("scale", "statefulset/db", "--replicas=1")
     await room.until_items("pods", lambda found: [each["metadata"]["name"] for each in found] == ["db-0"])
     await room.kubectl("rollout", "undo", "statefulset/db")
-    await room.kubectl("rollout", "status", "--timeout=120s", "statefulset/db")
+    await room.kubectl("rollout", "status", "--timeout=240s", "statefulset/db")
     assert (await room.get("pods", "db-0"))["spec"]["containers"][0]["image"] == "app:1"
