@@ -64,7 +64,7 @@ async def restart(stage: Stage, tables: Tables) -> None:
 @pytest.mark.kuberay("KU-16")
 async def test_a_suspended_job_leaves_nothing_at_marie_and_goes_on_with_all(postgres: Server, place: Place) -> None:
     """marie-wire 3-06: what an executor has in hand goes on, and brings its DAG back to active."""
-    async with staged(job(batch={"maxInFlight": 8}), seconds=LONG) as stage, bound(stage.marie, place) as database:
+    async with staged(job(batch={"maxInFlight": 8}), seconds=2 * LONG) as stage, bound(stage.marie, place) as database:
         async with operator(stage, place):
             await stage.until(lambda: len(stage.marie.dags) == len(KEYS))
             await stage.until(lambda: at_work(stage.marie) > 0)
@@ -95,7 +95,7 @@ async def test_a_suspended_job_leaves_nothing_at_marie_and_goes_on_with_all(post
 
 
 async def test_a_kill_while_documents_are_taken_back_loses_and_doubles_nothing(place: Place) -> None:
-    async with staged(job(batch={"maxInFlight": 8}), seconds=LONG) as stage, bound(stage.marie, place):
+    async with staged(job(batch={"maxInFlight": 8}), seconds=2 * LONG) as stage, bound(stage.marie, place):
         async with operator(stage, place):
             await stage.until(lambda: len(stage.marie.dags) == len(KEYS))
             change(stage, spec={"suspend": True})
@@ -128,7 +128,7 @@ async def test_a_job_that_is_late_fails_once_its_documents_are_cancelled(place: 
 
 
 async def test_a_deleted_job_is_kept_until_its_documents_are_cancelled(place: Place) -> None:
-    async with staged(job(SINGLE), seconds=2 * LONG) as stage, bound(stage.marie, place), operator(stage, place):
+    async with staged(job(SINGLE), seconds=4 * LONG) as stage, bound(stage.marie, place), operator(stage, place):
         await stage.until(lambda: stage.status.get("phase") == "Running")
         change(stage, deletionTimestamp=stage.status["startTime"])
         await stage.until(lambda: live(stage)["metadata"]["finalizers"] == [])
@@ -189,7 +189,7 @@ async def test_what_a_gateway_left_behind_is_found_by_an_operator_that_was_not_t
 
 
 async def test_without_a_database_it_is_submitted_again() -> None:
-    async with staged(job(SINGLE), seconds=LONG) as stage, operator(stage):
+    async with staged(job(SINGLE), seconds=10 * LONG) as stage, operator(stage):
         # Seen at work: one that was given away in the last second only the database can tell from others.
         await stage.until(lambda: stage.status.get("phase") == "Running")
         stage.marie.kill()
