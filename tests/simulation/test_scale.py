@@ -1,4 +1,4 @@
-"""A large batch at the gateway's own speed, in virtual time: what it costs, and what a restart in the middle costs."""
+"""A large batch, or very many jobs, in virtual time: what they cost, and what a restart in the middle costs."""
 
 import asyncio
 import gc
@@ -91,23 +91,28 @@ def outcome(document: Document) -> Outcome:
     return Outcome(1.0, NEVER if fails(document.uri) else 0)
 
 
-def objects(documents: int) -> list[dict[str, Any]]:
+def cluster() -> list[dict[str, Any]]:
     group = {"groupName": "extract", "executorType": "extract", "template": TEMPLATE}
-    spec = {
-        "clusterRef": "c",
-        "jobType": "extract",
-        "input": {"uri": "s3://bucket/in/"},
-        "output": {"uri": "s3://bucket/out/"},
-        "batch": {"maxInFlight": WINDOW, "maxFailed": "1%"},
-        "backoffLimit": 0,
-    }
-    cluster = {"serverSpec": {"template": TEMPLATE}, "executorGroupSpecs": [group]}
+    spec = {"serverSpec": {"template": TEMPLATE}, "executorGroupSpecs": [group]}
     key = {"metadata": {"name": "c-api-key"}, "stringData": {"apiKey": "mas_none"}}
     return [
         {"apiVersion": "v1", "kind": "Secret", **key},
-        {"apiVersion": "marie.ai/v1alpha1", "kind": "MarieCluster", "metadata": {"name": "c"}, "spec": cluster},
-        {"apiVersion": "marie.ai/v1alpha1", "kind": "MarieJob", "metadata": {"name": "large"}, "spec": spec},
+        {"apiVersion": "marie.ai/v1alpha1", "kind": "MarieCluster", "metadata": {"name": "c"}, "spec": spec},
     ]
+
+
+def job(name: str, **spec: Any) -> dict[str, Any]:
+    spec = {"clusterRef": "c", "jobType": "extract", "backoffLimit": 0, **spec}
+    return {"apiVersion": "marie.ai/v1alpha1", "kind": "MarieJob", "metadata": {"name": name}, "spec": spec}
+
+
+def batch() -> dict[str, Any]:
+    return job(
+        "large",
+        input={"uri": "s3://bucket/in/"},
+        output={"uri": "s3://bucket/out/"},
+        batch={"maxInFlight": WINDOW, "maxFailed": "1%"},
+    )
 
 
 async def watch(marie: SimulatedMarie, run: Run, documents: int, began: asyncio.Event) -> None:
@@ -150,7 +155,7 @@ async def carried_out(documents: int) -> Run:
             run.held = max(run.held, sum(isinstance(each, Followed | DocumentInFlight) for each in gc.get_objects()))
 
         world.on_send = on_send
-        await manifests.apply(world.api, objects(documents))
+        await manifests.apply(world.api, [*cluster(), batch()])
         marie = world.gateways.cluster("default", "c")
         for number in range(WORKERS):
             marie.register("extract_executor", f"10.9.0.{number}:52110", SLOTS)
@@ -213,3 +218,37 @@ def test_a_batch_runs_at_the_gateways_speed_and_outlives_the_operator(documents:
     # Who starts again goes on where the status says.
     assert run.listed[0] == run.crashed
     assert len(run.listed) <= (documents // 2) // PAGE + 3
+
+
+async def in_line(jobs: int) -> tuple[Counter[str], Counter[str], Counter[str]]:
+    """Phases in which so many jobs end, the documents that Marie was given, and the operator's writes by kind."""
+    writes: Counter[str] = Counter()
+    world = World(installed(), random.Random(1), usual=(0.001, 0.005), lease_period=3600, outcome=outcome)
+    async with world:
+        world.on_send = lambda _who, what: writes.update(what.split("/")[4:5])
+        each = [job(f"j{number}", input={"uri": f"s3://bucket/in/{number}.pdf"}) for number in range(jobs)]
+        await manifests.apply(world.api, [*cluster(), *each])
+        marie = world.gateways.cluster("default", "c")
+        for number in range(WORKERS):
+            marie.register("extract_executor", f"10.9.0.{number}:52110", SLOTS)
+        [replica] = world.replicas
+        replica.start()
+        while True:
+            await asyncio.sleep(10)
+            found = (await world.api.get(f"{NAMESPACE}/mariejobs"))["items"]
+            phases = Counter(str(each.get("status", {}).get("phase")) for each in found)
+            if phases.keys() <= {"Succeeded", "Failed"}:
+                return phases, Counter(dag.uri for dag in marie.dags), writes
+
+
+@pytest.mark.timeout(7200)
+@pytest.mark.parametrize("jobs", [200, pytest.param(5_000, marks=pytest.mark.campaign)])
+def test_jobs_in_a_line_all_come_to_their_turn(jobs: int) -> None:
+    installed()
+    phases, documents, writes = virtual.run(lambda: in_line(jobs))
+    failing = sum(map(fails, documents))
+    assert phases == Counter(Succeeded=jobs - failing, Failed=failing)
+    assert len(documents) == jobs
+    assert set(documents.values()) == {1}
+    # Found, waiting, its turn, with Marie, at work, done.
+    assert sum(writes.values()) <= FIXED + 12 * jobs, writes
