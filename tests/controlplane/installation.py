@@ -22,9 +22,9 @@ async def install(plane: Plane) -> None:
 async def owners_known(plane: Plane) -> None:
     """Wait until the operator may make what a MarieCluster owns.
 
-    An API server makes the namespace ``default`` some time after it answers, and rights hold some time after their
-    binding. Admission of owner references, where a server has it, looks at the kinds twice a minute: it learns late of
-    a new one, and where it was asked while the server started, of any that a definition makes.
+    Rights hold some time after their binding. Admission of owner references, where a server has it, looks at the kinds
+    twice a minute: it learns late of a new one, and where it was asked while the server started, of any that a
+    definition makes.
     """
     owner = {"apiVersion": "marie.ai/v1alpha1", "kind": "MarieCluster", "name": "x", "uid": "x"}
     probe = {"metadata": {"name": "probe", "ownerReferences": [owner | {"blockOwnerDeletion": True}]}}

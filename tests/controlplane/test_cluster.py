@@ -49,7 +49,8 @@ async def test_two_groups_converge_with_one_create_per_child_and_three_status_wr
 
     async def told() -> Any:
         found = (await world.get("marieclusters", "c"))["status"]
-        return found if found["executorGroupStatuses"]["ocr"].get("busyReplicas") is not None else None
+        ocr = found["executorGroupStatuses"]["ocr"]
+        return found if ocr["busyReplicas"] + ocr["idleReplicas"] == 2 else None
 
     status = await world.until("it is told who works", told)
     assert status["phase"] == "Running"
