@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from marie_operator.testing.controlplane import ControlPlane
-from tests.config.kubectl import ROOT, Kubectl
+from tests.config.kubectl import ROOT, Kubectl, until
 
 
 @pytest.fixture(scope="session")
@@ -46,4 +46,9 @@ def kubectl(bare: Kubectl) -> Kubectl:
     # By its path: kubectl refuses to wait for a condition of what has no conditions yet.
     established = '--for=jsonpath={.status.conditions[?(@.type=="Established")].status}=True'
     bare("wait", established, "--timeout=120s", "crd/marieclusters.marie.ai", "crd/mariejobs.marie.ai")
+    # A kind is served, and rights hold, a moment after they are accepted.
+    account = "--as=system:serviceaccount:marie-system:marie-operator"
+    until(lambda: bare.succeeds("get", "marieclusters.marie.ai,mariejobs.marie.ai", "--all-namespaces", account))
+    leases = ("auth", "can-i", "get", "leases.coordination.k8s.io", "--namespace=marie-system")
+    until(lambda: bare.succeeds(*leases, account))
     return bare

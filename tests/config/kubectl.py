@@ -2,6 +2,8 @@
 
 import json
 import subprocess
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,8 +11,20 @@ from typing import Any
 ROOT = Path(__file__).parents[2]
 
 
+PATIENCE = 120.0
+"""Seconds after which what is waited for will not come."""
+
+
 class RefusedError(Exception):
     """What kubectl wrote when it failed."""
+
+
+def until(true: Callable[[], bool]) -> None:
+    """Ask until it is true: an API server goes by what it has accepted a moment later."""
+    end = time.monotonic() + PATIENCE
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.1)
 
 
 @dataclass(frozen=True)
@@ -30,6 +44,14 @@ class Kubectl:
         if done.returncode:
             raise RefusedError(done.stderr)
         return done.stdout
+
+    def succeeds(self, *arguments: str, stdin: Any = None) -> bool:
+        """Run it; whether it ends well."""
+        try:
+            self(*arguments, stdin=stdin)
+        except RefusedError:
+            return False
+        return True
 
     def object(self, *arguments: str, stdin: Any = None) -> dict[str, Any]:
         """Run it with ``-o json``."""

@@ -1,8 +1,6 @@
 """Objects that an older CRD let in: the operator must still be able to say what is wrong with them."""
 
 import json
-import time
-from collections.abc import Callable
 from copy import deepcopy
 from typing import Any
 
@@ -12,7 +10,7 @@ import yaml
 from marie_operator.api.mariecluster import MarieCluster
 from marie_operator.api.validation import problems
 from tests.api.refused import REFUSED_TWICE, given_object
-from tests.config.kubectl import ROOT, Kubectl, RefusedError
+from tests.config.kubectl import ROOT, Kubectl, RefusedError, until
 
 pytestmark = pytest.mark.controlplane
 
@@ -41,19 +39,7 @@ def without_rules(manifest: dict[str, Any]) -> dict[str, Any]:
 
 
 def accepts(kubectl: Kubectl, manifest: dict[str, Any]) -> bool:
-    try:
-        kubectl("create", "--dry-run=server", "-f", "-", stdin=manifest)
-    except RefusedError:
-        return False
-    return True
-
-
-def until(true: Callable[[], bool], seconds: float = 120) -> None:
-    """Ask until it is true: a changed CRD is served a moment after it is accepted."""
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end
-        time.sleep(0.1)
+    return kubectl.succeeds("create", "--dry-run=server", "-f", "-", stdin=manifest)
 
 
 @pytest.fixture
