@@ -28,6 +28,7 @@ def parse(text: str | float) -> Decimal:
     return _read(str(text))[0]
 
 
+@functools.lru_cache(maxsize=1024)
 def _read(text: str) -> tuple[Decimal, str, str]:
     """Value, suffix and exponent as written."""
     match = _FORM.fullmatch(text) if len(text) <= _LONGEST else None
