@@ -35,3 +35,20 @@ async def owners_known(plane: Plane) -> None:
             return True
 
         await until("what a MarieCluster owns can be made", known)
+
+
+async def is_allowed(plane: Plane, verb: str, what: str, namespace: str) -> bool:
+    """Whether the operator may do something, as far as the API server knows by now.
+
+    Args:
+        plane: Where.
+        verb: Such as ``patch``.
+        what: Resource and group, such as ``deployments.apps``.
+        namespace: In which.
+    """
+    resource, _, group = what.partition(".")
+    asked = {"verb": verb, "resource": resource, "group": group, "namespace": namespace}
+    review = {"spec": {"resourceAttributes": asked}}
+    async with plane.api(OPERATOR) as operator:
+        answer = await operator.create("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", review)
+    return bool(answer["status"]["allowed"])

@@ -8,9 +8,9 @@ import aiohttp
 import pytest
 import pytest_asyncio
 
-from marie_operator.testing.controlplane import OPERATOR, ControlPlane
+from marie_operator.testing.controlplane import ControlPlane
 from tests.controlplane.clusters import cluster, job
-from tests.controlplane.installation import install
+from tests.controlplane.installation import install, is_allowed
 from tests.controlplane.processes import ServedStage, ServedWorld
 from tests.controlplane.world import Operator, World
 
@@ -90,15 +90,11 @@ async def test_a_missing_permission_is_named_on_the_object_and_in_the_log(privat
         if "deployments" in rule["resources"]:
             rule["verbs"].remove("patch")
     await private.api.call("PUT", roles, role)
-    asked = {"group": "apps", "resource": "deployments", "verb": "patch", "namespace": private.namespace}
-    async with private.stage.plane.api(OPERATOR) as operator:
 
-        async def missing() -> bool:
-            review = {"spec": {"resourceAttributes": asked}}
-            path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
-            return not (await operator.create(path, review))["status"]["allowed"]
+    async def missing() -> bool:
+        return not await is_allowed(private.stage.plane, "patch", "deployments.apps", private.namespace)
 
-        await private.until("the permission is missing", missing)
+    await private.until("the permission is missing", missing)
     await private.create(cluster("c"))
     condition = await private.condition("marieclusters", "c", "Ready", "False", reason="PermissionDenied")
     assert 'cannot patch resource "deployments" in API group "apps"' in condition["message"]

@@ -610,13 +610,17 @@ assert kubernetes_asyncio.config.load_kube_config and kubernetes_asyncio.client.
 
 @pytest.mark.semantics("N-06", "K-21", "W-23")
 async def test_many_calls_at_once_are_bounded_and_not_slowed_down_and_ask_for_json(tmp_path: Path) -> None:
-    now, most, accepted = 0, 0, set()
+    now, most, accepted, full = 0, 0, set(), asyncio.Event()
 
     async def answer(request: web.Request) -> web.StreamResponse:
         nonlocal now, most
         accepted.add(request.headers["Accept"])
         now += 1
         most = max(most, now)
+        if now == CALL_CONNECTIONS:
+            full.set()
+        # Nobody is answered before as many ask as may, and then not at once: one more would be noticed.
+        await full.wait()
         await asyncio.sleep(0.01)
         now -= 1
         return web.json_response(OBJECT)

@@ -11,6 +11,7 @@ from marie_operator.testing.proxy import TcpProxy
 from tests.controlplane.faults.bounds import HASTY, after_outage, after_silence
 from tests.controlplane.faults.trial import CLUSTERS, Trial
 from tests.controlplane.faults.trial import HASTY as HASTY_PROGRAM
+from tests.controlplane.installation import is_allowed
 from tests.controlplane.world import ROOT
 
 pytestmark = pytest.mark.real
@@ -95,11 +96,16 @@ async def test_a_storm_of_compactions(trial: Trial, line: TcpProxy) -> None:
 
 async def test_rights_that_are_withdrawn_and_given_back(trial: Trial, line: TcpProxy) -> None:
     binding = await trial.api.get(BINDING)
+
+    async def withdrawn() -> bool:
+        return not await is_allowed(trial.plane, "watch", "marieclusters.marie.ai", trial.namespace)
+
     async with trial.running(trial.through(line.port)):
         await trial.started()
         await trial.clusters(last=2)
         try:
             await trial.api.delete(BINDING)
+            await trial.until("the rights are withdrawn", withdrawn)
             # A watch that is open is not asked again; sooner or later each of them ends.
             line.cut()
             await trial.clusters(first=2)
