@@ -50,7 +50,7 @@ async def test_two_groups_converge_with_one_create_per_child_and_three_status_wr
     async def told() -> Any:
         found = (await world.get("marieclusters", "c"))["status"]
         ocr = found["executorGroupStatuses"]["ocr"]
-        return found if ocr["busyReplicas"] + ocr["idleReplicas"] == 2 else None
+        return found if ocr.get("busyReplicas", 0) + ocr.get("idleReplicas", 0) == 2 else None
 
     status = await world.until("it is told who works", told)
     assert status["phase"] == "Running"

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 from marie_operator.api.conditions import ClusterReason
 from marie_operator.api.mariecluster import MarieClusterStatus
 from marie_operator.controllers.mariecluster import status
+from marie_operator.controllers.mariecluster.executors import GroupView
 from marie_operator.controllers.mariecluster.refusals import Refusal
 from marie_operator.controllers.mariecluster.status import DETAIL_INTERVAL
 from marie_operator.marie.dialect import Dialect
@@ -64,6 +66,16 @@ def test_an_operator_that_has_not_asked_yet_keeps_what_was_known() -> None:
     assert known["serverInfo"]["marieVersion"] == "5.0.0 (operations API)"
     again = cluster(status=known)
     assert status.of(seen(again, ALL_READY, gateway=None)) == again.status
+
+
+@pytest.mark.parametrize(("pods", "kept"), [(2, (1, 1)), (3, (None, None)), (0, (None, None))])
+def test_who_works_is_kept_for_as_many_pods_as_it_was_told_of(pods: int, kept: tuple[int | None, int | None]) -> None:
+    def look(known: Any, view: GroupView) -> MarieClusterStatus:
+        return status.of(replace(seen(cluster(status=known), ALL_READY), groups={"ocr": view}))
+
+    known = look(None, GroupView(2, 1, 1, "")).model_dump(mode="json", by_alias=True)
+    found = look(known, GroupView(pods, None, None, "")).executor_group_statuses["ocr"]
+    assert (found.busy_replicas, found.idle_replicas) == kept
 
 
 def test_one_pool_waits_and_says_for_which_pod() -> None:

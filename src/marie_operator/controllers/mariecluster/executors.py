@@ -31,13 +31,15 @@ class GroupView:
     """What a status tells of a group.
 
     Attributes:
-        busy: Pods that work or did a moment ago; None where that is not known of all.
+        pods: Those that there are, the ones that are being deleted aside.
+        busy: Of these, the ones that work or did a moment ago; None where that is not known of all.
         idle: The others.
         message: Why it has other pods than it asks for, as sentences.
         waits: The part of it that tells of pods at work.
         leaves: Whether pods are on their way out.
     """
 
+    pods: int
     busy: int | None
     idle: int | None
     message: str
@@ -134,7 +136,7 @@ def outlook(
         patches += _patches(plan, members, worked, group, now)
         views[name] = _view(group, state, plan, worked, occupancy)
     # Nobody is at work where there is no Deployment yet; a status says so from the first, not from a restart on.
-    views |= {name: GroupView(0, 0, chain.clamped(group)) for name, group in groups.items() if name not in views}
+    views |= {name: GroupView(0, 0, 0, chain.clamped(group)) for name, group in groups.items() if name not in views}
     ending = scaling.ending(dying)
     leaving = frozenset(address for plan in plans for address in plan.withdraw) | ending.withdraw
     under_way = any(plan.under_way for plan in plans)
@@ -254,7 +256,7 @@ def _view(
     known = None not in worked.values()
     busy = sum(bool(each) for each in worked.values()) if known else None
     idle = None if busy is None else len(worked) - busy
-    return GroupView(busy, idle, " ".join(filter(None, [clamped, waits])), waits, plan.under_way)
+    return GroupView(len(worked), busy, idle, " ".join(filter(None, [clamped, waits])), waits, plan.under_way)
 
 
 def _waits(group: ExecutorGroupSpec | None, state: scaling.Group, plan: Plan, occupancy: Occupancy | None) -> str:
