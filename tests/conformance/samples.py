@@ -1,9 +1,10 @@
 """Objects that the cases start from."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
-from tests.conformance.wire import Client
+from tests.conformance.wire import Client, Namespace, Reply
 
 GROUP = "conformance.example"
 CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
@@ -171,6 +172,13 @@ async def _listed(api: Client, path: str) -> bool:
         return False
     schemas = await api.get(f"/openapi/v3{part}")
     return schemas.status == 200 and path in schemas.json["paths"]
+
+
+async def admitted(api: Client, ns: Namespace, wanted: Callable[[Reply], bool]) -> None:
+    """Try pods until one is answered so: plug-ins of a real server learn of what they go by after a moment."""
+    async with asyncio.timeout(120):
+        while not wanted(await api.post(ns("pods"), pod("tried"), dryRun="All")):
+            await asyncio.sleep(0.01)
 
 
 def holds(obj: dict[str, Any], condition: str) -> bool:

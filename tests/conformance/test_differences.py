@@ -1,14 +1,12 @@
 """Where the embedded server is known to differ: what both do, so that a difference that ends is noticed."""
 
-import asyncio
 import re
-from collections.abc import Callable
 from contextlib import AsyncExitStack
 
 from tests.conformance.conftest import Server
-from tests.conformance.samples import config_map, job, pod
+from tests.conformance.samples import admitted, config_map, job, pod
 from tests.conformance.test_auth import RBAC, allowed, grant, rule
-from tests.conformance.wire import Client, Namespace, Reply, names
+from tests.conformance.wire import Client, Namespace, names
 
 PROTOBUF = "application/vnd.kubernetes.protobuf"
 MISSING = {
@@ -37,13 +35,6 @@ async def test_groups(server: Server, api: Client) -> None:
     assert served & MISSING == (MISSING if server.real else set())
     storage = [each["name"] for each in (await api.get("/apis/storage.k8s.io/v1")).ok()["resources"]]
     assert (storage == ["storageclasses"]) is not server.real
-
-
-async def admitted(api: Client, ns: Namespace, wanted: Callable[[Reply], bool]) -> None:
-    """Try pods until one is answered so: plug-ins of a real server learn of what they go by after a moment."""
-    async with asyncio.timeout(120):
-        while not wanted(await api.post(ns("pods"), pod("tried"), dryRun="All")):
-            await asyncio.sleep(0.01)
 
 
 async def test_admission(server: Server, api: Client, ns: Namespace) -> None:
