@@ -412,6 +412,8 @@ class _Run:
             if replica.running:
                 await replica.stop()
         await self._writes_nothing("rest since the operator started anew")
+        if not (self._led() and all(replica.running for replica in self.world.replicas)):
+            self._problems.append("not every replica has started anew, or nobody leads")
 
     async def _writes_nothing(self, what: str) -> None:
         before = self.invariants.written

@@ -26,6 +26,10 @@ def test_a_restart_writes_nothing(sample: Path, controllers: Sequence[type[Contr
         found = plane.server.audit.requests(user=OPERATOR.name, since=since, writes=True)
         return [f"{each.verb} {each.path}" for each in found if each.resource != "leases"]
 
+    def listed(plane: Plane, since: int) -> set[str]:
+        found = plane.server.audit.requests(user=OPERATOR.name, since=since)
+        return {each.resource for each in found if each.verb in {"list", "watch"}}
+
     async def story(plane: Plane) -> None:
         await plane.apply(*manifests.read(sample))
         await asyncio.sleep(REST)
@@ -34,8 +38,11 @@ def test_a_restart_writes_nothing(sample: Path, controllers: Sequence[type[Contr
             await asyncio.sleep(REST)
             assert written(plane, mark) == [], "at rest"
             await end()
+            restarted = plane.server.audit.mark()
             plane.replica.start()
             await asyncio.sleep(REST)
             assert written(plane, mark) == []
+            # It was there, and saw everything.
+            assert {"marieclusters", "mariejobs", "deployments", "pods"} <= listed(plane, restarted)
 
     run(story, controllers=controllers)

@@ -174,9 +174,11 @@ def _deployment(seen: Observation, name: str) -> Object:
 def _group_status(seen: Observation, name: str, group: ExecutorGroupSpec | None) -> ExecutorGroupStatus:
     deployment = association.executor_deployment_name(seen.cluster.metadata.name, name)
     view, before = seen.groups.get(name), seen.cluster.status.executor_group_statuses.get(name)
-    if view is not None and view.busy is None and before is not None and _told_of(before) == view.pods:
-        # An operator that has just started knows nothing newer.
-        view = replace(view, busy=before.busy_replicas, idle=before.idle_replicas)
+    if view is not None and view.busy is None and before is not None:
+        busy, idle = before.busy_replicas, before.idle_replicas
+        # An operator that has just started knows nothing newer; of other pods than these nothing was told.
+        if (busy or 0) + (idle or 0) == view.pods:
+            view = replace(view, busy=busy, idle=idle)
     return ExecutorGroupStatus.model_validate(_deployment(seen, deployment).get("status", {})).model_copy(
         update={
             "desired_replicas": 0 if group is None else association.replicas(seen.cluster, group),
@@ -187,13 +189,6 @@ def _group_status(seen: Observation, name: str, group: ExecutorGroupSpec | None)
             ),
         }
     )
-
-
-def _told_of(group: ExecutorGroupStatus) -> int | None:
-    """Of how many pods a status has told whether they work."""
-    if group.busy_replicas is None or group.idle_replicas is None:
-        return None
-    return group.busy_replicas + group.idle_replicas
 
 
 def _pods(seen: Observation, node_type: str, group: str | None = None) -> list[Object]:
