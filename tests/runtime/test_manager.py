@@ -5,7 +5,7 @@ import pytest
 import structlog
 from prometheus_client import CollectorRegistry
 
-from marie_operator.runtime import Controller, LeadershipLost, LoopClock, Manager, Metrics, ObjectKey, Result
+from marie_operator.runtime import Controller, LeadershipLost, LoopClock, Manager, Metrics, NotLeader, ObjectKey, Result
 
 pytestmark = pytest.mark.looptime
 
@@ -107,6 +107,18 @@ async def test_losing_the_lease_ends_everything_and_is_an_error() -> None:
         await manager(log, work=1e6, elector=Lease(log, lost_after=3)).run(asyncio.Event())
     assert log == ["serving", "acquired", "begun", "closed"]
     assert len(asyncio.all_tasks()) == 1
+
+
+@pytest.mark.semantics("M-08", "W-18")
+async def test_who_writes_may_learn_first_that_the_lease_is_lost() -> None:
+    async def write() -> None:
+        await asyncio.sleep(2)
+        raise NotLeader("lease a/b is not held by this process")
+
+    log: list[str] = []
+    with pytest.raises(LeadershipLost, match="lease a/b is not held"):
+        await manager(log, work=1e6, elector=Lease(log), leading=[write]).run(asyncio.Event())
+    assert log == ["serving", "acquired", "begun", "closed"]
 
 
 @pytest.mark.semantics("M-06", "M-08")

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from marie_operator.controllers.mariejob import failures
 from marie_operator.testing.apiserver.store import Bucket
 from tests.simulation.invariants import CLUSTERS, JOBS, Invariants
 from tests.simulation.world import World
@@ -87,7 +88,11 @@ def differences(calm: Ending, other: Ending) -> list[str]:
 
 def _bare(value: Any) -> Any:
     if isinstance(value, dict):
-        return {name: _bare(inner) for name, inner in value.items() if name not in _OWN}
+        return {
+            name: [_bare(json.loads(line)) for line in inner.splitlines()] if name == failures.KEY else _bare(inner)
+            for name, inner in value.items()
+            if name not in _OWN
+        }
     if not isinstance(value, list):
         return value
     # Whether a job was ever seen suspended depends on who was faster.

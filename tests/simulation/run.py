@@ -435,7 +435,12 @@ class _Run:
     # Marie, as people look after it.
 
     def _repair(self) -> None:
-        """Give back what was under way in a gateway that died, as people do by SQL: nothing else ever would."""
+        """Give back what was under way in a gateway that died, as people do by SQL: nothing else ever would.
+
+        What nobody waits for any more they cancel: the operator gives it up after a while.
+        """
+        jobs = [job.get("status") or {} for job in self._objects(JOBS)]
+        awaited = {each["refId"] for job in jobs for each in (job.get("documents") or {}).get("inFlight") or ()}
         for name, marie in self._gateways():
             engine = marie.engine
             workers = [worker.address for worker in engine.pool.workers() if worker.alive]
@@ -446,6 +451,9 @@ class _Run:
                 marie.kill()
                 for node in active:
                     node.state = "retry"
+                for dag in {node.dag_id for node in active}:
+                    if engine.dags[dag].ref_id not in awaited:
+                        engine.cancel(dag)
         self._revive_gateways()
 
     def _revive_gateways(self) -> None:

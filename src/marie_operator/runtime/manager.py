@@ -11,7 +11,8 @@ import structlog
 from marie_operator.runtime.cache import Cache
 from marie_operator.runtime.controller import Controller
 from marie_operator.runtime.debug import Section, tasks
-from marie_operator.runtime.election import Elector
+from marie_operator.runtime.election import Elector, LeadershipLost
+from marie_operator.runtime.errors import NotLeader
 from marie_operator.runtime.informer import Informer
 
 SHUTDOWN_TIMEOUT = 30.0
@@ -110,7 +111,11 @@ class Manager:
 
     async def _hold(self, elector: Elector, stop: asyncio.Event, always: set[asyncio.Task[None]]) -> None:
         async with _background(elector.hold) as renewal:
-            await self._lead(stop, always | renewal)
+            try:
+                await self._lead(stop, always | renewal)
+            except NotLeader as error:
+                # Whoever writes may learn it before the elector does.
+                raise LeadershipLost(str(error)) from error
         # Renewed until the last reconcile has ended; only then may another begin.
         await elector.release()
 

@@ -51,6 +51,12 @@ class ApiServer:
         self._admit("get", resource)
         return _copied(self._existing(resource, key))
 
+    async def refresh(self, resource: Resource, key: ObjectKey) -> None:
+        self._admit("list", resource)
+        obj, informer = self.objects.get((resource, key)), self.informers.get(resource)
+        if obj is not None and informer is not None:
+            informer.written(_copied(obj))
+
     async def patch(
         self,
         resource: Resource,

@@ -9,8 +9,8 @@ import pytest
 from marie_operator.api.mariejob import MarieJob
 from marie_operator.controllers import kinds
 from marie_operator.marie.gateways import DocumentState
-from marie_operator.runtime import Conflict, Unreachable
-from marie_operator.runtime.resource import CONFIG_MAPS, SECRETS, ObjectKey, Resource
+from marie_operator.runtime import Conflict, Unreachable, WatchEvent
+from marie_operator.runtime.resource import CONFIG_MAPS, SECRETS, Object, ObjectKey, Resource
 from tests.controllers.mariejob.apiserver import ApiServer
 from tests.controllers.mariejob.clock import TurnedClock
 from tests.controllers.mariejob.operator_process import KEY, Bucket, Marie, Process, served, wired
@@ -26,12 +26,15 @@ class Stage:
         self.api: ApiServer = served(subject)
         self.marie, self.bucket, self.clock = Marie(), Bucket(KEYS), TurnedClock()
 
-    def process(self) -> Process:
+    def process(self, outdated: Object | None = None) -> Process:
+        """A process that has seen everything as it is, or the job as it was."""
         for resource in (kinds.MARIE_JOBS, kinds.MARIE_CLUSTERS):
             self.api.informers.pop(resource, None)
         process = Process(self.api, self.marie, self.bucket, self.clock)
         for (resource, _), obj in list(self.api.objects.items()):
-            if resource in self.api.informers:
+            if resource == kinds.MARIE_JOBS and outdated is not None:
+                self.api.informers[resource].event("", WatchEvent("ADDED", outdated))
+            elif resource in self.api.informers:
                 self.api.put(resource, obj)
         return process
 
@@ -81,6 +84,34 @@ async def test_at_rest_nothing_is_written_read_or_asked(stage: Stage, process: P
         assert (await restarted.turn()).changes == ()
         assert restarted.events.recorded == []
     assert stage.api.requests == []
+
+
+async def test_what_an_earlier_leader_wrote_is_seen_before_anything_is_done(stage: Stage, process: Process) -> None:
+    """Marie and object stores do not refuse what is outdated, as the API server does."""
+    await process.turn()
+    outdated = stage.api.objects[kinds.MARIE_JOBS, KEY]
+    await run(stage, process)
+    async with stage.process(outdated) as late:
+        stage.api.requests.clear()
+        await late.turn()
+        assert late.monitors.followed == {}
+    assert stage.api.requests == ["list MarieJob"]
+
+
+async def test_after_a_conflict_the_job_is_seen_as_it_is(stage: Stage, process: Process) -> None:
+    await process.turn()
+    informer = stage.api.informers.pop(kinds.MARIE_JOBS)
+    stage.api.put(kinds.MARIE_JOBS, stage.api.objects[kinds.MARIE_JOBS, KEY])
+    stage.api.informers[kinds.MARIE_JOBS] = informer
+    stage.api.requests.clear()
+    with pytest.raises(Conflict):
+        await run(stage, process)
+    await process.turn()
+    assert [each for each in stage.api.requests if each != "get Secret"][-3:] == [
+        "patch MarieJob",
+        "list MarieJob",
+        "patch MarieJob",
+    ]
 
 
 async def test_while_documents_run_nothing_is_written(stage: Stage, process: Process) -> None:

@@ -3,6 +3,8 @@
 from datetime import UTC, datetime
 from typing import Any
 
+import pytest
+
 from tests.testing.workloads.conftest import Room
 
 
@@ -56,6 +58,20 @@ async def test_a_suspended_job_has_no_pods_and_goes_on_when_resumed(room: Room) 
     await room.until_items("pods", lambda found: found == [])
     found = await room.until("jobs", "work", lambda found: told(found) == {"Suspended": "JobSuspended"})
     assert "failed" not in found["status"]
+
+
+@pytest.mark.parametrize("again", [False, True])
+async def test_pods_of_a_deleted_job_go_though_there_may_be_another_of_its_name(room: Room, *, again: bool) -> None:
+    await room.create("jobs", job("work", image="app:1"))
+    await room.until("jobs", "work", lambda found: found["status"].get("ready") == 1)
+    (old,) = await room.items("pods")
+    await room.api.delete(room.path("jobs", "work"), {"propagationPolicy": "Background"})
+    if again:
+        await room.create("jobs", job("work", image="app:1"))
+    await room.until_items(
+        "pods", lambda found: old["metadata"]["uid"] not in {pod["metadata"]["uid"] for pod in found}
+    )
+    assert len(await room.items("jobs")) == again
 
 
 async def test_an_indexed_job_completes_each_number(room: Room) -> None:

@@ -13,7 +13,8 @@ from marie_operator.runtime.errors import NotFound
 from marie_operator.runtime.ownership import controller_of, controller_uid
 from marie_operator.runtime.resource import CONFIG_MAPS, Object, ObjectKey, Resource
 
-_KEY = "failures.jsonl"
+KEY = "failures.jsonl"
+"""Under which a ConfigMap has them, one a line."""
 _LONGEST_NAME = 253
 # An object may hold 1 MiB. The last part is written again with each failure, so it stays well below.
 _LARGEST = 400_000
@@ -137,7 +138,7 @@ async def _write(client: ApiClient, job: MarieJob, part: int, lines: Sequence[st
 
 
 def _lines(live: Object) -> list[str]:
-    record: str = (live.get("data") or {}).get(_KEY, "")
+    record: str = (live.get("data") or {}).get(KEY, "")
     return record.split("\n")[:-1]
 
 
@@ -155,5 +156,5 @@ def _manifest(job: MarieJob, key: ObjectKey, lines: Sequence[str]) -> dict[str, 
         "apiVersion": CONFIG_MAPS.api_version,
         "kind": CONFIG_MAPS.kind,
         "metadata": association.of_job(job, key.name),
-        "data": {_KEY: "".join(f"{line}\n" for line in lines)},
+        "data": {KEY: "".join(f"{line}\n" for line in lines)},
     }

@@ -55,6 +55,10 @@ class Api(ApiClient, StatusWriter, Protocol):
         """Delete an object, if it is still the one of this uid."""
         ...
 
+    async def refresh(self, resource: Resource, key: ObjectKey) -> None:
+        """Have the cache show one object as it is on the server now."""
+        ...
+
 
 class Recorder(Protocol):
     """Where events go; see ``EventRecorder``."""
@@ -99,11 +103,25 @@ class MarieJobReconciler:
         self._events = events
         self._pace = Pace(sources.clock)
         self._taken_up: dict[ObjectKey, frozenset[str]] = {}
+        self._current: set[ObjectKey] = set()
 
     async def reconcile(self, key: ObjectKey) -> Result:
-        """Bring one job closer to its end."""
+        """Bring one job closer to its end.
+
+        Raises:
+            Conflict: the decision was made on an outdated job.
+        """
+        try:
+            return await self._reconcile(key)
+        except Conflict:
+            self._current.discard(key)
+            raise
+
+    async def _reconcile(self, key: ObjectKey) -> Result:
+        await self._bring_up_to_date(key)
         live, job = self._informer.get(key), self._jobs.get(key)
         if live is None or job is None or not custody.is_ours(job):
+            self._current.discard(key)
             self._abandon(key)
             return Result()
         if "deletionTimestamp" in live["metadata"]:
@@ -116,6 +134,18 @@ class MarieJobReconciler:
             return await self._pause(live, job)
         seen = await self._sources.observe(job)
         return await self._apply(live, job, seen, decide(job, seen))
+
+    async def _bring_up_to_date(self, key: ObjectKey) -> None:
+        """See what an earlier leader has made of a job before anything is done for it.
+
+        The API server refuses a write that is made for an outdated job. Marie and object stores would not.
+        """
+        job = self._jobs.get(key)
+        if key in self._current or not isinstance(job, MarieJob) or not custody.is_ours(job):
+            return
+        if not is_finished(job.status):
+            await self._client.refresh(kinds.MARIE_JOBS, key)
+            self._current.add(key)
 
     async def _leave(self, live: Object, job: MarieJob | Unparsable) -> Result:
         """Let a job go that is being deleted, once nobody works on it in vain if that can be helped."""
@@ -157,6 +187,7 @@ class MarieJobReconciler:
     async def _finish(self, key: ObjectKey, cluster_name: str) -> None:
         """What is left to be done once a job's end is written."""
         self._taken_up.pop(key, None)
+        self._current.discard(key)
         if (ended := self._informer.get(key)) is not None:
             await self._hold(ended, holds=False)
         await self._prune(key.namespace, cluster_name)

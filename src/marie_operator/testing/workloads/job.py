@@ -1,11 +1,12 @@
 """Jobs: pods until enough of them have succeeded, or too many failed."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 
 from marie_operator.testing.workloads import completion
 from marie_operator.testing.workloads import pods as making
-from marie_operator.testing.workloads.controller import Controller, Mapper, itself, under
+from marie_operator.testing.workloads.cache import Cluster
+from marie_operator.testing.workloads.controller import Controller, Mapper, Now, Periods, itself, under
 from marie_operator.testing.workloads.objects import (
     JOBS,
     PODS,
@@ -20,6 +21,7 @@ from marie_operator.testing.workloads.objects import (
     uid_of,
 )
 
+_OF_POD = under("Job")
 _OWN = "kubernetes.io/job-controller"
 _RETRY_REFUSED = 1.0
 
@@ -29,13 +31,30 @@ class Jobs(Controller):
 
     name = "job-controller"
 
+    def __init__(self, cluster: Cluster, now: Now, periods: Periods) -> None:
+        super().__init__(cluster, now, periods)
+        self._held: dict[Key, dict[str, Key]] = {}
+
     def watches(self) -> Mapping[Resource, Mapper]:
         """Jobs and their pods."""
-        return {JOBS: itself, PODS: under("Job")}
+        return {JOBS: itself, PODS: self._of_pod}
+
+    def _of_pod(self, pod: Object) -> Iterable[Key]:
+        keys = _OF_POD(pod)
+        for key in keys:
+            held = self._held.setdefault(key, {})
+            if completion.has_finalizer(pod):
+                held[uid_of(pod)] = key_of(pod)
+            else:
+                held.pop(uid_of(pod), None)
+            if not held:
+                del self._held[key]
+        return keys
 
     async def reconcile(self, key: Key) -> float | None:
         """Make or end pods, and tell."""
         job = self.cluster[JOBS].get(key)
+        await self._free_orphans(key, "" if job is None else uid_of(job))
         if job is None or job["spec"].get("managedBy", _OWN) != _OWN:
             return None
         pods = self._pods(job)
@@ -66,6 +85,13 @@ class Jobs(Controller):
     async def _free(self, pods: Sequence[Object], uids: set[str] | frozenset[str]) -> None:
         for pod in pods:
             if uid_of(pod) in uids and completion.has_finalizer(pod):
+                await self._release(pod)
+
+    async def _free_orphans(self, key: Key, uid: str) -> None:
+        """Free the pods of Jobs that are gone, whose name another may have by now."""
+        found = [self.cluster[PODS].get(each) for each in self._held.get(key, {}).values()]
+        for pod in found:
+            if pod is not None and controller_uid(pod) != uid:
                 await self._release(pod)
 
     async def _withdraw(self, pods: Sequence[Object]) -> None:
