@@ -87,7 +87,7 @@ class Operator:
         mariejob.add_informer(cache)
         fence = _unfenced if elector is None else elector.check
         fenced = client.fenced(fence)
-        writer = Writer(fenced, cache)
+        writer, objects = Writer(fenced, cache), mariejob.FencedObjects(objects, fence)
         self._events = EventRecorder(
             fenced, controller=CONTROLLER, instance=instance, clock=clock, metrics=metrics, random=entropy
         )

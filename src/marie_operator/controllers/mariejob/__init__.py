@@ -9,7 +9,7 @@ from marie_operator.controllers.mariejob.deliveries import Deliveries
 from marie_operator.controllers.mariejob.gather import Sources
 from marie_operator.controllers.mariejob.imports import Imports
 from marie_operator.controllers.mariejob.listing import Listings
-from marie_operator.controllers.mariejob.objects import BucketObjects, Objects
+from marie_operator.controllers.mariejob.objects import BucketObjects, FencedObjects, Objects
 from marie_operator.controllers.mariejob.owned import Owned
 from marie_operator.controllers.mariejob.reconciler import MarieJobReconciler
 from marie_operator.controllers.mariejob.rerun import Origins
@@ -28,6 +28,7 @@ __all__ = [
     "CachedSubmitters",
     "Clearances",
     "Deliveries",
+    "FencedObjects",
     "Imports",
     "Lister",
     "Listings",

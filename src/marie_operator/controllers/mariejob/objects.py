@@ -1,13 +1,14 @@
 """Objects of buckets: listed, copied, read and written, with obstore."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from marie_operator.controllers.mariejob import refusal as refusals
 from marie_operator.controllers.mariejob.buckets import Bucket, Buckets, EndpointError
 from marie_operator.controllers.mariejob.refusal import Reading, Refusal
+from marie_operator.runtime import NotLeader
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -67,6 +68,58 @@ class Objects(Protocol):
     async def delete(self, bucket: Bucket, keys: Sequence[str]) -> None:
         """Delete objects; those that are gone already do no harm."""
         ...
+
+
+class FencedObjects:
+    """Objects that only who leads changes: no store refuses what a process sends that stood still meanwhile.
+
+    Args:
+        objects: Does it.
+        check: Called when a change is about to be made; raises NotLeader when another process may be about to make it.
+    """
+
+    def __init__(self, objects: Objects, check: Callable[[], None]) -> None:
+        self._objects = objects
+        self._check = check
+
+    @property
+    def has_own(self) -> bool:
+        """As in ``Objects``, like all below."""
+        return self._objects.has_own
+
+    async def keys(self, bucket: Bucket, folder: str, after: str = "") -> Sequence[str]:
+        """Unfenced."""
+        return await self._objects.keys(bucket, folder, after)
+
+    def read(self, bucket: Bucket, key: str) -> AsyncIterator[bytes]:
+        """Unfenced."""
+        return self._objects.read(bucket, key)
+
+    async def copy(self, source: Bucket, key: str, target: Bucket, new: str) -> None:
+        """Fenced."""
+        self._pass(target)
+        await self._objects.copy(source, key, target, new)
+
+    async def write(self, bucket: Bucket, key: str, content: AsyncIterator[bytes]) -> None:
+        """Fenced when all of the content is known, which may have taken long."""
+        await self._objects.write(bucket, key, self._passed(bucket, content))
+
+    async def delete(self, bucket: Bucket, keys: Sequence[str]) -> None:
+        """Fenced."""
+        self._pass(bucket)
+        await self._objects.delete(bucket, keys)
+
+    async def _passed(self, bucket: Bucket, content: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        async for piece in content:
+            yield piece
+        self._pass(bucket)
+
+    def _pass(self, bucket: Bucket) -> None:
+        # Whoever delivers tries again later, and has ended by then.
+        try:
+            self._check()
+        except NotLeader as error:
+            raise ObjectsError(str(error), bucket, Refusal.UNREACHABLE) from error
 
 
 class BucketObjects:
