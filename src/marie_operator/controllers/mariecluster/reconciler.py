@@ -146,8 +146,8 @@ class MarieClusterReconciler:
         pending, todo, vetoed = await self._decide(cluster, todo)
         refused += vetoed
         # Marked first: whoever finds a worker withdrawn knows that its pod is to go.
-        self._gateways.ask(_key(cluster), pending.asks(outlook.question))
-        self._gateways.withhold(_key(cluster), on=pending.withholds)
+        self._gateways.ask(kinds.key_of(cluster), pending.asks(outlook.question))
+        self._gateways.withhold(kinds.key_of(cluster), on=pending.withholds)
         pausing = self._pause(cluster, wanted=pending.pauses)
         if todo is not None:
             incomplete = withhold or bool(vetoed)
@@ -164,19 +164,19 @@ class MarieClusterReconciler:
         """What becomes of changes that replace pods, what is left to be written, and what of it would be refused."""
         children, known = self._children(cluster), self._known(cluster)
         waiting = upgrade.waiting(cluster, todo or (), children, known)
-        vetoed = await self._vetting.refused(_key(cluster), waiting, children)
+        vetoed = await self._vetting.refused(kinds.key_of(cluster), waiting, children)
         if todo is not None and vetoed:
             todo = [step for step in todo if (step.resource, refusals.name(step)) not in vetoed]
         return upgrade.decide(cluster, todo or (), children, known), todo, [*vetoed.values()]
 
     def _go_on(self, cluster: MarieCluster) -> Pause:
         """Have documents submitted and begun: no change waits, or can be made."""
-        self._gateways.withhold(_key(cluster), on=False)
+        self._gateways.withhold(kinds.key_of(cluster), on=False)
         return self._pause(cluster, wanted=False)
 
     def _pause(self, cluster: MarieCluster, *, wanted: bool | None) -> Pause:
         """Have Marie's scheduler paused as wanted, once it is in the status that it is the operator who pauses it."""
-        key = _key(cluster)
+        key = kinds.key_of(cluster)
         self._gateways.pause(key, on=pause.order(cluster.status, wanted))
         server = any(
             each["metadata"]["labels"].get(association.NODE_TYPE_LABEL) == association.SERVER
@@ -186,7 +186,7 @@ class MarieClusterReconciler:
 
     def _known(self, cluster: MarieCluster) -> upgrade.Known:
         """What is known of a cluster's work."""
-        key = _key(cluster)
+        key = kinds.key_of(cluster)
         return upgrade.Known(
             gateway=self._gateways.view(key),
             occupancy=self._gateways.occupancy(key),
@@ -199,7 +199,7 @@ class MarieClusterReconciler:
         """What is to become of the executors' pods; with the cluster suspended all go at once, and the server too."""
         if cluster.spec.suspend:
             return Outlook()
-        occupancy = self._gateways.occupancy(_key(cluster))
+        occupancy = self._gateways.occupancy(kinds.key_of(cluster))
         if occupancy is not None:
             news.more += [
                 Told("Warning", EventReason.WORK_LOST, executors.lost(address, task))
@@ -226,7 +226,7 @@ class MarieClusterReconciler:
 
     def _shared(self, cluster: MarieCluster) -> Sequence[Problem]:
         clusters = self._cache[kinds.MARIE_CLUSTERS]
-        live = clusters.get(_key(cluster))
+        live = clusters.get(kinds.key_of(cluster))
         if live is None:
             return ()
         others = {store: clusters.indexed(sharing.STORE_INDEX, store) for store in sharing.stores(live)}
@@ -287,7 +287,7 @@ class MarieClusterReconciler:
             except (Invalid, Forbidden, ApplyConflict, NameTaken) as error:
                 refusal = refusals.of(step, error)
                 live = known.get((step.resource, refusals.name(step)))
-                self._vetting.note(_key(cluster), step, live, refusal)
+                self._vetting.note(kinds.key_of(cluster), step, live, refusal)
                 found.append(refusal)
                 continue
             news.done.append(done)
@@ -303,7 +303,7 @@ class MarieClusterReconciler:
 
     def _is_told(self, cluster: MarieCluster, what: str) -> bool:
         """Whether something was told already; from now on it is."""
-        told = self._told.setdefault(_key(cluster), set())
+        told = self._told.setdefault(kinds.key_of(cluster), set())
         known = what in told
         told.add(what)
         return known
@@ -316,7 +316,7 @@ class MarieClusterReconciler:
         }
 
     def _pods(self, cluster: MarieCluster) -> Sequence[Object]:
-        return self._cache[PODS].indexed(CLUSTER_INDEX, str(_key(cluster)))
+        return self._cache[PODS].indexed(CLUSTER_INDEX, str(kinds.key_of(cluster)))
 
     def _observe(
         self,
@@ -332,7 +332,7 @@ class MarieClusterReconciler:
             cluster=cluster,
             children=self._children(cluster),
             pods=self._pods(cluster),
-            gateway=self._gateways.view(_key(cluster)),
+            gateway=self._gateways.view(kinds.key_of(cluster)),
             now=self._clock.now(),
             refusals=refused,
             problems=problems,
@@ -344,7 +344,7 @@ class MarieClusterReconciler:
 
     async def _watch_gateway(self, cluster: MarieCluster) -> None:
         """Ask the gateway how it is from the time its pod is first ready, while the cluster is meant to run."""
-        key = _key(cluster)
+        key = kinds.key_of(cluster)
         if cluster.spec.suspend:
             self._gateways.forget(key)
         elif self._gateways.watches(key) or self._server_is_ready(cluster):
@@ -360,7 +360,7 @@ class MarieClusterReconciler:
 
     async def _report(self, seen: Observation, news: News) -> Result:
         """Say how the cluster is, and when to look at it again."""
-        live = self._cache[kinds.MARIE_CLUSTERS].get(_key(seen.cluster))
+        live = self._cache[kinds.MARIE_CLUSTERS].get(kinds.key_of(seen.cluster))
         return await report.write(self._client, live, seen, news, rereads=_reads_by_name(seen.cluster))
 
 
@@ -378,10 +378,6 @@ def _sized(desired: Sequence[tuple[Resource, Object]], outlook: Outlook) -> list
         else (resource, manifest)
         for resource, manifest in desired
     ]
-
-
-def _key(cluster: MarieCluster) -> ObjectKey:
-    return ObjectKey(cluster.metadata.namespace, cluster.metadata.name)
 
 
 def _reference(cluster: MarieCluster) -> ObjectReference:

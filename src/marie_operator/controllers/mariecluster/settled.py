@@ -4,6 +4,7 @@ from collections.abc import Hashable, Mapping
 from typing import Any, TypeAlias
 
 from marie_operator.api.mariecluster import MarieCluster
+from marie_operator.controllers import kinds
 from marie_operator.runtime.children import LiveChildren
 from marie_operator.runtime.resource import Object, ObjectKey
 
@@ -22,20 +23,16 @@ class Settled:
 
     def holds(self, cluster: MarieCluster, children: LiveChildren, replicas: Mapping[str, int]) -> bool:
         """Whether cluster, children and numbers of pods are what they were when they were last found to be settled."""
-        known = self._seen.get(_key(cluster))
+        known = self._seen.get(kinds.key_of(cluster))
         return known is not None and known == _sight(cluster, children, replicas)
 
     def note(self, cluster: MarieCluster, children: LiveChildren, replicas: Mapping[str, int]) -> None:
         """These children are as this cluster wants them, with these numbers of pods on its way to what it wants."""
-        self._seen[_key(cluster)] = _sight(cluster, children, replicas)
+        self._seen[kinds.key_of(cluster)] = _sight(cluster, children, replicas)
 
     def forget(self, cluster: ObjectKey) -> None:
         """The cluster is gone."""
         self._seen.pop(cluster, None)
-
-
-def _key(cluster: MarieCluster) -> ObjectKey:
-    return ObjectKey(cluster.metadata.namespace, cluster.metadata.name)
 
 
 def _sight(cluster: MarieCluster, children: LiveChildren, replicas: Mapping[str, int]) -> _Sight:

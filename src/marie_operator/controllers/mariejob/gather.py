@@ -109,7 +109,7 @@ class Sources:
             Unreachable: the API server did not answer.
         """
         cluster = choice.choose(job, self.clusters)
-        key = ObjectKey(job.metadata.namespace, job.metadata.name)
+        key = kinds.key_of(job)
         if isinstance(cluster, Obstacle) and job.spec.cluster_spec is not None:
             cluster = self.owned.refusal(key, kinds.MARIE_CLUSTERS) or cluster
         if isinstance(cluster, Obstacle):
@@ -123,7 +123,7 @@ class Sources:
         api_key = await self._api_key(cluster)
         scheme = rerun.scheme(job, self.jobs)
         credentials = await self._credentials(job, scheme)
-        cluster_key = ObjectKey(cluster.metadata.namespace, cluster.metadata.name)
+        cluster_key = kinds.key_of(cluster)
         gateway, own = self.gateways.view(cluster_key), self.own_cluster(job)
         workers = sum(gateway.executors.values()) if gateway is not None else 0
         return Observation(

@@ -22,6 +22,7 @@ from marie_operator.api import duration
 from marie_operator.api.conditions import JobCondition, JobReason
 from marie_operator.api.mariecluster import MarieCluster
 from marie_operator.api.mariejob import JobDocuments, MarieJob
+from marie_operator.controllers import kinds
 from marie_operator.controllers.conditions import condition
 from marie_operator.runtime.resource import ObjectKey
 
@@ -101,7 +102,7 @@ class Claim:
         total = 1 if single else documents.total
         left = most if total is None else total - documents.listed
         return cls(
-            job=ObjectKey(job.metadata.namespace, job.metadata.name),
+            job=kinds.key_of(job),
             priority=job.spec.priority,
             soft=_soft_deadline(job),
             since=None if in_flight else _waits_since(job),

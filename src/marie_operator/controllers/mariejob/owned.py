@@ -58,7 +58,7 @@ class Owned:
             Unreachable: it does not answer.
         """
         if own.deleting or own.digest == association.spec_hash(step.manifest):
-            self._refusals.pop((_key(job), kinds.MARIE_CLUSTERS), None)
+            self._refusals.pop((kinds.key_of(job), kinds.MARIE_CLUSTERS), None)
             return []
         return await self._write(job, kinds.MARIE_CLUSTERS, step.manifest, exists=bool(own.uid))
 
@@ -106,7 +106,7 @@ class Owned:
         return [Occurrence("Normal", EventReason.DELETED, f"Deleted Job {step.job.name}: {step.why}.")]
 
     async def _write(self, job: MarieJob, resource: Resource, manifest: Object, *, exists: bool) -> list[Occurrence]:
-        key, digest = (_key(job), resource), association.spec_hash(manifest)
+        key, digest = (kinds.key_of(job), resource), association.spec_hash(manifest)
         before = self._refusals.get(key)
         if before is not None and before.digest == digest and self._clock.monotonic() < before.at + AGAIN:
             return []
@@ -139,7 +139,3 @@ class Owned:
         self._refusals[key] = _Refusal(refused, digest, self._clock.monotonic())
         told = before is not None and before.obstacle == refused
         return [] if told or not exists else [Occurrence("Warning", refused.reason, refused.message)]
-
-
-def _key(job: MarieJob) -> ObjectKey:
-    return ObjectKey(job.metadata.namespace, job.metadata.name)

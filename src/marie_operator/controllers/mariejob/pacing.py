@@ -1,6 +1,7 @@
 """How often a job's status is written while nothing but counts changes."""
 
 from marie_operator.api.mariejob import JobDocuments, MarieJob, MarieJobStatus
+from marie_operator.controllers import kinds
 from marie_operator.controllers.mariejob.conditions import is_finished
 from marie_operator.runtime import Clock
 from marie_operator.runtime.resource import ObjectKey
@@ -33,12 +34,12 @@ class Pace:
         """
         if status == job.status or is_urgent(job, status):
             return 0.0
-        written = self._written.get(_key(job), float("-inf"))
+        written = self._written.get(kinds.key_of(job), float("-inf"))
         return max(0.0, written + STEP - self._clock.monotonic())
 
     def wrote(self, job: MarieJob) -> None:
         """A status has been written."""
-        self._written[_key(job)] = self._clock.monotonic()
+        self._written[kinds.key_of(job)] = self._clock.monotonic()
 
     def forget(self, job: ObjectKey) -> None:
         """A job is over, or gone."""
@@ -60,7 +61,3 @@ def _turn(status: MarieJobStatus) -> tuple[object, ...]:
     """What makes a change of status a transition."""
     conditions = [(each.type, each.status, each.reason) for each in status.conditions]
     return status.phase, status.observed_generation, status.cluster_name, status.start_time, conditions
-
-
-def _key(job: MarieJob) -> ObjectKey:
-    return ObjectKey(job.metadata.namespace, job.metadata.name)

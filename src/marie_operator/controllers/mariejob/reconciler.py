@@ -1,15 +1,15 @@
 """The MarieJob reconciler: gather, decide, apply."""
 
 import contextlib
-from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 from marie_operator.api.conditions import EventReason, JobCondition, JobReason
 from marie_operator.api.mariecluster import MarieCluster
 from marie_operator.api.mariejob import MarieJob, MarieJobStatus
 from marie_operator.controllers import custody, kinds
-from marie_operator.controllers.mariejob import failures, history, report, sentences, summary
+from marie_operator.controllers.mariejob import failures, report, sentences, summary
+from marie_operator.controllers.mariejob.announcements import Announcements, Recorder
 from marie_operator.controllers.mariejob.conditions import is_finished
 from marie_operator.controllers.mariejob.decide import decide, leave
 from marie_operator.controllers.mariejob.decision import Decision, Occurrence
@@ -20,6 +20,7 @@ from marie_operator.controllers.mariejob.observation import Observation
 from marie_operator.controllers.mariejob.own_cluster import Keep, OwnCluster, Remove
 from marie_operator.controllers.mariejob.owned import AGAIN
 from marie_operator.controllers.mariejob.pacing import Pace
+from marie_operator.controllers.mariejob.removal import Deleter, Removal
 from marie_operator.controllers.mariejob.submitter import Launch
 from marie_operator.runtime import (
     Conflict,
@@ -27,7 +28,6 @@ from marie_operator.runtime import (
     Informer,
     Invalid,
     NotFound,
-    ObjectReference,
     PatchKind,
     Result,
     Typed,
@@ -44,35 +44,12 @@ FINALIZER = "marie.ai/documents"
 HELD = 1.0
 """Seconds after which a job is looked at again whose own cluster was just refused: it is to say so."""
 
-FINISHED_INDEX = "finished"
-"""Finished jobs by the cluster they ran on."""
 
-
-class Api(ApiClient, StatusWriter, Protocol):
+class Api(ApiClient, StatusWriter, Deleter, Protocol):
     """The verbs that reconciling a job needs."""
-
-    async def delete(self, resource: Resource, key: ObjectKey, *, uid: str = "") -> object:
-        """Delete an object, if it is still the one of this uid."""
-        ...
 
     async def refresh(self, resource: Resource, key: ObjectKey) -> None:
         """Have the cache show one object as it is on the server now."""
-        ...
-
-
-class Recorder(Protocol):
-    """Where events go; see ``EventRecorder``."""
-
-    def record(
-        self,
-        regarding: ObjectReference,
-        *,
-        type: Literal["Normal", "Warning"],  # noqa: A002 - the field's own name
-        reason: str,
-        action: str,
-        note: str,
-    ) -> None:
-        """Tell the user; never waits."""
         ...
 
 
@@ -100,7 +77,8 @@ class MarieJobReconciler:
         self._jobs = jobs
         self._sources = sources
         self._client = client
-        self._events = events
+        self._announcements = Announcements(events)
+        self._removal = Removal(informer, jobs, sources, client, self._announcements)
         self._pace = Pace(sources.clock)
         self._taken_up: dict[ObjectKey, frozenset[str]] = {}
         self._current: set[ObjectKey] = set()
@@ -165,7 +143,7 @@ class MarieJobReconciler:
             return Result(requeue_after=decision.requeue_after)
         with contextlib.suppress(NotFound):
             await self._hold(live, holds=False)
-        self._announce(job, decision.events)
+        self._announcements.tell(job, decision.events)
         self._abandon(key)
         return Result()
 
@@ -190,7 +168,7 @@ class MarieJobReconciler:
         self._current.discard(key)
         if (ended := self._informer.get(key)) is not None:
             await self._hold(ended, holds=False)
-        await self._prune(key.namespace, cluster_name)
+        await self._removal.prune(key.namespace, cluster_name)
 
     async def _apply(self, live: Object, job: MarieJob, seen: Observation, decision: Decision) -> Result:
         """Carry out a decision; the order makes a crash between any two steps harmless.
@@ -232,7 +210,7 @@ class MarieJobReconciler:
             requeue_after = min(HELD, requeue_after or HELD)
         self._sources.listings.want(key, decision.listing)
         if written:
-            self._announce(job, decision.events)
+            self._announcements.tell(job, decision.events)
         if is_finished(decision.status):
             await self._finish(key, decision.status.cluster_name)
         return Result(requeue_after=requeue_after, changes=_changes(job.status, decision.status))
@@ -242,30 +220,30 @@ class MarieJobReconciler:
         owned, told, held = self._sources.owned, list[Occurrence](), False
         if isinstance(decision.submitter, Launch):
             told += await owned.launch(job, decision.submitter)
-            held = owned.refusal(_key(job), JOBS) is not None
+            held = owned.refusal(kinds.key_of(job), JOBS) is not None
         elif decision.submitter is not None:
             told += await owned.dismiss(job, decision.submitter)
         if own is not None and isinstance(decision.own, Keep):
             told += await owned.keep(job, decision.own, own)
-            held = held or owned.refusal(_key(job), kinds.MARIE_CLUSTERS) is not None
+            held = held or owned.refusal(kinds.key_of(job), kinds.MARIE_CLUSTERS) is not None
         elif own is not None and isinstance(decision.own, Remove):
             told += await owned.remove(job, decision.own, own)
-        self._announce(job, told)
+        self._announcements.tell(job, told)
         return held
 
     def _tell_taken_up(self, job: MarieJob, seen: Observation) -> None:
         """Tell of documents that were set going again, each once."""
-        told = self._taken_up.get(_key(job), frozenset())
+        told = self._taken_up.get(kinds.key_of(job), frozenset())
         taken_up = frozenset(ref_id for ref_id, view in seen.documents.items() if view.taken_up)
-        self._taken_up[_key(job)] = taken_up
+        self._taken_up[kinds.key_of(job)] = taken_up
         if new := taken_up - told:
-            self._announce(job, [Occurrence("Warning", EventReason.TAKEN_UP, sentences.taken_up(len(new)))])
+            self._announcements.tell(job, [Occurrence("Warning", EventReason.TAKEN_UP, sentences.taken_up(len(new)))])
 
     def _follow(self, job: MarieJob, seen: Observation, decision: Decision) -> None:
         """Tell the monitor which documents to bring to Marie and to their end."""
         if not isinstance(seen.cluster, MarieCluster):
             return
-        key, namespace = _key(job), job.metadata.namespace
+        key, namespace = kinds.key_of(job), job.metadata.namespace
         # Without a key nothing is submitted, and what Marie has is followed all the same.
         submits = decision.submits and seen.submitter is None
         api_key = seen.api_key if submits and isinstance(seen.api_key, str) else ""
@@ -286,13 +264,13 @@ class MarieJobReconciler:
         try:
             parts = await failures.record(self._client, job, decision.failures)
         except RecordTakenError as error:
-            self._announce(job, [Occurrence("Warning", JobReason.NAME_TAKEN, str(error))])
+            self._announcements.tell(job, [Occurrence("Warning", JobReason.NAME_TAKEN, str(error))])
         except Forbidden as error:
             note = (
                 f"Failures are not recorded in ConfigMap {failures.name(job.metadata.name)}: "
                 f"{error.message.rstrip('.')}. Apply config/rbac of the operator's version again."
             )
-            self._announce(job, [Occurrence("Warning", JobReason.PERMISSION_DENIED, note)])
+            self._announcements.tell(job, [Occurrence("Warning", JobReason.PERMISSION_DENIED, note)])
         else:
             counted = documents.model_copy(update={"failure_parts": parts})
             return replace(decision, status=decision.status.model_copy(update={"documents": counted}))
@@ -305,52 +283,29 @@ class MarieJobReconciler:
         try:
             await report.write(self._client, job, status)
         except (RecordTakenError, Forbidden, Invalid) as error:
-            self._announce(job, [report.refused(job, error)])
+            self._announcements.tell(job, [report.refused(job, error)])
 
     async def _pause(self, live: Object, job: MarieJob) -> Result:
         """Leave a job as it is. What Marie has of it goes on, and is looked up when the pause is over."""
-        self._abandon(_key(job))
+        self._abandon(kinds.key_of(job))
         status = summary.halted(job, self._sources.clock.now())
         with contextlib.suppress(NotFound):
             if await write_status(self._client, kinds.MARIE_JOBS, live, wire(status)):
-                self._announce(job, summary.transitions(job, status))
+                self._announcements.tell(job, summary.transitions(job, status))
         return Result()
-
-    async def _prune(self, namespace: str, cluster_name: str) -> None:
-        """Delete the oldest finished jobs of a cluster that keeps fewer."""
-        key = ObjectKey(namespace, cluster_name)
-        cluster = self._sources.clusters.get(key)
-        if not isinstance(cluster, MarieCluster) or not history.is_limited(cluster):
-            return
-        finished = (self._jobs.get(ObjectKey.of(each)) for each in self._informer.indexed(FINISHED_INDEX, str(key)))
-        kept = [job for job in finished if isinstance(job, MarieJob) and custody.is_ours(job)]
-        for job in history.surplus(cluster, [job for job in kept if not custody.is_paused(job)]):
-            with contextlib.suppress(NotFound, Conflict):
-                await self._client.delete(kinds.MARIE_JOBS, _key(job), uid=job.metadata.uid)
-                note = f"Deleted: MarieCluster {cluster_name} keeps fewer finished jobs."
-                self._announce(job, [Occurrence("Normal", EventReason.BEYOND_HISTORY, note)])
 
     async def _rest(self, live: Object, job: MarieJob) -> Result:
         """A finished job needs no Secret and no gateway; its cluster may keep fewer of them by now."""
         if await self._hold(live, holds=False) or custody.is_paused(job):
             return Result()
-        await self._prune(job.metadata.namespace, job.status.cluster_name)
+        await self._removal.prune(job.metadata.namespace, job.status.cluster_name)
         own = self._sources.own_cluster(job)
         decision = retire(job, self._sources.clock.now(), own, self._sources.submitter(job))
         if decision.expired:
-            return await self._expire(job, decision.expired)
+            return await self._removal.expire(job, decision.expired)
         if await self._see_to_owned(job, decision, own):
             return Result(requeue_after=AGAIN)
         return Result(requeue_after=decision.requeue_after)
-
-    async def _expire(self, job: MarieJob, why: str) -> Result:
-        """Delete a finished job whose time to live is over, but not one of the same name made since."""
-        with contextlib.suppress(NotFound, Conflict):
-            await self._client.delete(kinds.MARIE_JOBS, _key(job), uid=job.metadata.uid)
-        age = self._sources.clock.now() - (job.status.completion_time or self._sources.clock.now())
-        note = f"Deleted {int(age.total_seconds())} s after its end, as {why} says."
-        self._announce(job, [Occurrence("Normal", EventReason.EXPIRED, note)])
-        return Result(changes=(f"deleted MarieJob {job.metadata.name}",))
 
     def _abandon(self, key: ObjectKey) -> None:
         """Forget a job that is gone. Documents that Marie has run on: it cannot stop them over HTTP."""
@@ -385,22 +340,6 @@ class MarieJobReconciler:
             await write_status(self._client, kinds.MARIE_JOBS, live, status)
         return Result()
 
-    def _announce(self, job: MarieJob, occurrences: Sequence[Occurrence]) -> None:
-        for occurrence in occurrences:
-            self._events.record(
-                ObjectReference(
-                    api_version=job.api_version,
-                    kind=job.kind,
-                    namespace=job.metadata.namespace,
-                    name=job.metadata.name,
-                    uid=job.metadata.uid,
-                ),
-                type=occurrence.type,
-                reason=occurrence.reason,
-                action="Reconcile",
-                note=occurrence.note,
-            )
-
 
 def wire(status: MarieJobStatus) -> dict[str, Any]:
     """A status as it is written: what is empty is left out, what is zero is not."""
@@ -430,7 +369,3 @@ def _changes(old: MarieJobStatus, new: MarieJobStatus) -> tuple[str, ...]:
         if number > 0:
             changes.append(f"{number} {name}")
     return tuple(changes)
-
-
-def _key(job: MarieJob) -> ObjectKey:
-    return ObjectKey(job.metadata.namespace, job.metadata.name)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from marie_operator.api.conditions import JobCondition
 from marie_operator.api.mariecluster import MarieCluster
 from marie_operator.api.mariejob import JobDocuments, MarieJob
-from marie_operator.controllers import custody
+from marie_operator.controllers import custody, kinds
 from marie_operator.controllers.conditions import condition
 from marie_operator.controllers.mariejob.conditions import is_finished
 from marie_operator.controllers.mariejob.line import READY, Claim, Line
@@ -31,7 +31,7 @@ class Turns:
 
     def line(self, cluster: MarieCluster, workers: int) -> Line:
         """The line before a cluster, in which so many executors are registered."""
-        line = self._lines.get(ObjectKey(cluster.metadata.namespace, cluster.metadata.name)) or Line()
+        line = self._lines.get(kinds.key_of(cluster)) or Line()
         line.fit(cluster, workers)
         return line
 

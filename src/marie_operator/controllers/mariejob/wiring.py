@@ -6,7 +6,8 @@ from marie_operator.api.conditions import ClusterCondition, JobCondition
 from marie_operator.builders import association
 from marie_operator.controllers import kinds
 from marie_operator.controllers.mariejob import submitters
-from marie_operator.controllers.mariejob.reconciler import FINISHED_INDEX, MarieJobReconciler
+from marie_operator.controllers.mariejob.reconciler import MarieJobReconciler
+from marie_operator.controllers.mariejob.removal import FINISHED_INDEX
 from marie_operator.runtime import (
     Cache,
     Clock,
