@@ -106,7 +106,7 @@ def simulate(seed: int, show: Callable[[str], None] | None = None) -> Outcome:
         seed: Decides everything.
         show: Where the lines of the trace go.
     """
-    began = time.process_time()
+    began, chance = time.process_time(), random.getstate()
     users = workload.drawn(seed // SHARED)
     calm = without_faults(seed // SHARED)
     source = random.Random(f"faults {seed}")
@@ -117,6 +117,8 @@ def simulate(seed: int, show: Callable[[str], None] | None = None) -> Outcome:
     if run.ending is not None and calm.ending is not None:
         problems += differences(calm.ending, run.ending)
     problems = [f"without faults: {problem}" for problem in calm.problems] + problems
+    if random.getstate() != chance:
+        problems.append("the seed does not decide everything: somebody drew numbers that are nobody's")
     spent = time.process_time() - began
     return Outcome(seed, run.trace.digest, tuple(problems), run.seconds, run.writes, spent)
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import random
 import re
 from collections import defaultdict
 from dataclasses import dataclass, field
@@ -31,6 +32,7 @@ class Surroundings(Protocol):
     network: Network
     trace: Trace
     clock: Clock
+    source: random.Random
 
     def on_send(self, who: str, what: str) -> None:
         """A submission is about to leave a process."""
@@ -58,7 +60,12 @@ class Submitters:
         if self.fuses:
             port.fuse = self.fuses.pop(0)
         submitter = Submitter(
-            told, key, transport=GatewayWire(around.gateways, port), clock=around.clock, tell=self.lines[name].append
+            told,
+            key,
+            transport=GatewayWire(around.gateways, port),
+            clock=around.clock,
+            tell=self.lines[name].append,
+            jitter=around.source.random,
         )
         run = process.start(submitter.run())
         try:

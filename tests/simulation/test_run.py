@@ -27,7 +27,7 @@ def test_a_seed_is_one_run() -> None:
 
 
 def test_a_seed_is_one_run_in_every_process() -> None:
-    program = "from tests.simulation.run import simulate; print(simulate(5).digest)"
+    program = "from tests.simulation.run import simulate; print(*(simulate(each).digest for each in (5, 500, 562)))"
     processes = [
         subprocess.Popen(
             [sys.executable, "-c", program],

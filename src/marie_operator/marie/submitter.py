@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import random
 from collections.abc import Callable
 
 from prometheus_client import CollectorRegistry
@@ -50,10 +51,18 @@ class Submitter:
         transport: Carries requests to the gateway.
         clock: For every wait.
         tell: Called with each line of progress.
+        jitter: Yields numbers in [0, 1); spreads what is asked of the gateway.
     """
 
     def __init__(
-        self, errand: Errand, api_key: str, *, transport: Transport, clock: Clock, tell: Callable[[str], None]
+        self,
+        errand: Errand,
+        api_key: str,
+        *,
+        transport: Transport,
+        clock: Clock,
+        tell: Callable[[str], None],
+        jitter: Callable[[], float] = random.random,
     ) -> None:
         self._errand = errand
         self._api_key = api_key
@@ -68,6 +77,7 @@ class Submitter:
             on_cluster=lambda _: self._moved.set(),
             on_job=lambda _: self._moved.set(),
             fence=self._check,
+            jitter=jitter,
         )
 
     async def run(self) -> tuple[int, str]:
