@@ -88,7 +88,8 @@ async def test_at_rest_nothing_is_written_read_or_asked(stage: Stage, process: P
 
 async def test_what_an_earlier_leader_wrote_is_seen_before_anything_is_done(stage: Stage, process: Process) -> None:
     """Marie and object stores do not refuse what is outdated, as the API server does."""
-    await process.turn()
+    while not process.status.get("documents", {}).get("inFlight"):
+        await process.turn()
     outdated = stage.api.objects[kinds.MARIE_JOBS, KEY]
     await run(stage, process)
     async with stage.process(outdated) as late:

@@ -81,7 +81,8 @@ class MarieJobReconciler:
         self._removal = Removal(informer, jobs, sources, client, self._announcements)
         self._pace = Pace(sources.clock)
         self._taken_up: dict[ObjectKey, frozenset[str]] = {}
-        self._current: set[ObjectKey] = set()
+        # Whether a job is known as it is, or surely not; as nobody but this process writes what it decides by.
+        self._current: dict[ObjectKey, bool] = {}
 
     async def reconcile(self, key: ObjectKey) -> Result:
         """Bring one job closer to its end.
@@ -92,14 +93,14 @@ class MarieJobReconciler:
         try:
             return await self._reconcile(key)
         except Conflict:
-            self._current.discard(key)
+            self._current[key] = False
             raise
 
     async def _reconcile(self, key: ObjectKey) -> Result:
         await self._bring_up_to_date(key)
         live, job = self._informer.get(key), self._jobs.get(key)
         if live is None or job is None or not custody.is_ours(job):
-            self._current.discard(key)
+            self._current.pop(key, None)
             self._abandon(key)
             return Result()
         if "deletionTimestamp" in live["metadata"]:
@@ -107,6 +108,7 @@ class MarieJobReconciler:
         if isinstance(job, Unparsable):
             return await self._report_unreadable(job)
         if is_finished(job.status):
+            self._current.pop(key, None)
             return await self._rest(live, job)
         if custody.is_paused(job):
             return await self._pause(live, job)
@@ -118,12 +120,12 @@ class MarieJobReconciler:
 
         The API server refuses a write that is made for an outdated job. Marie and object stores would not.
         """
-        job = self._jobs.get(key)
-        if key in self._current or not isinstance(job, MarieJob) or not custody.is_ours(job):
+        job, current = self._jobs.get(key), self._current.get(key)
+        if current or not isinstance(job, MarieJob) or not custody.is_ours(job) or is_finished(job.status):
             return
-        if not is_finished(job.status):
+        if current is False or _is_begun(job.status):
             await self._client.refresh(kinds.MARIE_JOBS, key)
-            self._current.add(key)
+            self._current[key] = True
 
     async def _leave(self, live: Object, job: MarieJob | Unparsable) -> Result:
         """Let a job go that is being deleted, once nobody works on it in vain if that can be helped."""
@@ -165,7 +167,6 @@ class MarieJobReconciler:
     async def _finish(self, key: ObjectKey, cluster_name: str) -> None:
         """What is left to be done once a job's end is written."""
         self._taken_up.pop(key, None)
-        self._current.discard(key)
         if (ended := self._informer.get(key)) is not None:
             await self._hold(ended, holds=False)
         await self._removal.prune(key.namespace, cluster_name)
@@ -203,6 +204,7 @@ class MarieJobReconciler:
             self._sources.clearances.want(key, job.metadata.uid, None)
         elif written:
             self._pace.wrote(job)
+            self._current[key] = True
         self._follow(job, seen, decision)
         self._tell_taken_up(job, seen)
         requeue_after, held = decision.requeue_after, await self._see_to_owned(job, decision, seen.own)
@@ -339,6 +341,11 @@ class MarieJobReconciler:
         with contextlib.suppress(NotFound):
             await write_status(self._client, kinds.MARIE_JOBS, live, status)
         return Result()
+
+
+def _is_begun(status: MarieJobStatus) -> bool:
+    """Whether anything may have been done for a job; what is done first is to write that down."""
+    return status.documents is not None and bool(status.documents.listed or status.documents.in_flight)
 
 
 def wire(status: MarieJobStatus) -> dict[str, Any]:
