@@ -197,13 +197,14 @@ class ApiWire:
         answer = await self._server.handle(call)
         return answer if answer.stream is None else replace(answer, stream=self._held(answer.stream, streamed))
 
-    async def _held(self, stream: AsyncIterator[bytes], streamed: bool) -> AsyncIterator[bytes]:
+    async def _held(self, stream: AsyncGenerator[bytes, None], streamed: bool) -> AsyncGenerator[bytes, None]:
         """A watch that tells nothing until the cache has caught up, but for what it began with."""
-        async for chunk in stream:
-            if not streamed:
-                await self._network.caught_up()
-            streamed = False
-            yield chunk
+        async with contextlib.aclosing(stream):
+            async for chunk in stream:
+                if not streamed:
+                    await self._network.caught_up()
+                streamed = False
+                yield chunk
 
     def _call(self, request: api.Request) -> Call:
         address = f"{request.path}?{urlencode(request.query)}"
@@ -215,11 +216,13 @@ class ApiWire:
             return
         line = self._network.stream()
         limit = min((each for each in (line.cut, line.mute) if each is not None), default=None)
+        stream = answer.stream if limit is None else _until(limit, answer.stream)
         try:
-            async for chunk in answer.stream if limit is None else _until(limit, answer.stream):
-                await self._late(line)
-                self._port.note(f"{request} ...", chunk)
-                yield chunk
+            async with contextlib.aclosing(stream):
+                async for chunk in stream:
+                    await self._late(line)
+                    self._port.note(f"{request} ...", chunk)
+                    yield chunk
         except TimeoutError:
             if limit == line.mute:
                 await self._network.mute(silence)
@@ -473,18 +476,19 @@ def _broken(request: api.Request) -> Unreachable:
     return Unreachable(f"{request}: the connection broke", maybe_sent=True)
 
 
-async def _until(limit: float, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """What comes before a moment.
+async def _until(limit: float, chunks: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+    """What comes before a moment; what it comes from ends with it.
 
     Raises:
         TimeoutError: it has passed.
     """
-    while True:
-        async with asyncio.timeout_at(limit):
-            chunk = await anext(chunks, None)
-        if chunk is None:
-            return
-        yield chunk
+    async with contextlib.aclosing(chunks):
+        while True:
+            async with asyncio.timeout_at(limit):
+                chunk = await anext(chunks, None)
+            if chunk is None:
+                return
+            yield chunk
 
 
 def _initial_events(listed: bytes) -> bytes:
@@ -497,5 +501,5 @@ def _initial_events(listed: bytes) -> bytes:
     return b"".join(json.dumps(event).encode() + b"\n" for event in events)
 
 
-async def _once(body: bytes) -> AsyncIterator[bytes]:
+async def _once(body: bytes) -> AsyncGenerator[bytes, None]:
     yield body

@@ -5,7 +5,8 @@ API server whose cache is behind. Unobserved states: its watches break, and what
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 
 from marie_operator.testing import gateway
@@ -127,10 +128,11 @@ class _Course:
         loop.call_later(RESTART, self.stage.operator.start)
 
 
-async def _late(stream: AsyncIterator[bytes], until: float) -> AsyncIterator[bytes]:
-    async for chunk in stream:
-        await asyncio.sleep(until - asyncio.get_running_loop().time())
-        yield chunk
+async def _late(stream: AsyncGenerator[bytes, None], until: float) -> AsyncGenerator[bytes, None]:
+    async with aclosing(stream):
+        async for chunk in stream:
+            await asyncio.sleep(until - asyncio.get_running_loop().time())
+            yield chunk
 
 
 @dataclass

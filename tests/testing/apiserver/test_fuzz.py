@@ -84,7 +84,7 @@ def embedded() -> EmbeddedApiServer:
 async def answered(embedded: EmbeddedApiServer, call: Call) -> None:
     answer = await embedded.server.handle(call)
     if answer.stream is not None:
-        await answer.stream.aclose()  # type: ignore[attr-defined]
+        await answer.stream.aclose()
         return
     assert answer.code < 500 or answer.code == 504, answer.body
     if answer.code >= 400:

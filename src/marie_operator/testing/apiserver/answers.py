@@ -1,7 +1,7 @@
 """What a request is answered with."""
 
 import json
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, Iterable
 from dataclasses import dataclass, replace
 
 import yaml
@@ -20,7 +20,7 @@ class Answer:
         body: The content; of a watch, nothing.
         headers: Beside the content's length and type.
         content_type: Of the body.
-        stream: Lines of a watch, which ends when its reader has had enough.
+        stream: Lines of a watch, which ends when its reader closes it.
         dropped: Whether the connection breaks instead.
         broken: Whether the connection breaks at the end of the stream.
     """
@@ -29,7 +29,7 @@ class Answer:
     body: bytes = b""
     headers: tuple[tuple[str, str], ...] = ()
     content_type: str = JSON
-    stream: AsyncIterator[bytes] | None = None
+    stream: AsyncGenerator[bytes, None] | None = None
     dropped: bool = False
     broken: bool = False
 

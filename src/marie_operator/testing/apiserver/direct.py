@@ -1,7 +1,7 @@
 """A wire to a server in the same process: no sockets, so that virtual time holds for both of its ends."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from functools import lru_cache
 from types import TracebackType
 from typing import Self
@@ -107,7 +107,8 @@ async def _chunks(answer: Answer, target: str) -> AsyncGenerator[bytes, None]:
     if answer.stream is None:
         yield answer.body
         return
-    async for chunk in answer.stream:
-        yield chunk
+    async with aclosing(answer.stream):
+        async for chunk in answer.stream:
+            yield chunk
     if answer.broken:
         raise ApiUnreachable(f"GET {target}: the connection broke")

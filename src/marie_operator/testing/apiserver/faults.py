@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
@@ -122,7 +122,7 @@ def mute(after: int = 0) -> Effect:
     return effect
 
 
-async def _muted(stream: AsyncIterator[bytes], after: int) -> AsyncIterator[bytes]:
+async def _muted(stream: AsyncGenerator[bytes, None], after: int) -> AsyncGenerator[bytes, None]:
     async with aclosing(_events(stream)) as events:
         number = 0
         async for event in events:
@@ -154,14 +154,15 @@ def expire(after: int = 0) -> Effect:
     return effect
 
 
-async def _expired(stream: AsyncIterator[bytes], after: int) -> AsyncIterator[bytes]:
-    async for event in _first(stream, after):
-        yield event
+async def _expired(stream: AsyncGenerator[bytes, None], after: int) -> AsyncGenerator[bytes, None]:
+    async with aclosing(_first(stream, after)) as events:
+        async for event in events:
+            yield event
     async for event in told(Refusal(410, "too old resource version: 1 (2)")):
         yield event
 
 
-async def _first(stream: AsyncIterator[bytes], count: int) -> AsyncIterator[bytes]:
+async def _first(stream: AsyncGenerator[bytes, None], count: int) -> AsyncGenerator[bytes, None]:
     """So many events of a watch."""
     async with aclosing(_events(stream)) as events:
         number = 0
@@ -173,14 +174,12 @@ async def _first(stream: AsyncIterator[bytes], count: int) -> AsyncIterator[byte
             number += 1
 
 
-async def _events(stream: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
+async def _events(stream: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
     """The events of a watch, one at a time; what it came from ends with it."""
-    try:
+    async with aclosing(stream):
         async for lines in stream:
             for line in lines.splitlines(keepends=True):
                 yield line
-    finally:
-        await stream.aclose()  # type: ignore[attr-defined] # every stream of the server is a generator
 
 
 def stale(revision: int) -> Effect:

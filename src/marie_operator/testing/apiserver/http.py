@@ -126,5 +126,5 @@ async def _streamed(request: web.BaseRequest, answer: Answer) -> web.StreamRespo
         # The client has gone; nothing is left to tell it.
         pass
     finally:
-        await stream.aclose()  # type: ignore[attr-defined]
+        await stream.aclose()
     return response

@@ -1,6 +1,7 @@
 """The API server: requests in, answers out, whatever carries them."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from dataclasses import replace
 from http import HTTPStatus
 from typing import NamedTuple
@@ -216,10 +217,11 @@ class ApiServer:
             return Answer(200, stream=told(refusal))
         self._watches[watch] = None
 
-        async def lines() -> AsyncIterator[bytes]:
+        async def lines() -> AsyncGenerator[bytes, None]:
             try:
-                async for line in watch.events():
-                    yield line
+                async with aclosing(watch.events()) as events:
+                    async for line in events:
+                        yield line
             finally:
                 self._watches.pop(watch, None)
 

@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 
 from marie_operator.testing.apiserver.errors import FieldError, Object, Refusal, invalid
 from marie_operator.testing.apiserver.kinds import Kind
@@ -78,7 +78,7 @@ class Watch:
         for change in missed:
             self._on_change(change)
 
-    async def events(self) -> AsyncIterator[bytes]:
+    async def events(self) -> AsyncGenerator[bytes, None]:
         """Lines of JSON until the time is up, the reader too slow, or the watch closed."""
         loop = asyncio.get_running_loop()
         end = loop.time() + self._timeout
@@ -161,7 +161,7 @@ def _check(initial: bool | None, match: str) -> None:
         raise invalid("ListOptions", "meta.k8s.io", "", found)
 
 
-async def told(refusal: Refusal) -> AsyncIterator[bytes]:
+async def told(refusal: Refusal) -> AsyncGenerator[bytes, None]:
     """The one event of a watch that cannot begin."""
     yield b'{"type":"ERROR","object":%s}\n' % json.dumps(refusal.status()).encode()
 
