@@ -453,7 +453,7 @@ class _Run:
                 marie.kill()
                 for node in active:
                     node.state = "retry"
-                for dag in {node.dag_id for node in active}:
+                for dag in dict.fromkeys(node.dag_id for node in active):
                     if engine.dags[dag].ref_id not in awaited:
                         engine.cancel(dag)
         self._revive_gateways()

@@ -38,7 +38,6 @@ from marie_operator.runtime import (
     EventRecorder,
     Forbidden,
     Invalid,
-    ObjectReference,
     Result,
     Typed,
     Unparsable,
@@ -123,7 +122,11 @@ class MarieClusterReconciler:
         finally:
             for event in news.events():
                 self._events.record(
-                    _reference(cluster), type=event.type, reason=event.reason, action="Reconcile", note=event.note
+                    kinds.reference_to(cluster),
+                    type=event.type,
+                    reason=event.reason,
+                    action="Reconcile",
+                    note=event.note,
                 )
 
     async def _run(self, cluster: MarieCluster, news: News) -> Result:
@@ -378,13 +381,3 @@ def _sized(desired: Sequence[tuple[Resource, Object]], outlook: Outlook) -> list
         else (resource, manifest)
         for resource, manifest in desired
     ]
-
-
-def _reference(cluster: MarieCluster) -> ObjectReference:
-    return ObjectReference(
-        api_version=cluster.api_version,
-        kind=cluster.kind,
-        namespace=cluster.metadata.namespace,
-        name=cluster.metadata.name,
-        uid=cluster.metadata.uid,
-    )

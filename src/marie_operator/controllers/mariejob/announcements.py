@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Literal, Protocol
 
 from marie_operator.api.mariejob import MarieJob
+from marie_operator.controllers import kinds
 from marie_operator.controllers.mariejob.decision import Occurrence
 from marie_operator.runtime import ObjectReference
 
@@ -38,13 +39,7 @@ class Announcements:
         """Tell what occurred to a job."""
         for occurrence in occurrences:
             self._events.record(
-                ObjectReference(
-                    api_version=job.api_version,
-                    kind=job.kind,
-                    namespace=job.metadata.namespace,
-                    name=job.metadata.name,
-                    uid=job.metadata.uid,
-                ),
+                kinds.reference_to(job),
                 type=occurrence.type,
                 reason=occurrence.reason,
                 action="Reconcile",

@@ -81,7 +81,7 @@ class MarieJobReconciler:
         self._removal = Removal(informer, jobs, sources, client, self._announcements)
         self._pace = Pace(sources.clock)
         self._taken_up: dict[ObjectKey, frozenset[str]] = {}
-        # Whether a job is known as it is, or surely not; as nobody but this process writes what it decides by.
+        # True: the job is known as it is, and stays so, since nobody else writes its status. False: it is outdated.
         self._current: dict[ObjectKey, bool] = {}
 
     async def reconcile(self, key: ObjectKey) -> Result:
