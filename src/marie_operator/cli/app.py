@@ -17,7 +17,10 @@ app = typer.Typer(
     epilog="Without a command, marie-operator runs the operator; 'marie-operator run --help' lists its options.",
     no_args_is_help=False,
     add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
+    # Its boxes cut the names of options short, and its markup takes away what stands in brackets.
+    rich_markup_mode=None,
 )
 
 
@@ -110,7 +113,7 @@ def run(
         LogFormat, typer.Option(envvar="LOG_FORMAT", help="auto: console on a terminal, json elsewhere.")
     ] = LogFormat.auto,
 ) -> None:
-    """Run the operator against a Kubernetes cluster (the default command)."""
+    """Run the operator against a Kubernetes cluster (the default)."""
     import marie_operator.cli.run as running  # noqa: PLC0415 - --help answers without loading the operator
 
     configure_logs(level=log_level, style=log_format)
@@ -146,12 +149,12 @@ def demo(
     ] = False,
     keep: Annotated[bool, typer.Option("--keep", help="Leave everything running at the end, until Ctrl-C.")] = False,
 ) -> None:
-    """Watch the example cluster and job run on this machine; no cluster is needed."""
+    """Watch the example cluster and job run; no Kubernetes is needed."""
     try:
         import marie_operator.cli.demo as showing  # noqa: PLC0415 - the demo's dependencies are optional
     except ModuleNotFoundError as error:
         why = f"the demo needs {error.name}, which is not installed"
-        typer.echo(f"error: {why}; run: pip install 'marie-operator[testing]'", err=True)
+        typer.echo(f"error: {why}; install the extra 'testing' of marie-operator", err=True)
         raise typer.Exit(1) from error
 
     raise typer.Exit(showing.main(jobs=jobs, documents=documents, real=real, keep=keep))
@@ -159,7 +162,10 @@ def demo(
 
 @app.command()
 def submit() -> None:
-    """Submit one document and follow it to its end, as the environment says (pods of K8sJobSubmission run this)."""
+    """Submit one document and follow it: for pods of submitters.
+
+    Which document, and where to, the environment says (submissionMode K8sJobSubmission).
+    """
     import marie_operator.cli.submit as submitting  # noqa: PLC0415 - as above
 
     raise typer.Exit(submitting.main())
@@ -172,9 +178,10 @@ def version() -> None:
 
 
 def main() -> None:
-    """Entry point; the first word that is no command belongs to ``run``."""
+    """Entry point; options without a command before them are those of ``run``."""
     arguments = sys.argv[1:]
-    commands = {"run", "demo", "submit", "version"}
-    if not arguments or (arguments[0] not in commands and arguments[0] not in {"--help", "-h"}):
+    if arguments == ["--version"]:
+        arguments = ["version"]
+    elif not arguments or (arguments[0].startswith("-") and arguments[0] not in {"--help", "-h"}):
         arguments = ["run", *arguments]
     app(args=arguments, prog_name="marie-operator")
