@@ -11,7 +11,7 @@ import pytest
 from marie_operator.api.validation import problems
 from marie_operator.builders import chain, http_route
 from marie_operator.testing.manifests import read
-from tests.builders.clusters import GOLDENS, admitted, dumped, inputs
+from tests.builders.clusters import GOLDENS, SAMPLES, admitted, dumped, inputs
 from tests.builders.schemas import validate
 
 CASES = list(inputs())
@@ -43,3 +43,8 @@ def test_every_manifest_is_valid(name: str, path: Path, version: str) -> None:
 
 def test_there_is_no_golden_without_an_input() -> None:
     assert {folder.name for folder in GOLDENS.iterdir()} == {name for name, _ in CASES}
+
+
+@pytest.mark.parametrize("path", sorted(SAMPLES.rglob("mariecluster*.yaml")), ids=lambda path: path.stem)
+def test_no_sample_is_warned_of(path: Path) -> None:
+    assert chain.warnings(admitted(path)) == []
