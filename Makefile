@@ -9,8 +9,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV := $(BIN)/uv
 READY := $(VENV)/.ready
-# The control plane's own kubectl, so that no other tool is needed; KUBECTL=kubectl uses yours.
-KUBECTL ?= $(shell hack/controlplane/build.sh)/kubectl
+# Yours, or else the one of the control plane that is built for the tests.
+KUBECTL ?= $(or $(shell command -v kubectl),$(shell hack/controlplane/build.sh)/kubectl)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup build docker-build docker-push manifests docs install uninstall deploy undeploy run test unit models simulate embedded controlplane \
@@ -58,13 +58,13 @@ docs: $(READY) ## Regenerate the pages of docs/ that are made of source, tests a
 install: ## Install the CRDs in the cluster of the current kubeconfig context.
 	$(KUBECTL) apply -k config/crd
 
-uninstall: ## Remove the CRDs, and with them every MarieCluster and MarieJob.
+uninstall: ## Remove the CRDs, and with them every MarieCluster, MarieJob and managed database.
 	$(KUBECTL) delete --ignore-not-found -k config/crd
 
 deploy: ## Install the CRDs and the operator: make deploy IMG=registry/name:tag
 	$(KUBECTL) kustomize config/default | sed 's|: marieai/marie-operator:latest|: $(IMG)|' | $(KUBECTL) apply -f -
 
-undeploy: ## Remove the operator and the CRDs.
+undeploy: ## Remove the operator and the CRDs, and with them every MarieCluster, MarieJob and managed database.
 	$(KUBECTL) delete --ignore-not-found -k config/default
 
 run: $(READY) ## Run the operator on this machine against the current kubeconfig context.

@@ -18,8 +18,8 @@ PLACE = Path(__file__).parent.parent / "docs" / "conditions.md"
 _OPENING = """# Conditions, reasons and events
 
 Everything that a status or an event says and a program may match. A condition's message, and an event's note, say the
-same with names filled in. Where a condition `Ready`, `Complete` or `Failed` changes, its event carries the condition's
-reason. Wait for a condition with `kubectl wait --for=condition=Ready mc/NAME`.
+same with names filled in. A change of a cluster's `Ready` and of any condition of a job is an event too, with the
+condition's reason (`Resumed` where a job is no longer suspended). Wait for a condition with `kubectl wait --for=condition=Ready mc/NAME`.
 
 This page is made by `python hack/conditions.py` of `marie_operator.api.conditions`.
 """

@@ -14,6 +14,7 @@ WITHOUT = {
     "dialects.md": "about what gateways answer; nothing in an object depends on it",
     "faults.md": "about what happens to the operator, not about what is applied",
     "guarantees.md": "about the runtime",
+    "install.md": "config/default is what is applied",
     "kuberay.md": "generated: defects of KubeRay's",
     "observability.md": "config/monitoring is what is applied",
     "reference.md": "generated: public names",
