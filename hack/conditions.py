@@ -19,7 +19,8 @@ _OPENING = """# Conditions, reasons and events
 
 Everything that a status or an event says and a program may match. A condition's message, and an event's note, say the
 same with names filled in. A change of a cluster's `Ready` and of any condition of a job is an event too, with the
-condition's reason (`Resumed` where a job is no longer suspended). Wait for a condition with `kubectl wait --for=condition=Ready mc/NAME`.
+condition's reason (`Resumed` where a job is no longer suspended). Wait for a condition with
+`kubectl wait --for=condition=Ready mc/NAME`.
 
 This page is made by `python hack/conditions.py` of `marie_operator.api.conditions`.
 """
