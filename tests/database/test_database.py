@@ -87,7 +87,7 @@ async def test_what_has_ended_stays_as_it_is(database: Database, tables: Tables)
 
 
 async def test_what_a_gateway_left_behind_is_given_away_again(database: Database, tables: Tables) -> None:
-    """marie-wire 5-06 and 5-07: the executor's word is forgotten, and the DAG suspended for a while."""
+    """MA-22: the executor's word is forgotten, and the DAG suspended for a while."""
     left, later = (tables.dag("completed", "active", "created", state="active") for _ in range(2))
     tables.keep(left, 1, status="SUCCEEDED")
     tables.keep(later, 1, status="RUNNING")

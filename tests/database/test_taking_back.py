@@ -63,7 +63,7 @@ async def restart(stage: Stage, tables: Tables) -> None:
 
 @pytest.mark.kuberay("KU-16")
 async def test_a_suspended_job_leaves_nothing_at_marie_and_goes_on_with_all(postgres: Server, place: Place) -> None:
-    """marie-wire 3-06: what an executor has in hand goes on, and brings its DAG back to active."""
+    """MA-23: what an executor has in hand goes on, and brings its DAG back to active."""
     async with staged(job(batch={"maxInFlight": 8}), seconds=2 * LONG) as stage, bound(stage.marie, place) as database:
         async with operator(stage, place):
             await stage.until(lambda: len(stage.marie.dags) == len(KEYS))
@@ -158,7 +158,7 @@ async def test_a_dead_database_does_not_keep_a_deleted_job_for_long(postgres: Se
 
 
 async def test_what_a_gateway_left_behind_goes_on_under_the_next_one(postgres: Server, place: Place) -> None:
-    """marie-wire 5-04 to 5-07."""
+    """MA-21 and MA-22."""
     async with staged(job(batch={"maxInFlight": 8}), seconds=LONG) as stage, bound(stage.marie, place) as database:
         async with operator(stage, place):
             await stage.until(lambda: at_work(stage.marie) == 4)

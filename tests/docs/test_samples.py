@@ -16,6 +16,7 @@ WITHOUT = {
     "guarantees.md": "about the runtime",
     "install.md": "config/default is what is applied",
     "kuberay.md": "generated: defects of KubeRay's",
+    "marie.md": "about Marie",
     "observability.md": "config/monitoring is what is applied",
     "reference.md": "generated: public names",
     "semantics.md": "generated: the runtime's semantics",

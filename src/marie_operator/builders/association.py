@@ -56,7 +56,7 @@ EXECUTOR_NAME = f"{GROUP}/executor-name"
 
 CONTAINER = "marie"
 MODELS = "/etc/marie/model_zoo"
-"""Where Marie keeps models; those of torch are in cache/torch (marie.md 1.7)."""
+"""Where Marie keeps models; those of torch are in cache/torch (MA-09)."""
 HTTP, GRPC, METRICS, WORKER, FLOW = "http", "grpc", "metrics", "worker", "flow"
 SERVER_PORTS = {HTTP: 51000, GRPC: 52000}
 WORKER_PORT = 52110

@@ -1,4 +1,4 @@
-"""The configuration of gateway and executors, rendered from the spec (marie.md 1.3, corrected by marie-wire 1).
+"""The configuration of gateway and executors, rendered from the spec (MA-01).
 
 What Marie's own sample files say and no field of the spec does is written out here, so that a rendered file is whole.
 """
@@ -37,7 +37,7 @@ CREATE SCHEMA IF NOT EXISTS {_SCHEMA};
 CREATE TYPE {_SCHEMA}.sensor_type AS ENUM
     ('manual', 'schedule', 'webhook', 'polling', 'event', 'run_status');
 """
-"""What Marie needs to find in a new database: extensions, and a type that its 4.0.0 does not make (marie-wire 1)."""
+"""What Marie needs to find in a new database: extensions, and a type that its 4.0.0 does not make (MA-02)."""
 
 
 class Unknown(NamedTuple):
@@ -63,7 +63,7 @@ def unknown_classes(cluster: MarieCluster) -> list[Unknown]:
 
 
 def without_store(cluster: MarieCluster) -> list[str]:
-    """Groups whose rendered class reads documents from an object store, of a cluster that has none (marie.md 1.5)."""
+    """Groups whose rendered class reads documents from an object store, of a cluster that has none (MA-04)."""
     services = backing.of(cluster)
     if services is None or services.s3 is not None:
         return []
@@ -253,7 +253,7 @@ def _database(cluster: MarieCluster, values: Values) -> Settings:
 
 
 def _kv_store(database: Settings) -> Settings:
-    # Without the schema, executors look for the table where it is not (marie-wire 1).
+    # Without the schema, executors look for the table where it is not (MA-03).
     return {**database, "schema": _SCHEMA, "default_table": "kv_store_worker", **_POOL}
 
 

@@ -1,4 +1,4 @@
-"""Environment variables that Marie reads (marie.md 1.6); the user's own of the same name always win.
+"""Environment variables that Marie reads (MA-08); the user's own of the same name always win.
 
 Only what ``env`` names counts as the user's: what ``envFrom`` brings along is unknown here, and ``env`` goes before it.
 """

@@ -10,7 +10,7 @@ from marie_operator.builders.association import ETCD, EXECUTOR, METRICS, POSTGRE
 from marie_operator.runtime.resource import NETWORK_POLICIES, Object
 
 RANDOM_PORTS = (49153, 65535)
-"""Where Marie opens a worker's port when its Flow says none (marie.md 1.4)."""
+"""Where Marie opens a worker's port when its Flow says none (MA-05)."""
 
 OPERATOR: Object = {
     "namespaceSelector": {},

@@ -20,7 +20,7 @@ from marie_operator.builders.association import (
 from marie_operator.runtime.resource import Object
 
 SERVER_GRACE = 10
-"""Seconds until the server is killed: it never ends on SIGTERM, so more would only delay (marie-wire 4)."""
+"""Seconds until the server is killed: it never ends on SIGTERM, so more would only delay (MA-20)."""
 EXECUTOR_GRACE = 300
 """Seconds an executor gets for the document it works on; Marie cannot drain one."""
 
@@ -118,7 +118,7 @@ def _has_own(template: Object, file: str) -> bool:
 
 
 def server_ports(cluster: MarieCluster) -> dict[str, int]:
-    """Numbers of the server's ports by name: the user's named ports, then Marie's own (marie.md 7.1)."""
+    """Numbers of the server's ports by name: the user's named ports, then Marie's own (MA-12)."""
     named = named_ports(cluster.spec.server_spec.template)
     metrics = {METRICS: named[METRICS]} if METRICS in named else {}
     return _chosen_ports(SERVER_PORTS, {name: named[name] for name in (HTTP, GRPC) if name in named} | metrics)

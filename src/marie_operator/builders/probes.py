@@ -1,4 +1,4 @@
-"""Probes, on the endpoints that tell the truth (marie-wire 4)."""
+"""Probes, on the endpoints that tell the truth (MA-14, MA-24)."""
 
 from collections.abc import Mapping
 

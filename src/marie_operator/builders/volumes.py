@@ -1,4 +1,4 @@
-"""Places where Marie writes, as volumes of bounded size, where the user has put nothing (marie.md 1.7)."""
+"""Places where Marie writes, as volumes of bounded size, where the user has put nothing (MA-09)."""
 
 from collections.abc import Mapping
 from pathlib import PurePosixPath
@@ -15,7 +15,7 @@ _TMP: Object = {"name": "marie-tmp", "emptyDir": {"sizeLimit": "4Gi"}}
 _LOG: Object = {"name": "marie-log", "emptyDir": {"sizeLimit": "1Gi"}}
 _SHM: Object = {"name": "marie-shm", "emptyDir": {"medium": "Memory", "sizeLimit": "4Gi"}}
 
-# A debug file for every scheduling cycle goes to /tmp, without end (marie-wire 6).
+# A debug file for every scheduling cycle goes to /tmp, without end (MA-10).
 SERVER: Mounts = {"/tmp": _TMP, "/var/log/marie": _LOG}  # noqa: S108 - a path in the container
 EXECUTOR: Mounts = {"/tmp": _TMP, "/var/log/marie": _LOG, "/dev/shm": _SHM}  # noqa: S108
 
@@ -37,7 +37,7 @@ def model_cache(group: ExecutorGroupSpec) -> Mounts:
 
 
 def gateway_files(cluster: MarieCluster) -> Mounts:
-    """The rendered configuration of the gateway; its mapper has a folder of its own, below Marie's (marie.md 3.2)."""
+    """The rendered configuration of the gateway; its mapper has a folder of its own, below Marie's (MA-11)."""
     name = PurePosixPath(CONFIG_FILE).name
     return {
         _FOLDER: _files(cluster, "marie-config", association.GATEWAY_FILE, name),

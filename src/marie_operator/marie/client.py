@@ -275,7 +275,7 @@ class Gateway:
 
 
 def _action(submission: Submission, ref_id: str, api_key: str) -> Json:
-    """The body Marie needs: the key again inside, and a policy that does not drop everything (marie.md 3.1)."""
+    """The body Marie needs: the key again inside, and a policy that does not drop everything (MA-13)."""
     metadata: dict[str, Json] = {
         **submission.options,
         "project_id": api_key,

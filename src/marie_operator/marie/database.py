@@ -1,6 +1,6 @@
 """Marie's own tables: the only way to stop what it has taken, to take up what it forgot, and to learn why it failed.
 
-Which rows mean what is in marie.md 3.3 and 3.4; what a running gateway makes of a change, in marie-wire 3-06 and 5-07.
+What a running gateway makes of a change is in docs/marie.md (MA-22, MA-23).
 """
 
 import asyncio
@@ -39,7 +39,7 @@ AND NOT EXISTS (SELECT FROM marie_scheduler.job WHERE dag_id = dag.id AND job.st
 RETURNING id::text
 """
 """The change of state is what the gateway hears of: it forgets the DAG. A task that an executor has goes on, and at its
-end the gateway takes the DAG for active again (marie-wire 3-06), so this is to be said until it stays."""
+end the gateway takes the DAG for active again (MA-23), so this is to be said until it stays."""
 
 STANDING = """
 SELECT job.dag_id::text AS dag, dag.state AS dag_state, job.id::text AS task, job.data -> 'metadata' ->> 'name' AS name,
@@ -57,6 +57,7 @@ REASONS = """
 SELECT substr(key, 25) AS task, value ->> 'runtime_env_json' AS told, value ->> 'message' AS message
 FROM marie_scheduler.kv_store_worker WHERE namespace = 'job' AND key = ANY($1::text[])
 """
+"""What executors said of tasks that failed (MA-19)."""
 
 FORSAKEN = """
 SELECT id::text AS task, dag_id::text AS dag FROM marie_scheduler.job
@@ -68,7 +69,7 @@ FOR UPDATE
 MOMENT = "SELECT clock_timestamp() AS now"
 
 FORGET = "DELETE FROM marie_scheduler.kv_store_worker WHERE namespace = 'job' AND key = ANY($1::text[])"
-"""What the executor had told of it would keep the task from being given away again (marie-wire 5-06)."""
+"""What the executor had told of it would keep the task from being given away again (MA-22)."""
 
 RESET = "UPDATE marie_scheduler.job SET state = 'created', started_on = NULL WHERE id = ANY($1::uuid[])"
 
@@ -77,7 +78,7 @@ RESUME = """
 UPDATE marie_scheduler.dag SET state = 'created' WHERE id = ANY($1::uuid[]) AND state = 'suspended'
 RETURNING id::text
 """
-"""The gateway forgets a DAG that is suspended, and reads it anew when that is over (marie-wire 5-07)."""
+"""The gateway forgets a DAG that is suspended, and reads it anew when that is over (MA-22)."""
 
 READABLE = "SELECT FROM marie_scheduler.job, marie_scheduler.dag, marie_scheduler.kv_store_worker LIMIT 0"
 """Whether this is a database of Marie's at all."""

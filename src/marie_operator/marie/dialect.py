@@ -1,4 +1,4 @@
-"""Which Marie answers, and what it can be asked that not every Marie can (marie-wire, v5-operations)."""
+"""Which Marie answers, and what it can be asked that not every Marie can (MA-25)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -178,7 +178,7 @@ class Document:
     # A gateway that ended.
 
     def restarted(self, now: float) -> None:
-        """The gateway is another process, and takes up nothing that the one before had given away (marie-wire 5-04)."""
+        """The gateway is another process, and takes up nothing that the one before had given away (MA-21)."""
         if self.state not in ENDED:
             self.forsaken, self.forsaken_at, self.examined = self.works, now, False
 

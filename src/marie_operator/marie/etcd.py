@@ -1,4 +1,4 @@
-"""What Marie's workers say of themselves in etcd, read over etcd's JSON gateway (marie.md 1.4, marie-wire 4)."""
+"""What Marie's workers say of themselves in etcd, read over etcd's JSON gateway (MA-05, MA-07)."""
 
 import base64
 from collections import Counter
@@ -12,7 +12,7 @@ from marie_operator.marie.replies import Json
 from marie_operator.marie.transport import Request, Transport, Unanswered
 
 ROOT = "/marie/"
-"""Before every key: Marie knows no other (marie.md 1.4)."""
+"""Before every key: Marie knows no other (MA-05)."""
 DEPLOYMENTS = f"{ROOT}deployments/"
 REGISTRATIONS = f"{ROOT}gateway/marie/"
 CAPACITIES = f"{ROOT}capacity/"
@@ -87,7 +87,7 @@ class Etcd:
         """Take a worker from the gateway's sight, unless it or another of its kind was given work since it was read.
 
         Before a gateway gives work to a worker it takes a ticket, and writes down whom it chose. The registration does
-        not come back: the worker renews a lease, and writes the key no more (marie.md 2).
+        not come back: the worker renews a lease, and writes the key no more (MA-06).
 
         Returns:
             Whether it is withdrawn.

@@ -1,6 +1,6 @@
 """What a Marie gateway answers, as types.
 
-The recordings of 4.0.0 in tests/recordings are the specification; of 5.x, its source (marie-wire, v5-operations).
+The recordings of 4.0.0 in tests/recordings are the specification; of 5.x, its source (MA-25).
 """
 
 import re
@@ -15,7 +15,7 @@ Json: TypeAlias = Any
 
 
 class NodeState(StrEnum):
-    """States of one task of a DAG (marie.md 3.4)."""
+    """States of one task of a DAG (MA-17)."""
 
     CREATED = "created"
     RETRY = "retry"
@@ -65,7 +65,7 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """The gateway says it took the document, which proves nothing until the DAG is found (marie-wire 4)."""
+    """The gateway says it took the document, which proves nothing until the DAG is found (MA-13)."""
 
     job_id: str
 
@@ -102,7 +102,7 @@ class Debug:
     """What the gateway's debug page says.
 
     Attributes:
-        running: Whether the scheduler takes work; HTTP 200 alone says nothing (marie.md 2).
+        running: Whether the scheduler takes work; HTTP 200 alone says nothing (MA-14).
         started: When the scheduler started; another moment is another process. None where the page does not say.
         alive: Seconds since then, by the gateway's own clock.
         pending: Submissions that were answered and are not in the database yet. They are registered before the answer
@@ -269,7 +269,7 @@ def planner_names(status: int, body: Json) -> frozenset[str]:
 
 
 def capacity(status: int, body: Json) -> dict[str, Slots]:
-    """Slots by executor name; phantoms of dead executors included (marie-wire 4).
+    """Slots by executor name; phantoms of dead executors included (MA-15).
 
     Raises:
         Unreadable: it says nothing of slots.
@@ -285,7 +285,7 @@ def capacity(status: int, body: Json) -> dict[str, Slots]:
 
 
 def worker_addresses(status: int, body: Json) -> dict[str, frozenset[str]]:
-    """Addresses of registered workers by executor name: the truth about who is there (marie-wire 4).
+    """Addresses of registered workers by executor name: the truth about who is there (MA-15).
 
     Raises:
         Unreadable: it lists none.
@@ -319,7 +319,7 @@ def readiness(status: int, body: Json) -> Readiness:
 
 
 def acknowledged(status: int, body: Json) -> str:
-    """What a stub says: stop and delete answer as if they had acted, and never do (marie-wire 4).
+    """What a stub says: stop and delete answer as if they had acted, and never do (MA-18).
 
     Raises:
         Unreadable: it is not that answer.
@@ -345,7 +345,7 @@ def identifier(value: Json) -> str:
 
 
 def successors(dag_id: str) -> Iterator[str]:
-    """Ids of a DAG's tasks: its own, then each the one before plus one, in 128 bits (marie-wire 4)."""
+    """Ids of a DAG's tasks: its own, then each the one before plus one, in 128 bits (MA-16)."""
     number = UUID(dag_id).int
     while True:
         yield str(UUID(int=number % (1 << 128)))

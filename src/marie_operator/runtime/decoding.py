@@ -27,7 +27,7 @@ class ObjectList:
 
 
 class Lines:
-    """Lines of any length: the reader's own limit is below what an object may measure (python-clients 1.3)."""
+    """Lines of any length: the reader's own limit is below what an object may measure."""
 
     def __init__(self) -> None:
         self._pending: list[bytes] = []

@@ -27,7 +27,7 @@ PATIENCE = 180.0
 """Seconds without new work within which the size is reached: whoever was withdrawn and stays is replaced, and boots."""
 NODES = ("n1", "n2", "n3")
 BOOTS = (7.6, 15.0)
-"""Seconds from the start of a container to its registration, at least and at most (marie-wire 4)."""
+"""Seconds from the start of a container to its registration, at least and at most."""
 
 
 @dataclass(frozen=True)

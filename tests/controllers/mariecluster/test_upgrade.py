@@ -102,7 +102,7 @@ def test_a_change_waits_for_documents_in_hand_and_new_ones_wait_for_it(version: 
 
         await plane.until(lambda: is_new(plane), seconds=90)
         assert await is_new(plane, "c-executor-extract")
-        # What only marks the end of a DAG resumes after a restart (marie-wire 5-03).
+        # What only marks the end of a DAG resumes after a restart (MA-21).
         assert {node.state for dag in dags(plane) for node in dag.nodes if not node.is_noop} == {"completed"}
         await plane.until(lambda: nothing_waits(plane), seconds=10)
         await plane.until(lambda: done(plane), seconds=180)

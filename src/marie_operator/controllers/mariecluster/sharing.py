@@ -1,4 +1,4 @@
-"""Clusters that would share an etcd or a database, and so corrupt each other's jobs (marie.md 1.4)."""
+"""Clusters that would share an etcd or a database, and so corrupt each other's jobs (MA-05)."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any

@@ -1,6 +1,6 @@
 """When changes that replace pods are made: while Marie has nothing in hand, at a deadline, or at once.
 
-A gateway that ends leaves the tasks in hand active for ever (marie-wire 5-03), and a DAG's tasks may be given to any
+A gateway that ends leaves the tasks in hand active for ever (MA-21), and a DAG's tasks may be given to any
 group, so one rule holds for server, managed services and executors: all their changes wait together. No I/O.
 """
 
