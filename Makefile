@@ -54,6 +54,7 @@ docs: $(READY) ## Regenerate the pages of docs/ that are made of source, tests a
 	$(BIN)/python hack/semantics.py
 	$(BIN)/python hack/reference.py
 	$(BIN)/python hack/conditions.py
+	$(BIN)/python hack/fields.py
 
 install: ## Install the CRDs in the cluster of the current kubeconfig context.
 	$(KUBECTL) apply -k config/crd

@@ -13,6 +13,7 @@ WITHOUT = {
     "conditions.md": "generated: conditions, reasons and events",
     "dialects.md": "about what gateways answer; nothing in an object depends on it",
     "faults.md": "about what happens to the operator, not about what is applied",
+    "fields.md": "generated: every field",
     "guarantees.md": "about the runtime",
     "install.md": "config/default is what is applied",
     "kuberay.md": "generated: defects of KubeRay's",
