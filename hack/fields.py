@@ -12,9 +12,9 @@ from marie_operator.api import crd
 PAGE = Path(__file__).parent.parent / "docs" / "fields.md"
 _HEAD = """# Fields of MarieCluster and MarieJob
 
-Both are `marie.ai/v1alpha1`. `[]` is an item of a list, `<name>` a key of the author's own; `*` marks a field that has to
-be there. Pod templates and other parts that are Kubernetes' own are as in Kubernetes, and are not repeated. What a field may
-hold is checked as an object is applied, and what is refused says what to do.
+Both are `marie.ai/v1alpha1`. `[]` is an item of a list, `<name>` a key of the author's own; `*` marks a field that has
+to be there. Pod templates and other parts that are Kubernetes' own are as in Kubernetes, and are not repeated. What a
+field may hold is checked as an object is applied, and what is refused says what to do.
 `kubectl explain mariecluster.spec --recursive` has the same from a cluster.
 
 This page is made by `python hack/fields.py` of the models in `marie_operator.api`.
