@@ -23,6 +23,25 @@ condition's reason (`Resumed` where a job is no longer suspended). Wait for a co
 `kubectl wait --for=condition=Ready mc/NAME`.
 
 This page is made by `python hack/conditions.py` of `marie_operator.api.conditions`.
+
+## Phases
+
+The column `PHASE` is for people: it says less than the conditions, and programs watch those.
+
+| MarieCluster | |
+|---|---|
+| `Creating` | not every pod has been ready yet, or the server is not |
+| `Running` | the server is ready, and every pod has been |
+| `Suspended` | `spec.suspend` is true |
+| `Failed` | something that it is made of was refused; `MESSAGE` says what |
+| `Terminating` | it is being deleted |
+
+| MarieJob | |
+|---|---|
+| `Pending` | it waits for something that `MESSAGE` names, or is suspended |
+| `Initializing` | it lists its documents, or submits the first |
+| `Running` | an executor works, or has worked, on a document of it |
+| `Succeeded`, `Failed`, `Cancelled` | its end |
 """
 _TYPES = {
     "Conditions of a MarieCluster": conditions.ClusterCondition,
