@@ -46,7 +46,7 @@ from marie_operator.runtime import (
     transport,
 )
 from marie_operator.runtime import client as module
-from marie_operator.runtime.resource import DEPLOYMENTS, SERVICES
+from marie_operator.runtime.resource import DEPLOYMENTS, SERVICES, Resource
 from marie_operator.runtime.transport import CALL_CONNECTIONS
 from marie_operator.testing.apiserver import certificates
 
@@ -445,6 +445,20 @@ async def test_each_object_is_cut_down_before_the_next_page_is_asked_for(tmp_pat
     assert result.items == [{"name": "a"}] * 3
     assert asked == [1, 1, 3]
     assert [query.get("continue", "") for _, _, query, _, _ in server.requests] == ["", "t", "u"]
+
+
+@pytest.mark.semantics("W-22")
+async def test_items_of_built_in_kinds_get_what_their_list_says_for_all_of_them(tmp_path: Path) -> None:
+    """The API server leaves it out, and whoever compares an item with a manifest would find that it differs."""
+    custom = {"apiVersion": "example.com/v1", "kind": "Thing", **OBJECT}
+    pages = [
+        found({"apiVersion": "v1", "kind": "ServiceList", "metadata": {"resourceVersion": "5"}, "items": [OBJECT]}),
+        found({"metadata": {"resourceVersion": "5"}, "items": [custom]}),
+    ]
+    async with serving(tmp_path, *pages) as (client, _):
+        (item,) = (await client.list(SERVICES, each=dict)).items
+        assert item == {"apiVersion": "v1", "kind": "Service", **OBJECT}
+        assert (await client.list(Resource("example.com", "v1", "Thing", "things"))).items == [custom]
 
 
 @pytest.mark.semantics("R-15")

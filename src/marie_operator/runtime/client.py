@@ -168,7 +168,10 @@ class Client:
         resource_version: str | None = None,
         limit: int = 500,
     ) -> AsyncIterator[ObjectList]:
-        """A collection's pages; all carry the resource version of the first (R-13)."""
+        """A collection's pages; all carry the resource version of the first (R-13).
+
+        Items are whole objects: of built-in kinds the API server leaves out what the list says for all of them.
+        """
         query = _query(labelSelector=label_selector, fieldSelector=field_selector, limit=str(limit) if limit else "")
         first = _query(resourceVersion=resource_version or "")
         path, token = resource.path(namespace), ""
@@ -176,6 +179,9 @@ class Client:
             paging = {"continue": token} if token else first
             page = page_of(path, await self._calls.call("GET", path, query={**query, **paging}))
             token = page.remaining
+            for item in page.items:
+                item.setdefault("apiVersion", resource.api_version)
+                item.setdefault("kind", resource.kind)
             yield page
             del page
             if not token:
