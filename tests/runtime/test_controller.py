@@ -1,6 +1,7 @@
 import asyncio
 import itertools
-from collections.abc import Awaitable, Callable
+import math
+from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Self
 
 import pytest
@@ -13,6 +14,7 @@ from marie_operator.runtime import (
     Event,
     LoopClock,
     Metrics,
+    NameTaken,
     Object,
     ObjectKey,
     Resource,
@@ -408,6 +410,73 @@ async def test_a_defect_is_counted_and_told_with_its_traceback_and_harms_no_othe
     assert [(log["event"], log["name"], log["exc_info"]) for log in told] == [
         ("failed unexpectedly; will try again", "a", True)
     ]
+
+
+@pytest.mark.semantics("C-11")
+@pytest.mark.parametrize("later", [None, "60", math.inf, math.nan])
+async def test_a_result_that_cannot_be_used_is_a_defect_of_its_reconcile_and_harms_no_other(later: Any) -> None:
+    ran: list[str] = []
+
+    async def reconcile(key: ObjectKey) -> Result:
+        ran.append(key.name)
+        if ran == ["a"]:
+            return None if later is None else Result(requeue_after=later)  # type: ignore[return-value]
+        return Result()
+
+    with structlog.testing.capture_logs() as logs:
+        async with Run(reconcile) as run:
+            run.controller.enqueue(KEY)
+            run.controller.enqueue(ObjectKey("n", "b"))
+            await asyncio.sleep(1)
+    assert ran == ["a", "b", "a"]
+    assert run.count("controller_runtime_reconcile_panics_total") == 1
+    assert [log["event"] for log in logs] == ["failed unexpectedly; will try again"]
+
+
+@pytest.mark.semantics("C-11")
+async def test_a_result_that_is_none_says_what_to_return() -> None:
+    async def reconcile(_: ObjectKey) -> Result:
+        return None  # type: ignore[return-value]
+
+    with structlog.testing.capture_logs([structlog.processors.format_exc_info]) as logs:
+        async with Run(reconcile) as run:
+            run.controller.enqueue(KEY)
+            await asyncio.sleep(0.001)
+    assert logs[0]["exception"].endswith(
+        "TypeError: a reconcile returns a Result, such as Result() where all is done, and not None"
+    )
+
+
+@pytest.mark.semantics("K-22")
+async def test_a_field_that_others_own_is_told_with_its_manager() -> None:
+    cause = {"reason": "FieldManagerConflict", "field": ".spec.replicas", "message": 'conflict with "kubectl" using v1'}
+    told = await told_of(from_status(409, {"message": "no", "details": {"causes": [cause]}}, request="x"))
+    assert (told["log_level"], told["fields"]) == ("warning", [".spec.replicas of kubectl"])
+
+
+@pytest.mark.semantics("K-26")
+async def test_a_name_that_is_anothers_is_no_defect() -> None:
+    told = await told_of(NameTaken(THINGS, KEY))
+    assert (told["log_level"], "exc_info" in told) == ("warning", False)
+    assert "belongs to another" in told["problem"]
+
+
+async def told_of(error: Exception) -> MutableMapping[str, Any]:
+    """What is logged, and not counted as a panic, where a reconcile fails once."""
+    failures = [error]
+
+    async def reconcile(_: ObjectKey) -> Result:
+        if failures:
+            raise failures.pop()
+        return Result()
+
+    with structlog.testing.capture_logs() as logs:
+        async with Run(reconcile) as run:
+            run.controller.enqueue(KEY)
+            await asyncio.sleep(1)
+    assert run.count("controller_runtime_reconcile_panics_total") == 0
+    (told,) = [log for log in logs if log["log_level"] != "debug"]
+    return told
 
 
 @pytest.mark.semantics("C-12")

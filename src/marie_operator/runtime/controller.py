@@ -1,6 +1,7 @@
 """A controller: events become keys, keys are reconciled by a fixed number of workers."""
 
 import asyncio
+import math
 import uuid
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
@@ -8,9 +9,17 @@ from typing import Any, Literal, Self, TypeAlias
 
 import structlog
 
-from marie_operator.runtime.children import Children
+from marie_operator.runtime.children import Children, NameTaken
 from marie_operator.runtime.clock import Clock
-from marie_operator.runtime.errors import ApiError, Conflict, NotLeader, ServerError, TooManyRequests, Unreachable
+from marie_operator.runtime.errors import (
+    ApiError,
+    ApplyConflict,
+    Conflict,
+    NotLeader,
+    ServerError,
+    TooManyRequests,
+    Unreachable,
+)
 from marie_operator.runtime.informer import Event, Informer
 from marie_operator.runtime.metrics import RESULTS, Metrics
 from marie_operator.runtime.queue import LOW_PRIORITY, MAX_BACKOFF, NORMAL_PRIORITY, ShutDown, WorkQueue
@@ -37,11 +46,19 @@ class Result:
         changes: What it wrote, for the log; nothing is logged when it wrote nothing.
         conclusive: Whether what it wrote itself asks for no further look: it went on from what the API server made of
             it, and would find nothing to do. Whatever else happened meanwhile is looked at all the same.
+
+    Raises:
+        ValueError: ``requeue_after`` is no number of seconds.
     """
 
     requeue_after: float | None = None
     changes: tuple[str, ...] = ()
     conclusive: bool = False
+
+    def __post_init__(self) -> None:
+        after: object = self.requeue_after
+        if after is not None and not (isinstance(after, int | float) and math.isfinite(after)):
+            raise ValueError(f"requeue_after is a number of seconds, or None for never, and not {after!r}")
 
     @property
     def outcome(self) -> Literal["success", "requeue_after"]:
@@ -134,7 +151,7 @@ class Controller:
         self._reconcile = (
             (lambda key, _cause: reconcile(key))
             if tracer is None
-            else reconciling(name, reconcile, tracer, lambda result: result.outcome)
+            else reconciling(name, reconcile, tracer, lambda result: _checked(result).outcome)
         )
         self._causes: dict[ObjectKey, str] = {}
         self._working: dict[ObjectKey, str] = {}
@@ -264,7 +281,8 @@ class Controller:
         with structlog.contextvars.bound_contextvars(reconcile=uuid.uuid4().hex[:8]):
             try:
                 async with limit:
-                    result = await self._reconcile(key, cause)
+                    result = _checked(await self._reconcile(key, cause))
+                self._succeeded(key, priority, result, told)
             except TerminalError as error:
                 self._terminal.inc()
                 self._count("error")
@@ -275,6 +293,14 @@ class Controller:
                     self._timeouts.inc()
                 self._retry(key, priority)
                 told.warning("took too long", problem=str(error) or f"no end after {self._timeout:g} s")
+            except ApplyConflict as error:
+                delay = self._retry(key, priority)
+                told.warning(
+                    "others own fields that it would set; will try again",
+                    fields=[f"{each.field} of {each.manager}" for each in error.conflicts],
+                    problem=str(error),
+                    seconds=round(delay, 3),
+                )
             except (Conflict, NotLeader) as error:
                 # What was read has changed meanwhile: the usual way to learn it, and no news to anyone.
                 self._retry(key, priority)
@@ -284,7 +310,7 @@ class Controller:
                 told.warning(
                     "the API server cannot be used; will try again", problem=str(error), seconds=round(delay, 3)
                 )
-            except ApiError as error:
+            except (ApiError, NameTaken) as error:
                 delay = self._retry(key, priority)
                 told.warning("failed; will try again", problem=str(error), seconds=round(delay, 3))
             except Exception:  # noqa: BLE001 - a defect in one reconcile must not end the others (C-11)
@@ -292,7 +318,6 @@ class Controller:
                 delay = self._retry(key, priority)
                 told.exception("failed unexpectedly; will try again", seconds=round(delay, 3))
             else:
-                self._succeeded(key, priority, result, told)
                 return result.conclusive
         return False
 
@@ -319,3 +344,14 @@ class Controller:
     def _count(self, result: str) -> None:
         self._totals[result].inc()
         self._errors.inc()
+
+
+def _checked(returned: object) -> Result:
+    """What a reconcile returned.
+
+    Raises:
+        TypeError: it is no Result, as after a ``return`` that was forgotten.
+    """
+    if not isinstance(returned, Result):
+        raise TypeError(f"a reconcile returns a Result, such as Result() where all is done, and not {returned!r}")
+    return returned
