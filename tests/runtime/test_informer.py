@@ -21,7 +21,7 @@ from marie_operator.runtime import (
     Result,
     WatchEvent,
 )
-from marie_operator.runtime.informer import Informer
+from marie_operator.runtime.informer import MOST_KEPT_OUT, Informer
 from marie_operator.runtime.mutation import MutationDetector
 
 THINGS = Resource("example.com", "v1", "Thing", "things")
@@ -199,6 +199,24 @@ def test_what_this_process_deleted_is_not_brought_back_by_a_list_from_before_it_
     copy.event("", WatchEvent("DELETED", thing("a", 6)))
     copy.event("", WatchEvent("ADDED", thing("a", 7, uid="other-")))
     assert copy.get(A) is not None
+
+
+@pytest.mark.semantics("S-13")
+@pytest.mark.parametrize(("selector", "most"), [("", 0), ("app=marie", MOST_KEPT_OUT)])
+@pytest.mark.parametrize("seen", [True, False])
+def test_deletions_whose_news_overtake_their_answers_leave_little_behind(selector: str, most: int, seen: bool) -> None:
+    copy = informer(label_selector=selector)
+    copy.replace("", [], "1")
+    for version in range(2, 2 * MOST_KEPT_OUT + 100, 2):
+        made = thing("a", version, uid=str(version), metadata={"labels": {"app": "marie"}})
+        if seen:
+            copy.event("", WatchEvent("ADDED", made))
+        copy.event(
+            "", WatchEvent("DELETED", {**made, "metadata": {**made["metadata"], "resourceVersion": version + 1}})
+        )
+        copy.removed(A, made["metadata"]["uid"])
+    assert copy.list() == []
+    assert len(copy._gone) <= most
 
 
 @pytest.mark.semantics("S-13", "W-01", "R-64")

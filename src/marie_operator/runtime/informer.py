@@ -21,7 +21,8 @@ _KEPT = ("namespace", "name", "uid", "resourceVersion")
 """What tells one object, and one version of it, from another."""
 
 MOST_KEPT_OUT = 1000
-"""Deleted objects of a kind, narrowed by a selector, that are kept out although it was told that they are gone."""
+"""Deleted objects of a kind that are kept out although nothing more may ever be told of them: it was told already that
+they are gone, or they were never seen here."""
 
 log = structlog.get_logger(__name__)
 
@@ -98,6 +99,8 @@ class Informer:
         self._transform = transform
         self._objects: dict[ObjectKey, Object] = {}
         self._gone: dict[str, _Gone] = {}
+        self._doubted: dict[str, None] = {}
+        self._ended: dict[str, None] = {}
         self._next = math.inf
         self._undone: set[ObjectKey] = set()
         self._versions: dict[str, int] = {}
@@ -208,16 +211,14 @@ class Informer:
             self._rewind(namespace, items)
         listed = {ObjectKey.of(item): item for item in items}
         present = {item["metadata"]["uid"] for item in items}
-        self._gone = {
-            uid: still
-            for uid, gone in self._gone.items()
-            if (still := self._passed(gone, version, uid in present) if _within(namespace, gone.key) else gone)
-        }
-        told = [
-            self._remove(key)
-            for key in [key for key in self._objects if _within(namespace, key)]
-            if key not in listed and self._reached(key) <= version
-        ]
+        for uid, gone in list(self._gone.items()):
+            if _within(namespace, gone.key):
+                self._keep(uid, self._passed(gone, version, uid in present))
+        told: list[Event] = []
+        for key in [key for key in self._objects if _within(namespace, key)]:
+            if key not in listed and self._reached(key) <= version:
+                told.append(self._remove(key))
+                self._told_end(told[-1].object["metadata"]["uid"])
         told += [event for item in items if (event := self._offer(item, initial=initial, cut=True)) is not None]
         self._advance(namespace, version)
         for event in told:
@@ -234,6 +235,7 @@ class Informer:
             uid, key = obj["metadata"]["uid"], ObjectKey.of(obj)
             if (gone := self._gone.get(uid)) is not None:
                 self._keep(uid, self._passed(gone, version, present=False))
+            self._told_end(uid)
             known = self._objects.get(key)
             if known is not None and known["metadata"]["uid"] == uid and self._reached(key) <= version:
                 told = self._remove(key)
@@ -269,8 +271,8 @@ class Informer:
         if namespace is None:
             return
         if known is None or known["metadata"]["uid"] != uid:
-            # It may be on its way here, in a list that was made before.
-            if self._versions.get(namespace, 0) < until:
+            # It may be on its way here, in a list from before; or the news of its end has overtaken the answer.
+            if self._versions.get(namespace, 0) < until and uid not in self._ended:
                 self._keep(uid, _Gone(key, 0, until))
         elif self._reached(key) < until:
             self._keep(uid, _Gone(key, self._reached(key), until))
@@ -286,19 +288,31 @@ class Informer:
         """
         if present or gone.seen > version:
             return gone
-        if not self._selector and not self._narrow:
+        if self._whole:
             return None
         if gone.until < math.inf:
             return gone
-        return None if gone.missed or len(self._gone) > MOST_KEPT_OUT else replace(gone, missed=True)
+        return None if gone.missed else replace(gone, missed=True)
+
+    @property
+    def _whole(self) -> bool:
+        """Whether no selector narrows the copy, so that what is not in it is nowhere."""
+        return not self._selector and not self._narrow
 
     def _keep(self, uid: str, gone: _Gone | None) -> None:
         """Keep an object out, or no longer."""
         if gone is None:
-            del self._gone[uid]
-        else:
-            self._gone[uid] = gone
-            self._next = min(self._next, gone.until)
+            self._gone.pop(uid, None)
+            return
+        self._gone[uid] = gone
+        self._next = min(self._next, gone.until)
+        if gone.until == math.inf and (gone.missed or not gone.seen):
+            self._gone.pop(_pushed_out(self._doubted, uid), None)
+
+    def _told_end(self, uid: str) -> None:
+        """It was told that an object is not in the copy's collection, which the answer to its deletion may say next."""
+        if self._whole:
+            _pushed_out(self._ended, uid)
 
     def _kept_in(self, key: ObjectKey) -> str | None:
         """The namespace, or all of them, under whose version a key is kept; None if it is not."""
@@ -336,6 +350,7 @@ class Informer:
         del self._versions[namespace]
         listed = {ObjectKey.of(item): item for item in items}
         self._gone = {uid: gone for uid, gone in self._gone.items() if not _within(namespace, gone.key)}
+        self._ended.clear()
         # One version may have been given twice, so only what is equal is the same.
         self._undone |= {
             key for key, known in self._objects.items() if _within(namespace, key) and known != listed.get(key)
@@ -398,6 +413,16 @@ class Informer:
                 f"{self.resource} cannot be cached: its resource version {version!r} is no number, as those of"
                 " Kubernetes' own kinds and of custom resources are"
             ) from None
+
+
+def _pushed_out(uids: dict[str, None], uid: str) -> str:
+    """Add to uids, of which the newest are kept; the one that is kept no longer, or nothing."""
+    uids[uid] = None
+    if len(uids) <= MOST_KEPT_OUT:
+        return ""
+    oldest = next(iter(uids))
+    del uids[oldest]
+    return oldest
 
 
 def _within(namespace: str, key: ObjectKey) -> bool:
