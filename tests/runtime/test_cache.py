@@ -225,3 +225,14 @@ def test_models_are_made_once_for_each_version_and_errors_are_sentences() -> Non
     assert parsed == ["1", "2", "1"]
     copy.replace("", [], "3")
     assert view.get(key) is None
+
+
+@pytest.mark.semantics("W-03")
+def test_a_model_is_of_the_object_and_not_of_a_version_that_was_given_twice() -> None:
+    copy, key = informer(), ObjectKey("n", "a")
+    view = Typed(copy, Model.model_validate)
+    copy.replace("", [thing("a", 5)], "9")
+    assert view.get(key) == Model(colour="red")
+    # The server was set back to before version 5, and has given it anew.
+    copy.replace("", [thing("a", 5, colour="blue")], "6")
+    assert view.get(key) == Model(colour="blue")

@@ -36,7 +36,7 @@ class Typed(Generic[M]):
     def __init__(self, informer: Informer, parse: Callable[[Object], M]) -> None:
         self._informer = informer
         self._parse = parse
-        self._parsed: dict[ObjectKey, tuple[str, M | Unparsable]] = {}
+        self._parsed: dict[ObjectKey, tuple[Object, M | Unparsable]] = {}
         informer.add_handler(self._forget)
 
     def get(self, key: ObjectKey) -> M | Unparsable | None:
@@ -44,10 +44,10 @@ class Typed(Generic[M]):
         obj = self._informer.get(key)
         if obj is None:
             return None
-        version = obj["metadata"]["resourceVersion"]
         known = self._parsed.get(key)
-        if known is None or known[0] != version:
-            known = self._parsed[key] = version, self._attempt(obj)
+        # Not by its version, which a server that was set back may give twice.
+        if known is None or known[0] is not obj:
+            known = self._parsed[key] = obj, self._attempt(obj)
         return known[1]
 
     def list(self, namespace: str = "") -> list[M]:
