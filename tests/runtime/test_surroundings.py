@@ -5,7 +5,7 @@ import io
 import logging
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import aiohttp
 import pytest
@@ -14,12 +14,14 @@ from prometheus_client import CollectorRegistry
 
 from marie_operator.runtime import (
     SERVICES,
+    AlreadyExists,
     BindError,
     Cache,
     EventRecorder,
     LoopClock,
     Manager,
     Metrics,
+    NotLeader,
     Object,
     ObjectKey,
     ObjectReference,
@@ -57,57 +59,150 @@ def test_a_transition_time_moves_with_the_status_alone() -> None:
 
 
 class Events:
-    """Takes events, or does not answer for a while."""
+    """Takes events, or does not answer for a while, or does what it is asked and says nothing."""
 
     def __init__(self) -> None:
         self.created: list[Object] = []
         self.patched: list[Object] = []
         self.down = 0
+        self.mute = 0
 
     async def create(self, _: Resource, obj: Object) -> Object:
-        if self.down:
-            self.down -= 1
-            raise Unreachable("down", maybe_sent=False)
+        self._fail()
+        if obj["metadata"]["name"] in {event["metadata"]["name"] for event in self.created}:
+            raise AlreadyExists(409, "AlreadyExists", "it exists")
         self.created.append(obj)
+        self._lose()
         return obj
 
     async def patch(self, _: Resource, __: ObjectKey, body: Object, **___: Any) -> Object:
+        self._fail()
         self.patched.append(body)
+        self._lose()
         return body
 
+    def counts(self) -> list[int]:
+        return [body["series"]["count"] for body in self.patched]
 
-def recorder(events: Events) -> EventRecorder:
-    return EventRecorder(
-        events,  # type: ignore[arg-type]
-        controller="marie.ai/operator",
-        instance="me",
-        clock=LoopClock(),
-        metrics=Metrics(CollectorRegistry()),
-    )
+    def _fail(self) -> None:
+        if self.down:
+            self.down -= 1
+            raise Unreachable("down", maybe_sent=False)
+
+    def _lose(self) -> None:
+        if self.mute:
+            self.mute -= 1
+            raise Unreachable("no answer", maybe_sent=True)
 
 
-async def recorded(record: EventRecorder, *notes: str, reason: str = "Created") -> None:
-    for note in notes:
-        record.record(CLUSTER, type="Normal", reason=reason, action="Reconcile", note=note)
-    await record.flush()
+class Recorder:
+    """A recorder at work."""
+
+    def __init__(self, events: Any) -> None:
+        self._registry = CollectorRegistry()
+        self.record = EventRecorder(
+            events, controller="marie.ai/operator", instance="me", clock=LoopClock(), metrics=Metrics(self._registry)
+        )
+
+    async def __aenter__(self) -> Self:
+        self._task = asyncio.create_task(self.record.run())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+
+    def say(self, *notes: str) -> None:
+        for note in notes:
+            self.record.record(CLUSTER, type="Normal", reason="Created", action="Reconcile", note=note)
+
+    @property
+    def dropped(self) -> float | None:
+        return self._registry.get_sample_value("operator_events_dropped_total")
 
 
 @pytest.mark.looptime
 @pytest.mark.semantics("E-04", "W-21")
 async def test_a_repeat_is_counted_and_another_note_is_another_event() -> None:
     events = Events()
-    record = recorder(events)
-    await recorded(record, "one", "one", "two")
-    assert [event["note"] for event in events.created] == ["one", "two"]
-    assert [patch["series"]["count"] for patch in events.patched] == [2]
-    await recorded(record, *["one"] * 50)
-    assert len(events.patched) == 1
-    await asyncio.sleep(100)
-    await recorded(record, "one")
-    assert events.patched[-1]["series"]["count"] == 53
-    await asyncio.sleep(400)
-    await recorded(record, "one")
-    assert [event["note"] for event in events.created] == ["one", "two", "one"]
+    async with Recorder(events) as recorder:
+        recorder.say("one", "one", "two")
+        await asyncio.sleep(1)
+        assert [event["note"] for event in events.created] == ["one", "two"]
+        assert events.counts() == [2]
+        recorder.say(*["one"] * 50)
+        await asyncio.sleep(50)
+        assert events.counts() == [2]
+        await asyncio.sleep(100)
+        recorder.say("one")
+        await asyncio.sleep(1)
+        assert events.counts()[-1] == 53
+        await asyncio.sleep(400)
+        recorder.say("one")
+        await asyncio.sleep(1)
+        assert [event["note"] for event in events.created] == ["one", "two", "one"]
+
+
+@pytest.mark.looptime
+@pytest.mark.semantics("E-04")
+async def test_the_count_of_a_burst_is_told_also_where_nothing_follows_it() -> None:
+    events = Events()
+    async with Recorder(events) as recorder:
+        recorder.say(*["one"] * 50)
+        await asyncio.sleep(1)
+        assert events.counts() == [2]
+        await asyncio.sleep(70)
+        assert events.counts()[-1] == 50
+        told = len(events.patched)
+        await asyncio.sleep(1000)
+        assert len(events.patched) == told
+
+
+@pytest.mark.looptime
+@pytest.mark.semantics("E-03", "E-04")
+async def test_a_repeat_that_was_not_delivered_is_delivered_later_and_counted_once() -> None:
+    events = Events()
+    async with Recorder(events) as recorder:
+        recorder.say("one")
+        await asyncio.sleep(1)
+        events.down = 2
+        recorder.say("one")
+        await asyncio.sleep(10)
+        assert events.counts() == [2]
+        # Also where no attempt of the first round succeeds.
+        events.down = 7
+        recorder.say("one")
+        await asyncio.sleep(300)
+        assert events.counts() == [2, 3]
+    assert recorder.dropped == 0
+
+
+@pytest.mark.looptime
+@pytest.mark.semantics("E-03")
+async def test_an_event_whose_answer_was_lost_is_not_made_twice() -> None:
+    events = Events()
+    events.mute = 1
+    async with Recorder(events) as recorder:
+        recorder.say("one")
+        await asyncio.sleep(10)
+        assert len(events.created) == 1
+        recorder.say("one")
+        await asyncio.sleep(1)
+        assert events.counts() == [2]
+    assert recorder.dropped == 0
+
+
+@pytest.mark.looptime
+@pytest.mark.semantics("E-03")
+async def test_what_is_recorded_where_nobody_leads_is_dropped_and_counted_and_ends_nothing() -> None:
+    class Fenced(Events):
+        def _fail(self) -> None:
+            raise NotLeader("lease a/b is not held by this process")
+
+    async with Recorder(Fenced()) as recorder:
+        recorder.say("one", "two")
+        await asyncio.sleep(1)
+        assert recorder.dropped == 2
 
 
 @pytest.mark.looptime
@@ -115,9 +210,9 @@ async def test_a_repeat_is_counted_and_another_note_is_another_event() -> None:
 async def test_a_server_that_is_away_for_a_while_loses_nothing_and_holds_up_nobody() -> None:
     events = Events()
     events.down = 3
-    record = recorder(events)
-    record.record(CLUSTER, type="Warning", reason="R", action="A", note="ö" * 2000)
-    await record.flush()
+    recorder = Recorder(events)
+    recorder.say("ö" * 2000)
+    await recorder.record.flush()
     assert len(events.created[0]["note"].encode()) <= 1024
     assert events.created[0]["regarding"]["name"] == "c"
 
@@ -125,23 +220,39 @@ async def test_a_server_that_is_away_for_a_while_loses_nothing_and_holds_up_nobo
 @pytest.mark.looptime
 @pytest.mark.semantics("E-03")
 async def test_events_beyond_a_thousand_are_dropped_and_counted_and_nobody_waits() -> None:
-    loop, events, registry = asyncio.get_running_loop(), Events(), CollectorRegistry()
-    events.down = 10_000
-    record = EventRecorder(
-        events,  # type: ignore[arg-type]
-        controller="c",
-        instance="me",
-        clock=LoopClock(),
-        metrics=Metrics(registry),
-    )
+    loop, events = asyncio.get_running_loop(), Events()
+    recorder = Recorder(events)
     began = loop.time()
-    for number in range(1500):
-        record.record(CLUSTER, type="Normal", reason="R", action="A", note=str(number))
+    recorder.say(*map(str, range(1500)))
     assert loop.time() == began
-    assert registry.get_sample_value("operator_events_dropped_total") == 500
-    events.down = 0
-    await record.flush()
+    assert recorder.dropped == 500
+    await recorder.record.flush()
     assert [event["note"] for event in events.created] == [str(number) for number in range(1000)]
+
+
+@pytest.mark.looptime
+@pytest.mark.semantics("E-03")
+async def test_what_is_left_at_the_end_is_sent_also_what_was_on_its_way_and_the_rest_is_counted() -> None:
+    class Slow(Events):
+        async def create(self, resource: Resource, obj: Object) -> Object:
+            made = await super().create(resource, obj)
+            await asyncio.sleep(1)
+            return made
+
+    events = Slow()
+    async with Recorder(events) as recorder:
+        recorder.say("one", "two", "three", "three")
+        await asyncio.sleep(0.5)
+    await recorder.record.flush()
+    assert [event["note"] for event in events.created] == ["one", "two", "three"]
+    assert events.counts() == [2]
+    assert recorder.dropped == 0
+    recorder.say("three", *map(str, range(10)))
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(2.5):
+            await recorder.record.flush()
+    # The count was not told, and of ten events two were made and one was on its way.
+    assert recorder.dropped == 1 + 8
 
 
 NAMES = Path(__file__).parent / "metrics.txt"
