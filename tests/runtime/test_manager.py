@@ -1,4 +1,6 @@
 import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -6,6 +8,7 @@ import structlog
 from prometheus_client import CollectorRegistry
 
 from marie_operator.runtime import Controller, LeadershipLost, LoopClock, Manager, Metrics, NotLeader, ObjectKey, Result
+from marie_operator.runtime.manager import NotEnded
 
 pytestmark = pytest.mark.looptime
 
@@ -90,7 +93,8 @@ async def test_a_standby_that_stops_never_leads() -> None:
             await asyncio.Event().wait()
 
     await manager(log, elector=Waits(log)).run(await stopped_after(1))
-    assert log == ["serving", "closed"]
+    # It was asking for the lease, and may have been given it.
+    assert log == ["serving", "released", "closed"]
 
 
 @pytest.mark.semantics("W-20")
@@ -216,4 +220,110 @@ async def test_a_start_that_is_cancelled_ends_at_once_and_leaves_nothing() -> No
         await running
     assert loop.time() - began == pytest.approx(1, abs=0.01)
     assert log == ["serving", "closed"]
+    assert len(asyncio.all_tasks()) == 1
+
+
+@pytest.mark.semantics("M-05", "E-03")
+async def test_what_is_done_last_is_done_under_the_lease_and_not_waited_for_without_end() -> None:
+    loop, log = asyncio.get_running_loop(), list[str]()
+
+    async def leading() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            log.append("background ended")
+
+    async def finish() -> None:
+        log.append("finishing")
+        try:
+            await asyncio.Event().wait()
+        finally:
+            log.append("finished")
+
+    parts: dict[str, Any] = {"leading": [leading], "finishing": [finish], "elector": Lease(log)}
+    began = loop.time()
+    await manager(log, work=5, **parts).run(await stopped_after(1))
+    assert log[2:] == ["begun", "done", "background ended", "finishing", "finished", "released", "closed"]
+    assert loop.time() - began < 10
+
+
+@pytest.mark.semantics("M-08")
+async def test_what_is_done_last_ends_with_the_lease() -> None:
+    log: list[str] = []
+
+    async def finish() -> None:
+        log.append("finishing")
+        await asyncio.Event().wait()
+
+    with pytest.raises(LeadershipLost):
+        await manager(log, finishing=[finish], elector=Lease(log, lost_after=2)).run(await stopped_after(1))
+    assert log[-2:] == ["finishing", "closed"]
+
+
+class Job:
+    """A controller's place, taken by anything."""
+
+    name = "job"
+
+    def __init__(self, run: Callable[[asyncio.Event], Awaitable[None]]) -> None:
+        self.run = run
+
+
+@pytest.mark.semantics("M-04")
+async def test_a_controller_that_fails_while_it_ends_is_an_error_too() -> None:
+    async def fails(stopping: asyncio.Event) -> None:
+        await stopping.wait()
+        await asyncio.sleep(1)
+        raise ValueError("a defect")
+
+    log: list[str] = []
+    with pytest.raises(ValueError, match="a defect"):
+        await manager(log, controllers=[Job(fails)], elector=Lease(log)).run(await stopped_after(1))
+    assert log == ["serving", "acquired", "closed"]
+
+
+@pytest.mark.semantics("W-20", "M-16")
+async def test_a_cancellation_while_it_stops_is_not_swallowed() -> None:
+    class Clings(Lease):
+        async def acquire(self) -> None:
+            try:
+                await asyncio.Event().wait()
+            finally:
+                await asyncio.sleep(2)
+
+    log: list[str] = []
+    running = asyncio.create_task(manager(log, elector=Clings(log)).run(await stopped_after(1)))
+    await asyncio.sleep(2)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+
+
+@pytest.mark.semantics("M-06", "M-07")
+@pytest.mark.parametrize("lost_after", [None, 20.0])
+async def test_a_reconcile_that_absorbs_its_cancellation_holds_neither_process_nor_lease(
+    lost_after: float | None,
+) -> None:
+    loop, log, free = asyncio.get_running_loop(), list[str](), asyncio.Event()
+
+    async def reconcile(key: ObjectKey) -> Result:
+        log.append(f"begun {key.name}")
+        while not free.is_set():
+            with suppress(asyncio.CancelledError):
+                await free.wait()
+        return Result()
+
+    controller = Controller("test", reconcile, clock=LoopClock(), metrics=Metrics(CollectorRegistry()))
+    for name in "ab":
+        controller.enqueue(ObjectKey("n", name))
+    parts: dict[str, Any] = {"controllers": [controller], "elector": Lease(log, lost_after=lost_after)}
+    with structlog.testing.capture_logs() as logs, pytest.raises((NotEnded, LeadershipLost)):
+        await manager(log, **parts).run(await stopped_after(10))
+    assert loop.time() < 50
+    # Until the lease has run out, nobody else may lead: this one may write yet.
+    assert log == ["serving", "acquired", "begun a", "closed"]
+    assert [entry["keys"] for entry in logs if entry["log_level"] == "error"] == [["n/a"]]
+    free.set()
+    await asyncio.sleep(1)
+    assert log[-1] == "closed"
     assert len(asyncio.all_tasks()) == 1

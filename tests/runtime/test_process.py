@@ -1,6 +1,8 @@
 """A process, put together: what its parts do for one another."""
 
 import asyncio
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 
 import aiohttp
@@ -87,3 +89,35 @@ async def test_a_kind_that_may_not_be_read_is_named_in_readiness_and_holds_up_th
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
+
+
+STUBBORN = """
+import asyncio, sys
+from marie_operator.runtime import run
+
+async def absorb():
+    while True:
+        try:
+            await asyncio.sleep(3600)
+        except asyncio.CancelledError:
+            pass
+
+async def main():
+    global task
+    task = asyncio.create_task(absorb(), name="stubborn")
+    await asyncio.sleep(0)
+    if sys.argv[1:]:
+        raise ValueError("a defect")
+
+sys.exit(run(main))
+"""
+
+
+@pytest.mark.semantics("M-07")
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_task_that_absorbs_its_cancellation_does_not_hold_the_process(fails: bool) -> None:
+    command = [sys.executable, "-c", STUBBORN, *(["fails"] if fails else [])]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
+    assert ended.returncode == 1
+    assert "stubborn" in ended.stdout + ended.stderr
+    assert ("ValueError: a defect" in ended.stderr) is fails

@@ -190,6 +190,7 @@ class Operator:
                 self._clearances.run,
                 self._events.run,
             ],
+            finishing=[self._events.flush],
             measures=[self._gateways.measure, self._measure_states],
             sections={"gateways": self._gateways.report},
             servers=servers,

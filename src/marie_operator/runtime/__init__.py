@@ -37,7 +37,7 @@ from marie_operator.runtime.events import EventRecorder, ObjectReference
 from marie_operator.runtime.health import BindError
 from marie_operator.runtime.informer import Event, Informer, NotCached
 from marie_operator.runtime.logs import configure_logs
-from marie_operator.runtime.manager import Manager
+from marie_operator.runtime.manager import Manager, NotEnded
 from marie_operator.runtime.metrics import Metrics
 from marie_operator.runtime.process import Options, Process, run
 from marie_operator.runtime.resource import (
@@ -45,9 +45,13 @@ from marie_operator.runtime.resource import (
     CUSTOM_RESOURCE_DEFINITIONS,
     DEPLOYMENTS,
     EVENTS,
+    HTTP_ROUTES,
     INGRESSES,
+    JOBS,
     LEASES,
+    NETWORK_POLICIES,
     PERSISTENT_VOLUME_CLAIMS,
+    POD_DISRUPTION_BUDGETS,
     PODS,
     SECRETS,
     SERVICES,
@@ -59,7 +63,7 @@ from marie_operator.runtime.resource import (
 from marie_operator.runtime.status import write_status
 from marie_operator.runtime.tracing import Span, Tracer
 from marie_operator.runtime.typed import Typed, Unparsable
-from marie_operator.runtime.watchdog import ProcessWatchdog
+from marie_operator.runtime.watchdog import ProcessWatchdog, Watchdog
 from marie_operator.runtime.writer import Writer
 
 __all__ = [
@@ -67,10 +71,14 @@ __all__ = [
     "CUSTOM_RESOURCE_DEFINITIONS",
     "DEPLOYMENTS",
     "EVENTS",
+    "HTTP_ROUTES",
     "INGRESSES",
+    "JOBS",
     "LEASES",
+    "NETWORK_POLICIES",
     "PERSISTENT_VOLUME_CLAIMS",
     "PODS",
+    "POD_DISRUPTION_BUDGETS",
     "SECRETS",
     "SERVICES",
     "STATEFUL_SETS",
@@ -100,6 +108,7 @@ __all__ = [
     "Metrics",
     "NameTaken",
     "NotCached",
+    "NotEnded",
     "NotFound",
     "NotLeader",
     "Object",
@@ -125,6 +134,7 @@ __all__ = [
     "Unparsable",
     "Unreachable",
     "WatchEvent",
+    "Watchdog",
     "Writer",
     "always",
     "asked_for",

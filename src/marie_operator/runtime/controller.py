@@ -234,8 +234,11 @@ class Controller:
         async with asyncio.TaskGroup() as tasks:
             for number in range(self._concurrency):
                 tasks.create_task(self._work(), name=f"{self.name} worker {number}")
-            await stopping.wait()
-            self._queue.shut_down()
+            try:
+                await stopping.wait()
+            finally:
+                # Also for a reconcile that absorbs its cancellation: its worker must not begin another.
+                self._queue.shut_down()
 
     def measure(self) -> None:
         """Bring the queue's time-dependent gauges up to date."""

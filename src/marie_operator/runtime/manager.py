@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Any
 
@@ -17,8 +17,17 @@ from marie_operator.runtime.informer import Informer
 
 SHUTDOWN_TIMEOUT = 30.0
 """Seconds that reconciles get to finish once a stop is asked for (M-07)."""
+FINISH_TIMEOUT = 2.0
+"""Seconds for what a leader does last, such as sending the events that its last reconciles have recorded."""
+
+CANCEL_TIMEOUT = 3.0
+"""Seconds that whatever was cancelled gets to end; what goes on then will not end at all."""
 
 log = structlog.get_logger(__name__)
+
+
+class NotEnded(Exception):  # noqa: N818 - the name says the state, as NotFound does
+    """Reconciles go on although they were cancelled: the process has to end, and its lease with it, in its own time."""
 
 
 class Manager:
@@ -30,8 +39,10 @@ class Manager:
     Args:
         cache: Informers.
         controllers: Reconcile while leading.
-        standing: Background work of every process, such as recording events.
-        leading: Background work of the leader alone.
+        standing: Background work of every process, also of a standby, which cannot write.
+        leading: Background work of the leader alone, such as recording events, which are writes.
+        finishing: What a leader does last, once its reconciles and its background work have ended and while the lease
+            is still its own; whatever has not ended after ``FINISH_TIMEOUT`` seconds is cancelled.
         servers: Entered first, left last.
         measures: Bring further metrics up to date at a scrape.
         sections: What /debug shows besides what any manager has.
@@ -49,6 +60,7 @@ class Manager:
         controllers: Sequence[Controller],
         standing: Sequence[Callable[[], Awaitable[None]]] = (),
         leading: Sequence[Callable[[], Awaitable[None]]] = (),
+        finishing: Sequence[Callable[[], Awaitable[None]]] = (),
         servers: Sequence[AbstractAsyncContextManager[Any]] = (),
         measures: Sequence[Callable[[], None]] = (),
         sections: Mapping[str, Section] | None = None,
@@ -62,6 +74,7 @@ class Manager:
         self._controllers = controllers
         self._standing = standing
         self._leading = leading
+        self._finishing = finishing
         self._servers = servers
         self._measures = measures
         self._sections = sections or {}
@@ -73,6 +86,7 @@ class Manager:
 
         Raises:
             LeadershipLost: the lease could not be kept; the process must end.
+            NotEnded: a reconcile absorbs its cancellation. It may write yet, so the lease was not given back.
             Exception: the first error of anything that must run (M-04).
         """
         async with AsyncExitStack() as stack:
@@ -86,6 +100,9 @@ class Manager:
                 await self._lead(stop, always)
             elif await _reached(self._elector.acquire(), stop, always):
                 await self._hold(self._elector, stop, always)
+            else:
+                # The lease may have been written all the same.
+                await self._elector.release()
 
     def behind(self) -> str:
         """For readiness (M-12): which copies are not what the API server has, and why; empty while all are."""
@@ -123,19 +140,35 @@ class Manager:
         stopping = asyncio.Event()
         async with _background(*self._leading) as extra:
             workers = {
-                asyncio.create_task(controller.run(stopping), name=f"controller {controller.name}")
+                asyncio.create_task(controller.run(stopping), name=f"controller {controller.name}"): controller
                 for controller in self._controllers
             }
             try:
-                await _reached(asyncio.Event().wait(), stop, watched | extra | workers)
+                await _reached(asyncio.Event().wait(), stop, watched | extra | workers.keys())
                 stopping.set()
                 log.info("stopping", seconds=self._shutdown_timeout)
                 # What must run must do so until the last reconcile has ended; the lease above all.
-                await _reached(self._drained(workers), asyncio.Event(), watched | extra)
+                await _reached(self._drained(workers.keys()), asyncio.Event(), watched | extra)
             finally:
-                await _cancelled(workers)
+                left = await cancelled(workers.keys())
+                for task in left:
+                    keys = [each["key"] for each in workers[task].report()["working"]]
+                    log.error(
+                        "reconciles do not end although they are cancelled", controller=workers[task].name, keys=keys
+                    )
+            if left:
+                raise NotEnded("reconciles absorb their cancellation; the lease is not given back")
+            for task in workers:
+                if not task.cancelled():
+                    task.result()
+        await _reached(self._finished(), asyncio.Event(), watched)
 
-    async def _drained(self, workers: set[asyncio.Task[None]]) -> None:
+    async def _finished(self) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(FINISH_TIMEOUT):
+                await asyncio.gather(*(job() for job in self._finishing))
+
+    async def _drained(self, workers: Collection[asyncio.Task[None]]) -> None:
         if not workers:
             return
         _, late = await asyncio.wait(workers, timeout=self._shutdown_timeout)
@@ -158,13 +191,21 @@ async def _background(*jobs: Callable[[], Awaitable[None]]) -> AsyncIterator[set
     try:
         yield tasks
     finally:
-        await _cancelled(tasks)
+        await cancelled(tasks)
 
 
-async def _cancelled(tasks: set[asyncio.Task[None]]) -> None:
+async def cancelled(tasks: Collection[asyncio.Task[Any]]) -> Collection[asyncio.Task[Any]]:
+    """Cancel tasks, and wait for their end; those that go on in spite of it."""
     for task in tasks:
         task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+    if not tasks:
+        return ()
+    done, left = await asyncio.wait(tasks, timeout=CANCEL_TIMEOUT)
+    for task in done:
+        if not task.cancelled():
+            # Seen by whoever asks for it, and told by nobody else.
+            task.exception()
+    return left
 
 
 async def _reached(wanted: Coroutine[Any, Any, object], stop: asyncio.Event, watched: set[asyncio.Task[None]]) -> bool:
@@ -180,7 +221,4 @@ async def _reached(wanted: Coroutine[Any, Any, object], stop: asyncio.Event, wat
             return True
         return False
     finally:
-        for task in (goal, end):
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+        await cancelled((goal, end))

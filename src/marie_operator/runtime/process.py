@@ -6,8 +6,9 @@ import os
 import signal
 import socket
 import sys
+import traceback
 import uuid
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,7 +35,7 @@ from marie_operator.runtime.election import Elector, LeadershipLost
 from marie_operator.runtime.errors import StartError
 from marie_operator.runtime.events import EventRecorder
 from marie_operator.runtime.health import Check, LoopLag, Server, metrics_page, probes
-from marie_operator.runtime.manager import Manager
+from marie_operator.runtime.manager import Manager, NotEnded, cancelled
 from marie_operator.runtime.metrics import Metrics
 from marie_operator.runtime.otlp import tracing
 from marie_operator.runtime.resource import ObjectKey, Resource
@@ -205,7 +206,13 @@ class Process:
             Exception: the first error of anything that must run (M-04).
         """
         await self.serve(
-            Manager(cache=self.cache, controllers=controllers, leading=[self.events.run], elector=self.elector)
+            Manager(
+                cache=self.cache,
+                controllers=controllers,
+                leading=[self.events.run],
+                finishing=[self.events.flush],
+                elector=self.elector,
+            )
         )
 
     async def serve(self, manager: Manager) -> None:
@@ -282,7 +289,8 @@ def run(main: Callable[[], Coroutine[Any, Any, None]]) -> int:
         main: The program; what it raises to say that it cannot start is told in a sentence, without a traceback.
 
     Returns:
-        The exit code: 0 after a clean stop, 1 after an error, which has been told.
+        The exit code: 0 after a clean stop, 1 after an error, which has been told. A process with a task that absorbs
+        its cancellation ends here, with 1.
     """
     gc.freeze()
     gc.set_threshold(50_000, 50, 1000)
@@ -296,7 +304,29 @@ def run(main: Callable[[], Coroutine[Any, Any, None]]) -> int:
             # Another process may lead by now: this one ends, and is started again as a standby.
             log.error("leadership lost", problem=str(error))  # noqa: TRY400 - the message says it all
             return 1
+        except NotEnded as error:
+            log.error("could not stop in good order", problem=str(error))  # noqa: TRY400 - the message says it all
+            return 1
+        finally:
+            _end_although(runner.run(_left_over()))
     return 0
+
+
+async def _left_over() -> Collection[asyncio.Task[Any]]:
+    """Tasks that go on although the program has ended and they are cancelled."""
+    return await cancelled(asyncio.all_tasks() - {asyncio.current_task()})
+
+
+def _end_although(left: Collection[asyncio.Task[Any]]) -> None:
+    """End the process where it stands, if there are tasks that do not end: the event loop would wait for them."""
+    if not left:
+        return
+    if sys.exception() is not None:
+        traceback.print_exc()
+    log.critical("tasks do not end although they are cancelled", tasks=sorted(task.get_name() for task in left))
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(1)
 
 
 @contextmanager
