@@ -566,6 +566,26 @@ async def test_connections_ask_whether_the_other_side_is_there(tmp_path: Path) -
     assert options == [1, 30, 10, 3, 60_000]
 
 
+def test_a_system_without_some_options_of_tcp_goes_without_them() -> None:
+    program = "import socket; del socket.TCP_KEEPIDLE, socket.TCP_USER_TIMEOUT; import marie_operator.runtime"
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
+async def test_calls_that_wait_for_a_free_connection_have_their_whole_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transport, "CALL_CONNECTIONS", 1)
+    # Also those that are tried again wait for less than the first takes.
+    monkeypatch.setattr(transport, "CONNECT_TIMEOUT", 0.1)
+
+    async def slow(_: web.Request) -> web.StreamResponse:
+        await asyncio.sleep(2)
+        return web.json_response(OBJECT)
+
+    async with serving(tmp_path, slow, found(OBJECT)) as (client, _):
+        assert await asyncio.gather(*(client.create(SERVICES, OBJECT) for _ in range(2))) == [OBJECT, OBJECT]
+
+
 @pytest.mark.semantics("N-04")
 async def test_what_the_server_warns_of_is_told_once(tmp_path: Path) -> None:
     async def answer(_: web.Request) -> web.StreamResponse:

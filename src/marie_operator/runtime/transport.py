@@ -28,7 +28,9 @@ CALL_CONNECTIONS = 32
 _NO_LIMIT = 0
 _PATH = "/:@!$&'()*+,;=~"
 """What may stand in a path as it is (RFC 3986, 3.3)."""
-_KEEPALIVE = ((socket.TCP_KEEPIDLE, 30), (socket.TCP_KEEPINTVL, 10), (socket.TCP_KEEPCNT, 3))
+_TCP = {"TCP_KEEPIDLE": 30, "TCP_KEEPALIVE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 60_000}
+_TCP_OPTIONS = [(getattr(socket, name), value) for name, value in _TCP.items() if hasattr(socket, name)]
+"""Those that this system has: macOS has another name for the first, and nothing like the last."""
 
 SocketFactory = Callable[[Any], socket.socket]
 
@@ -150,7 +152,8 @@ class HttpTransport:
         Raises:
             Unreachable: none came.
         """
-        limits = aiohttp.ClientTimeout(total=CALL_TIMEOUT, connect=CONNECT_TIMEOUT, sock_read=READ_TIMEOUT)
+        # A wait for a free connection is no trouble of the network, and has the call's whole time.
+        limits = aiohttp.ClientTimeout(total=CALL_TIMEOUT, sock_connect=CONNECT_TIMEOUT, sock_read=READ_TIMEOUT)
         connection = await self._access.current()
         try:
             with self._pools_of(connection).call() as session:
@@ -302,9 +305,8 @@ def _socket(address: Any) -> socket.socket:
     family, kind, protocol, *_ = address
     result = socket.socket(family=family, type=kind, proto=protocol)
     result.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for option, value in _KEEPALIVE:
+    for option, value in _TCP_OPTIONS:
         result.setsockopt(socket.IPPROTO_TCP, option, value)
-    result.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 60_000)
     return result
 
 
