@@ -16,11 +16,13 @@ from marie_operator.runtime import (
     EventRecorder,
     LoopClock,
     Metrics,
+    NotFound,
     Object,
     ObjectKey,
     ObjectReference,
     PatchKind,
     Writer,
+    write_status,
 )
 from marie_operator.runtime.resource import CONFIG_MAPS, DEPLOYMENTS, EVENTS, PODS, SERVICES, Resource
 from marie_operator.testing import virtual
@@ -158,11 +160,48 @@ def test_what_was_deleted_is_not_in_the_copy_unless_it_stays(
         created = await stage.writer.create(resource, simple(resource, **made))
         uid = created["metadata"]["uid"] if named else ""
         await stage.writer.delete(resource, KEY, uid=uid)
-        if named or resource != CONFIG_MAPS:
-            # Without a uid, an answer that shows no object does not say which one is gone.
-            assert (stage.cache[resource].get(KEY) is not None) is stays
+        assert (stage.cache[resource].get(KEY) is not None) is stays
         await asyncio.sleep(1)
         assert (stage.cache[resource].get(KEY) is not None) is stays
+
+    staged(scenario)
+
+
+@pytest.mark.semantics("W-01", "S-13")
+def test_what_is_found_to_be_gone_is_gone_from_the_copy() -> None:
+    async def scenario(stage: Stage) -> None:
+        made = await stage.writer.create(CONFIG_MAPS, config_map())
+        await stage.client.delete(CONFIG_MAPS, KEY)
+        with pytest.raises(NotFound):
+            await stage.writer.delete(CONFIG_MAPS, KEY, uid=made["metadata"]["uid"])
+        assert stage.cache[CONFIG_MAPS].get(KEY) is None
+        again = await stage.writer.create(CONFIG_MAPS, config_map(x="1"))
+        await asyncio.sleep(1)
+        assert data_of(stage.cache[CONFIG_MAPS].get(KEY)) == again["data"]
+
+    staged(scenario)
+
+
+@pytest.mark.semantics("K-25")
+def test_a_status_that_says_the_same_is_not_written_whatever_it_says_it_with() -> None:
+    """None for what is not there, and tuples; a field that becomes None goes."""
+
+    async def scenario(stage: Stage) -> None:
+        await stage.writer.create(DEPLOYMENTS, deployment())
+
+        async def written(status: Object) -> bool:
+            live = stage.cache[DEPLOYMENTS].get(KEY)
+            assert live is not None
+            return await write_status(stage.writer, DEPLOYMENTS, live, status)
+
+        condition = {"type": "Available", "status": "True", "reason": "R", "message": None}
+        status = {"replicas": 1, "readyReplicas": None, "conditions": (condition,)}
+        assert await written(status)
+        assert not await written(status)
+        assert await written({**status, "replicas": None})
+        live = stage.cache[DEPLOYMENTS].get(KEY)
+        assert live is not None
+        assert "replicas" not in live["status"]
 
     staged(scenario)
 

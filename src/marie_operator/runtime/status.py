@@ -33,6 +33,8 @@ def merge_patch(old: Mapping[str, Any], new: Mapping[str, Any]) -> Object:
 async def write_status(client: StatusWriter, resource: Resource, live: Object, status: Mapping[str, Any]) -> bool:
     """Make ``status`` the status of ``live``, if it is not already.
 
+    A field that is None is one that is not there, as JSON's merge patches have it.
+
     The patch carries the resource version the status was computed from: when the object has
     changed since, nothing is written and the reconcile starts over from what is there now.
 
@@ -42,9 +44,18 @@ async def write_status(client: StatusWriter, resource: Resource, live: Object, s
     Raises:
         Conflict: the object is no longer at the version of ``live``.
     """
-    changes = merge_patch(live.get("status") or {}, status)
+    changes = merge_patch(_stored(live.get("status") or {}), _stored(status))
     if not changes:
         return False
     body = {"metadata": {"resourceVersion": live["metadata"]["resourceVersion"]}, "status": changes}
     await client.patch(resource, ObjectKey.of(live), body, kind=PatchKind.MERGE, subresource="status")
     return True
+
+
+def _stored(value: Any) -> Any:
+    """A value as it is read back: fields that are None are left out, and sequences are lists."""
+    if isinstance(value, Mapping):
+        return {key: _stored(each) for key, each in value.items() if each is not None}
+    if isinstance(value, list | tuple):
+        return [_stored(each) for each in value]
+    return value

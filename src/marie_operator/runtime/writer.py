@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from marie_operator.runtime.cache import Cache
 from marie_operator.runtime.client import Client, PatchKind
+from marie_operator.runtime.errors import NotFound
 from marie_operator.runtime.resource import Object, ObjectKey, Resource
 from marie_operator.runtime.turn import Turn
 
@@ -109,22 +110,29 @@ class Writer:
         grace: int | None = None,
     ) -> Object:
         """As ``Client.delete``."""
-        result = await self._client.delete(
-            resource, key, uid=uid, resource_version=resource_version, propagation=propagation, grace=grace
-        )
+        try:
+            result = await self._client.delete(
+                resource, key, uid=uid, resource_version=resource_version, propagation=propagation, grace=grace
+            )
+        except NotFound:
+            self._removed(resource, key, uid)
+            raise
         told = result.get("kind") != "Status"
         if told and _stays(result):
             return self._written(resource, result, alone=bool(resource_version))
-        informer = self._cache.find(resource)
-        gone = result["metadata"]["uid"] if told else uid
-        if informer is not None and gone:
-            informer.removed(key, gone)
+        named = result["metadata"] if told else result.get("details") or {}
+        self._removed(resource, key, uid or named.get("uid", ""))
         return result
 
     async def _named(self, resource: Resource, key: ObjectKey) -> Sequence[Object]:
         """The object of a name as the server lists it, or nothing: a get would not tell a kind that is not there."""
         found = await self._client.list(resource, key.namespace, field_selector=f"metadata.name={key.name}")
         return found.items
+
+    def _removed(self, resource: Resource, key: ObjectKey, uid: str) -> None:
+        informer = self._cache.find(resource)
+        if informer is not None and uid:
+            informer.removed(key, uid)
 
     def _written(self, resource: Resource, obj: Object, *, alone: bool) -> Object:
         """Know what a write has made of an object.
