@@ -163,6 +163,23 @@ async def test_a_stream_that_never_ends_its_list_is_given_up() -> None:
     assert sink.told == ["replace a @10"] * 2
 
 
+@pytest.mark.semantics("R-48")
+async def test_a_stream_that_takes_long_is_not_given_up_while_it_brings_objects() -> None:
+    slow = [part for version, name in enumerate("abcdef", 1) for part in (added(name, version), 20)]
+    script = Script([[*slow, bookmark(7, end=True), HANG]])
+    _, sink = await played(script, 200)
+    assert script.asked == ["stream"]
+    assert sink.told == ["replace a,b,c,d,e,f @7"]
+
+
+@pytest.mark.semantics("R-48", "W-12")
+async def test_a_stream_that_is_a_watch_in_truth_is_given_up_however_much_happens() -> None:
+    changes = [part for version in range(2, 40) for part in (WatchEvent("MODIFIED", thing("a", version)), 10)]
+    script = Script([[added("a", 1), *changes], [HANG]], lists=[[thing("a", 1)]])
+    await played(script, 100)
+    assert script.asked == ["stream", "list", "watch 10"]
+
+
 @pytest.mark.semantics("R-26")
 async def test_a_watch_that_ends_goes_on_at_once_from_where_it_was() -> None:
     script = Script([[bookmark(5, end=True), 2], [added("a", 6), 2], [HANG]])

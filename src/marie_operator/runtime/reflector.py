@@ -30,7 +30,8 @@ from marie_operator.runtime.resource import Object, ObjectKey, Resource
 WATCH_TIMEOUT = 300.0
 """Least seconds the server keeps a watch; drawn up to twice that, so that watches do not all end at once (R-20)."""
 INITIAL_EVENTS_TIMEOUT = 30.0
-"""Seconds a streamed list may take before listing by pages is tried instead (W-12)."""
+"""Seconds in which a streamed list must bring another object, or its end, before listing by pages is tried instead
+(W-12). What changes meanwhile does not count: a server that takes the stream for a watch tells of that for ever."""
 UNENDED_STREAMS = 2
 """How often a streamed list may stop short of its end before listing by pages is tried instead (W-12)."""
 FIRST_BACKOFF = 0.8
@@ -251,6 +252,8 @@ class Reflector:
                         patience.reschedule(None)
                         self._replace(initial.items(), initial.version, asked)
                         self._state = _State.WATCH
+                    elif event.type == "ADDED":
+                        patience.reschedule(asyncio.get_running_loop().time() + INITIAL_EVENTS_TIMEOUT)
         except TimeoutError:
             self._give_up_streams()
             return
