@@ -275,6 +275,28 @@ async def test_what_may_wait_waits_also_when_it_comes_while_its_key_runs(urgent:
     assert [round(after - before, 1) for before, after in itertools.pairwise(times)] == [1.0 + gap]
 
 
+@pytest.mark.parametrize("first", [0.0, 60.0])
+async def test_an_event_that_is_watched_for_twice_waits_no_longer_than_the_more_urgent_watch_lets_it(
+    first: float,
+) -> None:
+    loop, times = asyncio.get_running_loop(), []
+    things = informer()
+
+    async def reconcile(_: ObjectKey) -> Result:
+        times.append(loop.time())
+        await asyncio.sleep(1)
+        return Result()
+
+    run = Run(reconcile)
+    run.controller.watch(things, within=first).watch(things, within=60.0 - first)
+    async with run:
+        run.controller.enqueue(KEY)
+        await asyncio.sleep(0.5)
+        things.event("", WatchEvent("ADDED", thing()))
+        await asyncio.sleep(10)
+    assert [round(after - before, 1) for before, after in itertools.pairwise(times)] == [1.0]
+
+
 @pytest.mark.semantics("H-06")
 async def test_an_owner_without_namespace_is_in_none() -> None:
     reference = {"apiVersion": "example.com/v1", "kind": "Planet", "name": "earth", "uid": "x", "controller": True}
@@ -569,6 +591,29 @@ async def test_what_was_there_waits_behind_what_happens_also_after_it_failed() -
         await asyncio.sleep(10)
     # The first was alone; when it is due again, those that came meanwhile are before it.
     assert ran == ["a", "b", "c", "d", "a"]
+
+
+@pytest.mark.semantics("Q-29", "Q-32", "C-05")
+async def test_what_a_standby_has_gathered_for_long_does_not_go_before_what_happens_when_it_leads() -> None:
+    ran: list[str] = []
+
+    async def reconcile(key: ObjectKey) -> Result:
+        ran.append(key.name)
+        await asyncio.sleep(0.1)
+        return Result()
+
+    def named(name: str) -> Object:
+        return {"metadata": {**thing(2)["metadata"], "name": name, "uid": name}}
+
+    things = informer(*map(named, "abc"))
+    run = Run(reconcile)
+    run.controller.watch(things)
+    await asyncio.sleep(3600)
+    async with run:
+        await asyncio.sleep(0.05)
+        things.event("", WatchEvent("ADDED", named("live")))
+        await asyncio.sleep(10)
+    assert ran == ["a", "live", "b", "c"]
 
 
 @pytest.mark.semantics("W-06", "Q-20")

@@ -231,6 +231,7 @@ class Controller:
         self._begun = True
         for informer in self._informers:
             await informer.wait_synced()
+        self._queue.begin()
         async with asyncio.TaskGroup() as tasks:
             for number in range(self._concurrency):
                 tasks.create_task(self._work(), name=f"{self.name} worker {number}")
@@ -315,7 +316,8 @@ class Controller:
                 )
             except (ApiError, NameTaken) as error:
                 delay = self._retry(key, priority)
-                told.warning("failed; will try again", problem=str(error), seconds=round(delay, 3))
+                tell = told.debug if isinstance(error, NameTaken) and error.ends else told.warning
+                tell("failed; will try again", problem=str(error), seconds=round(delay, 3))
             except Exception:  # noqa: BLE001 - a defect in one reconcile must not end the others (C-11)
                 self._panics.inc()
                 delay = self._retry(key, priority)

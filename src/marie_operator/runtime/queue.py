@@ -35,7 +35,7 @@ class ShutDown(Exception):  # noqa: N818
 
 @dataclass(slots=True)
 class _Entry:
-    """A key in the queue; replaced, not changed, when it moves, so that heaps may hold old ones."""
+    """A key in the queue; replaced, not changed, when it moves among others, so that heaps may hold old ones."""
 
     key: ObjectKey
     priority: int
@@ -151,6 +151,15 @@ class WorkQueue:
             # It was skipped while it was being worked on.
             self._push(self._ready, _rank(entry), entry)
             self._wake()
+
+    def begin(self) -> None:
+        """Workers begin: what is ready has waited for them, and not for its turn, and ages from here on."""
+        now, waited = self._clock.monotonic(), sorted(self._ready, key=lambda item: item[:2])
+        self._ready = []
+        for _, _, entry in waited:
+            if self._entries.get(entry.key) is entry:
+                entry.ready_at = now
+                self._push(self._ready, _rank(entry), entry)
 
     def shut_down(self) -> None:
         """Take and give no more; those who wait in ``get`` are told. Again is harmless."""

@@ -1,6 +1,6 @@
 """A reconcile under way: what it has written, and what was heard of its key meanwhile."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import NamedTuple, Self
@@ -23,6 +23,12 @@ class News(NamedTuple):
     cause: str
     priority: int
     within: float
+
+
+def most_urgent(news: Sequence[News]) -> News:
+    """All of it as one, which waits for no longer than any of it may."""
+    most = max(news, key=lambda told: told.priority)
+    return most._replace(within=min(told.within for told in news))
 
 
 class Turn:
@@ -65,7 +71,8 @@ class Turn:
         """
         # An object that is gone is told of as it was last, which may be as it was written.
         version = "" if event.kind == "deleted" else event.object["metadata"]["resourceVersion"]
-        self._heard.setdefault((resource, version), news)
+        heard = self._heard.get((resource, version))
+        self._heard[resource, version] = news if heard is None else most_urgent((heard, news))
 
     def news(self, *, own: bool) -> News | None:
         """What its key has to run again for, at its most urgent; None for nothing.
@@ -76,5 +83,4 @@ class Turn:
         counted = [told for version, told in self._heard.items() if own or version not in self._written]
         if not counted:
             return None
-        most = max(counted, key=lambda told: told.priority)
-        return most._replace(within=min(told.within for told in counted))
+        return most_urgent(counted)
