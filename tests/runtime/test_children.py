@@ -11,6 +11,7 @@ from marie_operator.runtime import (
     CONFIG_MAPS,
     DEPLOYMENTS,
     INGRESSES,
+    SECRETS,
     SERVICES,
     ApplyConflict,
     Cache,
@@ -162,6 +163,56 @@ def test_what_is_wanted_no_longer_is_removed_and_nothing_of_others_is() -> None:
         assert children.get(SERVICES, one, "a") is None
         with pytest.raises(NotFound):
             await stage.client.get(SERVICES, ObjectKey("default", "a"))
+
+    staged(scenario)
+
+
+@pytest.mark.semantics("K-26")
+def test_two_kinds_may_own_children_of_one_kind() -> None:
+    async def scenario(stage: Stage) -> None:
+        cache = Cache(stage.client, clock=LoopClock())
+        owned = []
+        for kind in (OWNERS, SECRETS):
+            cache.add(kind)
+            owned.append(Children(kind, KINDS, cache=cache, writer=Writer(stage.client, cache), field_manager="me"))
+        stage.tasks.append(asyncio.create_task(cache.run()))
+        await cache.wait_synced()
+        one, metadata = await stage.owner(), {"namespace": "default", "name": "owner"}
+        two = await stage.client.create(SECRETS, {"apiVersion": "v1", "kind": "Secret", "metadata": metadata})
+        await asyncio.sleep(1)
+        for children, owner, name in zip(owned, (one, two), ("a", "b"), strict=True):
+            assert await children.apply(owner, [service(name)]) == (f"Created Service {name}",)
+        assert [sorted(name for _, name in each.of(owner)) for each, owner in zip(owned, (one, two), strict=True)] == [
+            ["a"],
+            ["b"],
+        ]
+
+    staged(scenario)
+
+
+@pytest.mark.semantics("K-26")
+@pytest.mark.parametrize("dying", [True, False])
+def test_a_child_of_an_owner_that_is_made_again_waits_for_the_end_of_its_predecessors(dying: bool) -> None:
+    """Garbage collection takes its time; a child that belonged to the owner before is nobody's to rename or delete."""
+
+    async def scenario(stage: Stage) -> None:
+        children, owner = await stage.operator(), await stage.owner()
+        await children.apply(owner, [service()])
+        key = ObjectKey("default", "web")
+        if dying:
+            await stage.client.patch(SERVICES, key, {"metadata": {"finalizers": ["a.b/c"]}}, kind=PatchKind.MERGE)
+            await stage.client.delete(SERVICES, key)
+        await stage.client.delete(OWNERS, ObjectKey.of(owner))
+        again = await stage.owner()
+        with pytest.raises(NameTaken, match=r"Service default/web exists and is about to be deleted") as caught:
+            await children.apply(again, [service()])
+        assert caught.value.ends
+        if dying:
+            await stage.client.patch(SERVICES, key, {"metadata": {"finalizers": None}}, kind=PatchKind.MERGE)
+        else:
+            await stage.client.delete(SERVICES, key)
+        await asyncio.sleep(1)
+        assert await children.apply(again, [service()]) == ("Created Service web",)
 
     staged(scenario)
 

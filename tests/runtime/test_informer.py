@@ -414,9 +414,12 @@ async def test_a_cache_that_keeps_nothing_is_synced_and_runs_until_it_is_stopped
 @pytest.mark.semantics("I-08", "I-10", "I-11", "K-07", "W-15")
 async def test_kinds_are_given_once_and_before_and_a_stop_leaves_no_task() -> None:
     held = cache(Server())
-    held.add(PLANETS, indexes={"name": lambda obj: (obj["metadata"]["name"],)})
-    with pytest.raises(ValueError, match=r"planets\.example\.com is cached already"):
-        held.add(PLANETS)
+    indexes = {"name": lambda obj: (obj["metadata"]["name"],)}
+    planets = held.add(PLANETS, indexes=indexes)
+    assert held.add(PLANETS, indexes=indexes) is planets
+    for wanted, selector in ((None, ""), (indexes, "a")):
+        with pytest.raises(ValueError, match=r"planets\.example\.com is cached already, with other selectors"):
+            held.add(PLANETS, indexes=wanted, label_selector=selector)
     running = asyncio.create_task(held.run())
     await held.wait_synced()
     held[PLANETS].written({"metadata": {"name": "earth", "uid": "e", "resourceVersion": "8"}})

@@ -40,6 +40,7 @@ class Cache:
         self._counted: dict[Resource, CollectionMetrics] = {}
         self._jitter = jitter
         self._informers: dict[Resource, Informer] = {}
+        self._given: dict[Resource, tuple[object, ...]] = {}
         self._running = False
 
     def add(
@@ -51,7 +52,7 @@ class Cache:
         indexes: Mapping[str, IndexFunction] | None = None,
         transform: Transform | None = None,
     ) -> Informer:
-        """Keep a kind; before ``run``.
+        """Keep a kind; before ``run``. What is asked for again in the same way is there once.
 
         Args:
             resource: The kind.
@@ -61,13 +62,16 @@ class Cache:
             transform: Cuts an object down before it is stored; must keep its name, uid and version (R-60).
 
         Raises:
-            ValueError: the kind is there already, or the selector is of another form.
+            ValueError: the kind is there already in another way, or the selector is of another form.
             RuntimeError: the cache runs: what is added now would never be read (W-15).
         """
+        given = label_selector, field_selector, dict(indexes or {}), transform
+        if resource in self._informers:
+            if self._given[resource] != given:
+                raise ValueError(f"{resource} is cached already, with other selectors, indexes or another transform")
+            return self._informers[resource]
         if self._running:
             raise RuntimeError(f"{resource} must be added to the cache before it runs")
-        if resource in self._informers:
-            raise ValueError(f"{resource} is cached already")
         namespaces = self._namespaces if resource.namespaced else ("",)
         informer = Informer(
             resource,
@@ -93,7 +97,7 @@ class Cache:
             )
             for namespace in namespaces
         ]
-        self._informers[resource] = informer
+        self._informers[resource], self._given[resource] = informer, given
         return informer
 
     def __getitem__(self, resource: Resource) -> Informer:

@@ -4,7 +4,7 @@ import contextlib
 import hashlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import orjson
 
@@ -12,7 +12,7 @@ from marie_operator.runtime import drift
 from marie_operator.runtime.cache import Cache
 from marie_operator.runtime.errors import AlreadyExists, NotFound
 from marie_operator.runtime.informer import Informer
-from marie_operator.runtime.ownership import Owners, controller_uid
+from marie_operator.runtime.ownership import Owners, controller_of, controller_uid
 from marie_operator.runtime.resource import Object, ObjectKey, Resource
 from marie_operator.runtime.writer import Writer
 
@@ -29,12 +29,15 @@ class NameTaken(Exception):  # noqa: N818
     Attributes:
         resource: The child's kind.
         key: Its name.
+        ends: Whether the other goes by itself, so that there is nothing to do but to try again.
     """
 
-    def __init__(self, resource: Resource, key: ObjectKey) -> None:
-        super().__init__(f"{resource.kind} {key} exists and belongs to another; delete it or rename it.")
+    def __init__(self, resource: Resource, key: ObjectKey, *, ends: bool = False) -> None:
+        what = "is about to be deleted and is waited for" if ends else "belongs to another; delete it or rename it"
+        super().__init__(f"{resource.kind} {key} exists and {what}.")
         self.resource = resource
         self.key = key
+        self.ends = ends
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,10 +145,24 @@ async def _created(step: Create, writer: Writer, *, owner_uid: str, field_manage
         return await writer.apply(step.resource, step.desired, field_manager=field_manager, only_create=True)
     except AlreadyExists:
         key = ObjectKey.of(step.desired)
-        if controller_uid(await writer.get(step.resource, key)) != owner_uid:
-            raise NameTaken(step.resource, key) from None
+        live = await writer.get(step.resource, key)
+        if controller_uid(live) != owner_uid:
+            raise NameTaken(step.resource, key, ends=_ends(live, step.desired)) from None
         # It is the owner's own, without the label by which it would have been known.
         return await writer.apply(step.resource, step.desired, field_manager=field_manager)
+
+
+def _ends(live: Object, desired: Object) -> bool:
+    """Whether another's object is one that goes by itself, such as that of an owner whose name was given again."""
+    if "deletionTimestamp" in live["metadata"]:
+        return True
+    theirs, ours = controller_of(live), controller_of(desired)
+    return theirs is not None and ours is not None and _name_of(theirs) == _name_of(ours)
+
+
+def _name_of(owner: Mapping[str, Any]) -> tuple[str, ...]:
+    """What only one object has at a time; the version of its group does not matter."""
+    return owner["apiVersion"].rpartition("/")[0], owner["kind"], owner["name"]
 
 
 def _owners(obj: Object) -> Iterable[str]:
