@@ -17,7 +17,7 @@ import structlog
 import trustme
 from aiohttp import web
 
-from marie_operator.runtime import Client, LoopClock, ObjectKey, Unauthorized, Unreachable, transport
+from marie_operator.runtime import Client, ConfigError, LoopClock, ObjectKey, Unauthorized, Unreachable, transport
 from marie_operator.runtime.resource import SERVICES
 from marie_operator.testing.proxy import TcpProxy
 
@@ -247,3 +247,13 @@ async def test_a_peer_that_is_gone_holds_no_connection_open_once_the_client_is_c
         async with asyncio.timeout(25):
             while any(each.fileno() >= 0 for each in opened):
                 await asyncio.sleep(0.01)
+
+
+async def test_a_provider_that_would_send_secrets_to_whoever_answers_is_refused_before_it_does(tmp_path: Path) -> None:
+    async with serving() as server:
+        issuer = f"https://127.0.0.1:{server.port}"
+        oidc = {"idp-issuer-url": issuer, "client-id": "c", "client-secret": "s", "refresh-token": "r"}
+        user = {"auth-provider": {"name": "oidc", "config": oidc}}
+        with pytest.raises(ConfigError, match="use an exec plugin such as kubelogin instead"):
+            await to(configured(tmp_path, server.port, server.authority, **user))
+    assert server.shown == []

@@ -57,7 +57,8 @@ class Cache:
         Args:
             resource: The kind.
             label_selector: Narrows on the server; equality and existence only.
-            field_selector: Narrows on the server.
+            field_selector: Narrows on the server. Whether what is written here still fits it is not known here, so the
+                copy of such a kind learns of own writes by the watch alone.
             indexes: Functions from an object to the values it is found under, by the index's name.
             transform: Cuts an object down before it is stored; must keep its name, uid and version (R-60).
 

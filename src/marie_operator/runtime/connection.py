@@ -201,8 +201,15 @@ async def _kubeconfig(name: str, context: str | None) -> _Read:
     try:
         merged = kube_config.KubeConfigMerger(name).config
         loader = kube_config.KubeConfigLoader(config_dict=merged, active_context=context, config_base_path=None)
-        await loader.load_and_set(configuration)
         user = _user(merged, loader)
+        provider = user.fields.get("auth-provider")
+        if isinstance(provider, dict) and provider.get("name") == "oidc":
+            # The loader would send its secrets to whoever answers for the issuer, without asking for a certificate.
+            raise ConfigError(
+                f"kubeconfig {name} has the auth-provider oidc, which is not supported;"
+                " use an exec plugin such as kubelogin instead"
+            )
+        await loader.load_and_set(configuration)
     except ConfigException as error:
         raise ConfigError(f"kubeconfig {name} cannot be used: {error}") from error
     except (yaml.YAMLError, OSError, ValueError, TypeError, AttributeError, KeyError) as error:
