@@ -1,6 +1,8 @@
 """A process, put together: what its parts do for one another."""
 
 import asyncio
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -9,7 +11,7 @@ import aiohttp
 import pytest
 import pytest_asyncio
 
-from marie_operator.runtime import CONFIG_MAPS, SERVICES, ObjectKey, Options, Process, Result
+from marie_operator.runtime import CONFIG_MAPS, EVENTS, SERVICES, ObjectKey, ObjectReference, Options, Process, Result
 from marie_operator.runtime.transport import CALL_CONNECTIONS
 from marie_operator.testing.apiserver.faults import Fault, hang, refuse
 from marie_operator.testing.kube import Kube
@@ -89,6 +91,27 @@ async def test_a_kind_that_may_not_be_read_is_named_in_readiness_and_holds_up_th
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
+
+
+@pytest.mark.semantics("E-03", "M-05")
+async def test_what_the_last_reconcile_records_is_sent_before_the_process_ends(kube: Kube, process: Process) -> None:
+    begun = asyncio.Event()
+
+    async def reconcile(_: ObjectKey) -> Result:
+        begun.set()
+        await asyncio.sleep(0.5)
+        about = ObjectReference("example.com/v1", "Website", "default", "w", "uid")
+        for number in range(20):
+            process.events.record(about, type="Normal", reason="Stopped", action="Stop", note=str(number))
+        return Result()
+
+    controller = process.controller("test", reconcile)
+    controller.enqueue(ObjectKey("n", "a"))
+    running = asyncio.create_task(process.run(controller))
+    await begun.wait()
+    os.kill(os.getpid(), signal.SIGTERM)
+    await running
+    assert len((await process.client.list(EVENTS)).items) == 20
 
 
 STUBBORN = """
