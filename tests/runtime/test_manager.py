@@ -299,6 +299,24 @@ async def test_a_cancellation_while_it_stops_is_not_swallowed() -> None:
         await running
 
 
+@pytest.mark.semantics("M-06")
+async def test_background_work_that_absorbs_its_cancellation_keeps_the_lease_from_being_given_back() -> None:
+    log, free = list[str](), asyncio.Event()
+
+    async def absorb() -> None:
+        while not free.is_set():
+            with suppress(asyncio.CancelledError):
+                await free.wait()
+
+    with structlog.testing.capture_logs() as logs, pytest.raises(NotEnded):
+        await manager(log, leading=[absorb], elector=Lease(log)).run(await stopped_after(1))
+    assert log == ["serving", "acquired", "begun", "done", "closed"]
+    (told,) = [entry["tasks"] for entry in logs if entry["log_level"] == "error"]
+    assert "absorb" in told[0]
+    free.set()
+    await asyncio.sleep(1)
+
+
 @pytest.mark.semantics("M-06", "M-07")
 @pytest.mark.parametrize("lost_after", [None, 20.0])
 async def test_a_reconcile_that_absorbs_its_cancellation_holds_neither_process_nor_lease(

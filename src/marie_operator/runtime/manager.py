@@ -19,7 +19,6 @@ SHUTDOWN_TIMEOUT = 30.0
 """Seconds that reconciles get to finish once a stop is asked for (M-07)."""
 FINISH_TIMEOUT = 2.0
 """Seconds for what a leader does last, such as sending the events that its last reconciles have recorded."""
-
 CANCEL_TIMEOUT = 3.0
 """Seconds that whatever was cancelled gets to end; what goes on then will not end at all."""
 
@@ -27,7 +26,7 @@ log = structlog.get_logger(__name__)
 
 
 class NotEnded(Exception):  # noqa: N818 - the name says the state, as NotFound does
-    """Reconciles go on although they were cancelled: the process has to end, and its lease with it, in its own time."""
+    """Work goes on although it was cancelled: the process has to end, and its lease with it, in its own time."""
 
 
 class Manager:
@@ -86,7 +85,8 @@ class Manager:
 
         Raises:
             LeadershipLost: the lease could not be kept; the process must end.
-            NotEnded: a reconcile absorbs its cancellation. It may write yet, so the lease was not given back.
+            NotEnded: a reconcile, or background work, absorbs its cancellation. It may write yet, so the lease was not
+                given back.
             Exception: the first error of anything that must run (M-04).
         """
         async with AsyncExitStack() as stack:
@@ -191,7 +191,11 @@ async def _background(*jobs: Callable[[], Awaitable[None]]) -> AsyncIterator[set
     try:
         yield tasks
     finally:
-        await cancelled(tasks)
+        left = sorted(task.get_name() for task in await cancelled(tasks))
+        if left:
+            log.error("background work does not end although it is cancelled", tasks=left)
+    if left:
+        raise NotEnded("background work absorbs its cancellation")
 
 
 async def cancelled(tasks: Collection[asyncio.Task[Any]]) -> Collection[asyncio.Task[Any]]:
