@@ -103,12 +103,19 @@ class Operator:
             jitter=jitter,
             connect=connect,
         )
-        self._listings = mariejob.Listings(mariejob.Origins(lister, client, objects), on_change=self._on_job)
-        self._deliveries = mariejob.Deliveries(
-            objects, on_change=self._on_job, clock=clock, writer=hashlib.sha256(instance.encode()).hexdigest()[:12]
+        on_defect = metrics.panics.labels("mariejob").inc
+        self._listings = mariejob.Listings(
+            mariejob.Origins(lister, client, objects), on_change=self._on_job, on_defect=on_defect
         )
-        self._imports = mariejob.Imports(objects, on_change=self._on_job)
-        self._clearances = mariejob.Clearances(objects, on_change=self._on_job)
+        self._deliveries = mariejob.Deliveries(
+            objects,
+            on_change=self._on_job,
+            clock=clock,
+            writer=hashlib.sha256(instance.encode()).hexdigest()[:12],
+            on_defect=on_defect,
+        )
+        self._imports = mariejob.Imports(objects, on_change=self._on_job, on_defect=on_defect)
+        self._clearances = mariejob.Clearances(objects, on_change=self._on_job, on_defect=on_defect)
         jobs = Typed(cache[kinds.MARIE_JOBS], MarieJob.model_validate)
         turns = mariejob.Turns(jobs, clock=clock, on_turn=self._on_turn)
         cache[kinds.MARIE_JOBS].add_handler(turns.handle)

@@ -16,6 +16,7 @@ from marie_operator.controllers.mariejob.credentials import (
 FIELD = "spec.input.credentialsSecretRef"
 ACCOUNT = {"type": "service_account", "client_email": "marie@project", "private_key": "pem"}
 KEY = json.dumps(ACCOUNT)
+S3 = {"AWS_ACCESS_KEY_ID": "i", "AWS_SECRET_ACCESS_KEY": "s"}
 AZURE = {"AZURE_STORAGE_ACCOUNT_NAME": "account"}
 CLIENT = {"AZURE_STORAGE_CLIENT_ID": "i", "AZURE_STORAGE_CLIENT_SECRET": "s", "AZURE_STORAGE_TENANT_ID": "t"}
 
@@ -50,6 +51,15 @@ def test_keys_have_the_names_that_each_cloud_gives_them(
     ("scheme", "data", "told"),
     [
         ("s3", {}, "Secret store has no AWS_ACCESS_KEY_ID and no AWS_SECRET_ACCESS_KEY: add what is missing"),
+        *(
+            ("s3", {**S3, key: "x\n"}, f"{key} of Secret store must be one line, but has a line break")
+            for key in (*S3, "AWS_SESSION_TOKEN", "AWS_REGION")
+        ),
+        (
+            "az",
+            {**AZURE, **CLIENT, "AZURE_STORAGE_TENANT_ID": "t\n"},
+            "AZURE_STORAGE_TENANT_ID of Secret store must be",
+        ),
         ("gs", {}, "Secret store has no GOOGLE_APPLICATION_CREDENTIALS_JSON, service-account.json or key.json: add"),
         ("gs", {"key.json": KEY, "service-account.json": KEY}, "has service-account.json and key.json: keep one of"),
         ("gs", {"credentials.json": KEY}, "has credentials.json, which is not known for gs://: correct or remove it"),

@@ -44,6 +44,15 @@ async def test_recording_again_after_a_crash_changes_nothing(api: ApiServer) -> 
     assert api.objects[CONFIG_MAPS, KEY]["metadata"]["resourceVersion"] == before
 
 
+async def test_a_record_that_was_edited_by_hand_is_kept_and_added_to(api: ApiServer) -> None:
+    await failures.record(api, job(), failed("a"))
+    found = api.objects[CONFIG_MAPS, KEY]
+    api.put(CONFIG_MAPS, {**found, "data": {failures.KEY: found["data"][failures.KEY] + "\n# b was corrected"}})
+    await failures.record(api, job(), failed("a", "b"))
+    lines = api.objects[CONFIG_MAPS, KEY]["data"][failures.KEY].splitlines()
+    assert [line[:8] for line in lines] == ['{"uri": ', "", "# b was ", '{"uri": ']
+
+
 def parts(api: ApiServer) -> list[list[str]]:
     """The documents in each part, in the order of the parts."""
     found: list[list[str]] = []

@@ -93,6 +93,19 @@ async def test_a_part_that_is_gone_is_named() -> None:
         await taken(api, located(before(*URIS, parts=parts)))
 
 
+@pytest.mark.parametrize("line", ["", "{", "[]", '{"uri": 1}', '{"uri": "one.pdf"}'])
+async def test_a_part_that_was_edited_by_hand_is_named(line: str) -> None:
+    api = ApiServer()
+    await failures.record(api, before(*URIS), [DocumentFailure(uri=uri, message="boom") for uri in URIS[:2]])
+    key = ObjectKey("docs", "before-failures")
+    found = api.objects[CONFIG_MAPS, key]
+    lines = found["data"][failures.KEY].splitlines()
+    edited = "\n".join([lines[0], line, *lines[1:]])
+    api.put(CONFIG_MAPS, {**found, "data": {failures.KEY: edited}})
+    with pytest.raises(ListingError, match=r"Line 2 of failures\.jsonl in ConfigMap before-failures, which holds"):
+        await taken(api, located(before(*URIS, parts=1)))
+
+
 @pytest.mark.parametrize(
     ("jobs", "cursor", "sentence"),
     [

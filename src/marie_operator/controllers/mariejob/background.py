@@ -4,15 +4,38 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeAlias
 
+import structlog
+
 from marie_operator.runtime.resource import ObjectKey
 
 Work: TypeAlias = Callable[[], Coroutine[Any, Any, None]]
 
+_FIRST_RETRY = 2.0
+_LAST_RETRY = 60.0
+
+log = structlog.get_logger(__name__)
+
+
+def uncounted() -> None:
+    """Take no note of a defect."""
+
 
 class Background:
-    """Does one thing at a time for each job, while it runs: the leader alone does."""
+    """Does one thing at a time for each job, while it runs: the leader alone does.
 
-    def __init__(self) -> None:
+    Args:
+        name: What it does, for the log.
+        on_failure: Called with a job's key when its work raised what nobody expected, and with what to say of that; it
+            is tried again by itself.
+        on_defect: Called each time that happens, for metrics.
+    """
+
+    def __init__(
+        self, name: str, *, on_failure: Callable[[ObjectKey, str], None], on_defect: Callable[[], None]
+    ) -> None:
+        self._log = log.bind(work=name)
+        self._on_failure = on_failure
+        self._on_defect = on_defect
         self._asked: dict[ObjectKey, Work] = {}
         self._tasks: dict[ObjectKey, asyncio.Task[None]] = {}
         self._wake = asyncio.Event()
@@ -40,8 +63,28 @@ class Background:
                 self._asked.clear()
 
     async def _do(self, job: ObjectKey, work: Work) -> None:
+        delay = _FIRST_RETRY
         try:
-            await work()
+            while True:
+                try:
+                    await work()
+                except Exception as error:  # noqa: BLE001 - a defect in the work for one job must not end that for others
+                    self._on_defect()
+                    self._log.exception(
+                        "failed unexpectedly; will try again", namespace=job.namespace, name=job.name, seconds=delay
+                    )
+                    self._on_failure(job, _told(error))
+                else:
+                    return
+                await asyncio.sleep(delay)
+                delay = min(2 * delay, _LAST_RETRY)
         finally:
             if self._tasks.get(job) is asyncio.current_task():
                 del self._tasks[job]
+
+
+def _told(error: BaseException) -> str:
+    """What a job says of a defect: not the text, which may hold what Secrets hold."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return f"Unexpected {type(error).__name__}; see the operator's log. The operator tries again."

@@ -14,6 +14,7 @@ SECRET_ACCESS_KEY = "AWS_SECRET_ACCESS_KEY"  # noqa: S105 - the name of a variab
 SESSION_TOKEN = "AWS_SESSION_TOKEN"  # noqa: S105 - the name of a variable, not its value
 ENDPOINT_URL = "AWS_ENDPOINT_URL"
 REGION = "AWS_REGION"
+_S3_LINES = (ACCESS_KEY_ID, SECRET_ACCESS_KEY, SESSION_TOKEN, REGION)
 
 GOOGLE_KEYS = ("GOOGLE_APPLICATION_CREDENTIALS_JSON", "service-account.json", "key.json")
 GOOGLE_ENDPOINT = "GOOGLE_BASE_URL"
@@ -32,6 +33,7 @@ USUAL: Mapping[Scheme, str] = {
 """The keys that a Secret for a store has, for sentences."""
 
 _URL = re.compile(r"https?://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:\d{1,5})?(/[!-~]*)?")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _ACCOUNT = re.compile(r"[a-z0-9]{3,24}")
 
 
@@ -63,8 +65,9 @@ class Credentials:
             field: What names it.
 
         Raises:
-            CredentialsError: a key is missing, or the endpoint is no URL.
+            CredentialsError: a key is missing or broken, or the endpoint is no URL.
         """
+        check_lines(f"Secret {name}", {key: data[key] for key in _S3_LINES if key in data})
         missing = [key for key in (ACCESS_KEY_ID, SECRET_ACCESS_KEY) if not data.get(key)]
         if missing:
             raise CredentialsError(
@@ -150,6 +153,7 @@ class AzureCredentials:
             CredentialsError: the account or the way into it is missing, there are several, or something is not known.
         """
         _check_names(name, data, (AZURE_ACCOUNT, AZURE_KEY, AZURE_SAS, *AZURE_CLIENT, AZURE_ENDPOINT), "az")
+        check_lines(f"Secret {name}", {key: data[key] for key in (AZURE_KEY, AZURE_SAS, *AZURE_CLIENT) if key in data})
         if not data.get(AZURE_ACCOUNT):
             raise CredentialsError(
                 f"Secret {name} has no {AZURE_ACCOUNT}: add the name of the storage account, "
@@ -212,6 +216,23 @@ def scheme_named(text: str) -> Scheme | None:
 def is_http_url(text: str) -> bool:
     """Whether ``text`` is an http or https URL that a request can be sent to."""
     return _URL.fullmatch(text) is not None
+
+
+def check_lines(where: str, data: Mapping[str, str]) -> None:
+    """Refuse what goes into a request as it is and would break it; obstore's Rust panics at it.
+
+    Args:
+        where: What holds these values, for sentences.
+        data: The values, by the names that they have there.
+
+    Raises:
+        CredentialsError: one is not a single line.
+    """
+    if broken := [key for key, value in data.items() if _CONTROL.search(value)]:
+        raise CredentialsError(
+            f"{' and '.join(broken)} of {where} must be one line, but has a line break or another control character: "
+            "write it anew without"
+        )
 
 
 def _endpoint(name: str, data: Mapping[str, str], key: str, example: str, otherwise: str) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from marie_operator.controllers.mariejob import manifest
-from marie_operator.controllers.mariejob.background import Background
+from marie_operator.controllers.mariejob.background import Background, uncounted
 from marie_operator.controllers.mariejob.delivery import (
     DeliveryFailure,
     DeliveryOutcome,
@@ -75,16 +75,25 @@ class Deliveries:
         on_change: Called with a job's key when more is delivered, or when there is another reason why it is not.
         clock: For the manifest.
         writer: A name that no other process of the operator has.
+        on_defect: Called when the work raises what nobody expected, which is told of that job alone.
     """
 
-    def __init__(self, objects: Objects, *, on_change: Callable[[ObjectKey], None], clock: Clock, writer: str) -> None:
+    def __init__(
+        self,
+        objects: Objects,
+        *,
+        on_change: Callable[[ObjectKey], None],
+        clock: Clock,
+        writer: str,
+        on_defect: Callable[[], None] = uncounted,
+    ) -> None:
         self._objects = objects
         self._on_change = on_change
         self._clock = clock
         self._writer = writer
         self._slots = asyncio.Semaphore(AT_ONCE)
         self._deliveries: dict[ObjectKey, _Delivery] = {}
-        self._background = Background()
+        self._background = Background("results", on_failure=self._stumble, on_defect=on_defect)
 
     @property
     def has_own(self) -> bool:
@@ -137,7 +146,8 @@ class Deliveries:
             try:
                 await self._step(delivery)
             except ObjectsError as error:
-                self._fail(job, delivery, error)
+                at_source = error.bucket == delivery.request.route.source
+                self._fail(job, delivery, str(error), answered=error.refusal.answered, at_source=at_source)
                 await asyncio.sleep(delay)
                 delay = min(2 * delay, _LAST_RETRY)
             else:
@@ -200,10 +210,13 @@ class Deliveries:
         delivery.lines[document.ref_id] = manifest.line(document, keys, route, self._clock.now())
         return None
 
-    def _fail(self, job: ObjectKey, delivery: _Delivery, error: ObjectsError) -> None:
+    def _stumble(self, job: ObjectKey, message: str) -> None:
+        if (delivery := self._deliveries.get(job)) is not None:
+            self._fail(job, delivery, message, answered=False, at_source=False)
+
+    def _fail(self, job: ObjectKey, delivery: _Delivery, message: str, *, answered: bool, at_source: bool) -> None:
         before = delivery.failure
         since = before.since if before is not None else self._clock.now()
-        at_source = error.bucket == delivery.request.route.source
-        delivery.failure = DeliveryFailure(str(error), error.refusal.answered, since, at_source)
+        delivery.failure = DeliveryFailure(message, answered, since, at_source)
         if before != delivery.failure:
             self._on_change(job)

@@ -25,7 +25,7 @@ class RecordTakenError(Exception):
 
 
 class RecordGoneError(Exception):
-    """A part of the record is not there, or another job's; the message says which."""
+    """A part of the record is not there, is another job's, or cannot be read; the message says which."""
 
 
 class ApiClient(Protocol):
@@ -99,7 +99,7 @@ async def recorded(client: ApiClient, namespace: str, job: str, uid: str, part: 
         part: which part, from 1.
 
     Raises:
-        RecordGoneError: the part is not there.
+        RecordGoneError: the part is not there, or a line of it cannot be read.
     """
     try:
         live: Object | None = await client.get(CONFIG_MAPS, ObjectKey(namespace, name(job, part)))
@@ -110,7 +110,16 @@ async def recorded(client: ApiClient, namespace: str, job: str, uid: str, part: 
             f"ConfigMap {name(job, part)}, which held failures of MarieJob {job}, is gone: these documents are not "
             "known any more. Delete this job, and make one that names them by spec.input.uri."
         )
-    return [json.loads(line)["uri"] for line in _lines(live)]
+    lines = _lines(live)
+    uris = [uri for line in lines if (uri := _uri(line)) is not None]
+    if len(uris) < len(lines):
+        number = next(number for number, line in enumerate(lines, start=1) if _uri(line) is None)
+        raise RecordGoneError(
+            f"Line {number} of {KEY} in ConfigMap {name(job, part)}, which holds failures of MarieJob {job}, is not "
+            'what the operator wrote: each is a JSON object with the "uri" of a document. Correct or remove it; the '
+            "job then goes on by itself."
+        )
+    return uris
 
 
 async def _read(client: ApiClient, job: MarieJob, part: int) -> list[str] | None:
@@ -139,11 +148,21 @@ async def _write(client: ApiClient, job: MarieJob, part: int, lines: Sequence[st
 
 def _lines(live: Object) -> list[str]:
     record: str = (live.get("data") or {}).get(KEY, "")
-    return record.split("\n")[:-1]
+    return record.removesuffix("\n").split("\n") if record else []
 
 
 def _uris(lines: Sequence[str]) -> set[str]:
-    return {json.loads(line)["uri"] for line in lines}
+    return {uri for line in lines if (uri := _uri(line)) is not None}
+
+
+def _uri(line: str) -> str | None:
+    """The document of a line; None for a line that the operator did not write."""
+    try:
+        found = json.loads(line)
+    except ValueError:
+        return None
+    uri = found.get("uri") if isinstance(found, dict) else None
+    return uri if isinstance(uri, str) and uri.count("/") > 2 else None
 
 
 def _size(line: str) -> int:

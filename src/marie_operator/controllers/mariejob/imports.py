@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from marie_operator.controllers.mariejob.background import Background
+from marie_operator.controllers.mariejob.background import Background, uncounted
 from marie_operator.controllers.mariejob.buckets import Bucket, Folder
 from marie_operator.controllers.mariejob.objects import LISTED, Objects, ObjectsError
 from marie_operator.controllers.mariejob.refusal import Refusal
@@ -86,6 +86,7 @@ class _Import:
         missing: Documents that are not there to be copied.
         copying: Documents that are being copied.
         failures: What keeps it from going on, by document; by an empty name, for the folder.
+        stumbled: What it says while the work raises what nobody expected.
     """
 
     request: ImportRequest
@@ -96,6 +97,7 @@ class _Import:
     missing: dict[str, str] = field(default_factory=dict)
     copying: set[str] = field(default_factory=set)
     failures: dict[str, ImportFailure] = field(default_factory=dict)
+    stumbled: ImportFailure | None = None
 
     @property
     def surplus(self) -> Collection[str]:
@@ -126,14 +128,21 @@ class Imports:
     Args:
         objects: Lists, copies and deletes.
         on_change: Called with a job's key when a document is there, or there is another reason why one is not.
+        on_defect: Called when the work raises what nobody expected, which is told of that job alone.
     """
 
-    def __init__(self, objects: Objects, *, on_change: Callable[[ObjectKey], None]) -> None:
+    def __init__(
+        self,
+        objects: Objects,
+        *,
+        on_change: Callable[[ObjectKey], None],
+        on_defect: Callable[[], None] = uncounted,
+    ) -> None:
         self._objects = objects
         self._on_change = on_change
         self._slots = asyncio.Semaphore(AT_ONCE)
         self._imports: dict[ObjectKey, _Import] = {}
-        self._background = Background()
+        self._background = Background("documents", on_failure=self._stumble, on_defect=on_defect)
 
     def want(self, job: ObjectKey, uid: str, request: ImportRequest | None) -> None:
         """Say which documents of ``job`` are to be there; ``None`` forgets what there was.
@@ -160,7 +169,7 @@ class Imports:
         known = self._imports.get(job)
         if known is None:
             return ImportOutcome()
-        failure = next(iter(known.failures.values()), None)
+        failure = next(iter(known.failures.values()), known.stumbled)
         return ImportOutcome(frozenset(known.there), dict(known.missing), failure)
 
     async def run(self) -> None:
@@ -172,6 +181,7 @@ class Imports:
         while not known.is_done:
             async with asyncio.TaskGroup() as group:
                 await self._work(job, known, group)
+        self._recover(job, known)
 
     async def _work(self, job: ObjectKey, known: _Import, group: asyncio.TaskGroup) -> None:
         while not known.is_done:
@@ -238,6 +248,7 @@ class Imports:
             known.forget()
             known.moved.set()
         known.failures.pop(ref_id, None)
+        known.stumbled = None
         self._on_change(job)
 
     async def _copied(self, known: _Import, ref_id: str, uri: str) -> None:
@@ -253,6 +264,17 @@ class Imports:
         before, failure = known.failures.get(ref_id), ImportFailure(str(error), error.refusal.answered)
         known.failures[ref_id] = failure
         if before != failure:
+            self._on_change(job)
+
+    def _stumble(self, job: ObjectKey, message: str) -> None:
+        known, failure = self._imports.get(job), ImportFailure(message, answered=False)
+        if known is not None and known.stumbled != failure:
+            known.stumbled = failure
+            self._on_change(job)
+
+    def _recover(self, job: ObjectKey, known: _Import) -> None:
+        if known.stumbled is not None:
+            known.stumbled = None
             self._on_change(job)
 
     def _succeed(self, job: ObjectKey, known: _Import, ref_id: str) -> None:

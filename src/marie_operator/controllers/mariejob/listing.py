@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from marie_operator.controllers.mariejob.background import Background
+from marie_operator.controllers.mariejob.background import Background, uncounted
 from marie_operator.controllers.mariejob.store import Lister, ListingError, ListRequest, Page
 from marie_operator.runtime.resource import ObjectKey
 
@@ -76,14 +76,22 @@ class Listings:
         lister: reads pages.
         on_change: called with a job's key when there is another page, or another reason why there is none.
         concurrency: how many pages are read at a time.
+        on_defect: called when reading raises what nobody expected, which is told of that job alone.
     """
 
-    def __init__(self, lister: Lister, *, on_change: Callable[[ObjectKey], None], concurrency: int = 4) -> None:
+    def __init__(
+        self,
+        lister: Lister,
+        *,
+        on_change: Callable[[ObjectKey], None],
+        concurrency: int = 4,
+        on_defect: Callable[[], None] = uncounted,
+    ) -> None:
         self._lister = lister
         self._on_change = on_change
         self._slots = asyncio.Semaphore(concurrency)
         self._listings: dict[ObjectKey, _Listing] = {}
-        self._background = Background()
+        self._background = Background("listing", on_failure=self._fail, on_defect=on_defect)
 
     def want(self, job: ObjectKey, request: ListRequest | None) -> None:
         """Say after which key ``job`` goes on; ``None`` when it needs no more, which forgets what there was.
@@ -129,11 +137,18 @@ class Listings:
                 listing.failure, delay = None, _FIRST_RETRY
                 self._on_change(job)
                 continue
-            if outcome != listing.failure:
-                listing.failure = outcome
-                self._on_change(job)
+            self._failed(job, listing, outcome)
             await asyncio.sleep(delay)
             delay = min(2 * delay, _LAST_RETRY)
+
+    def _fail(self, job: ObjectKey, message: str) -> None:
+        if (listing := self._listings.get(job)) is not None:
+            self._failed(job, listing, ListingFailure(message, answered=False))
+
+    def _failed(self, job: ObjectKey, listing: _Listing, failure: ListingFailure) -> None:
+        if failure != listing.failure:
+            listing.failure = failure
+            self._on_change(job)
 
     async def _read(self, request: ListRequest) -> Page | ListingFailure:
         try:

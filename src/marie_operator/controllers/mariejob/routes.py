@@ -12,6 +12,7 @@ from marie_operator.controllers.mariejob.credentials import (
     Credentials,
     CredentialsError,
     Scheme,
+    check_lines,
     from_secret,
 )
 from marie_operator.controllers.mariejob.delivery import Output, Route
@@ -150,6 +151,11 @@ async def _of_cluster(job: MarieJob, cluster: MarieCluster, secrets: Secrets) ->
             f"Secret {reference.name} in namespace {namespace}, which {field} names, has no "
             f"{' and no '.join(missing)}. Create it with these keys.",
         )
+    try:
+        check_lines(f"Secret {reference.name}", {key: data[key] for key in keys})
+        check_lines(field, {"region": store.region})
+    except CredentialsError as error:
+        return Obstacle(JobReason.CREDENTIALS_MISSING, f"{error}.")
     own = Credentials(
         access_key_id=data[reference.access_key_id_key],
         secret_access_key=data[reference.secret_access_key_key],

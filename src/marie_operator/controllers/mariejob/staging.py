@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
-from marie_operator.controllers.mariejob.background import Background
+from marie_operator.controllers.mariejob.background import Background, uncounted
 from marie_operator.controllers.mariejob.buckets import Folder
 from marie_operator.controllers.mariejob.failures import ApiClient
 from marie_operator.controllers.mariejob.objects import Objects, ObjectsError, whole
@@ -101,13 +101,20 @@ class Clearances:
     Args:
         objects: Lists and deletes them.
         on_change: Called with a job's key when they are gone, or when that is given up.
+        on_defect: Called when the work raises what nobody expected, which is told of that job alone.
     """
 
-    def __init__(self, objects: Objects, *, on_change: Callable[[ObjectKey], None]) -> None:
+    def __init__(
+        self,
+        objects: Objects,
+        *,
+        on_change: Callable[[ObjectKey], None],
+        on_defect: Callable[[], None] = uncounted,
+    ) -> None:
         self._objects = objects
         self._on_change = on_change
         self._clearances: dict[ObjectKey, _Clearance] = {}
-        self._background = Background()
+        self._background = Background("clearance", on_failure=self._fail, on_defect=on_defect)
 
     def want(self, job: ObjectKey, uid: str, folder: Folder | None) -> None:
         """Say that ``job`` needs its documents no more; ``None`` forgets what there was. Again, it changes nothing."""
@@ -137,7 +144,7 @@ class Clearances:
                     await self._objects.delete(folder.bucket, keys)
             except ObjectsError as error:
                 if not left:
-                    clearance.result = f"What was put under {folder.uri} for Marie stays there: {error}"
+                    clearance.result = _left(folder, str(error))
             else:
                 clearance.result = ""
             if clearance.result is not None:
@@ -145,3 +152,13 @@ class Clearances:
             await asyncio.sleep(delay)
             delay *= 2
         self._on_change(job)
+
+    def _fail(self, job: ObjectKey, message: str) -> None:
+        # The job, which waits for nothing else, ends; tried again it is for as long as it has not.
+        if (clearance := self._clearances.get(job)) is not None:
+            clearance.result = _left(clearance.folder, message)
+            self._on_change(job)
+
+
+def _left(folder: Folder, why: str) -> str:
+    return f"What was put under {folder.uri} for Marie stays there: {why}"
