@@ -11,11 +11,12 @@ from marie_operator.api.meta import Condition
 from marie_operator.controllers.conditions import condition, is_true
 from marie_operator.controllers.mariejob.decide import decide
 from marie_operator.controllers.mariejob.decision import Decision
+from marie_operator.controllers.mariejob.delivery import DeliveryFailure, DeliveryOutcome
 from marie_operator.controllers.mariejob.observation import Obstacle
 from marie_operator.controllers.mariejob.reconciler import wire
 from marie_operator.controllers.mariejob.store import Page
 from marie_operator.marie.gateways import DocumentState, DocumentView
-from tests.controllers.mariejob.samples import PREFIX, SINGLE, UP, cluster, job, later, page, seen
+from tests.controllers.mariejob.samples import OUTPUT, PREFIX, SINGLE, UP, cluster, job, later, page, route, seen
 
 
 def documents(decision: Decision) -> JobDocuments:
@@ -295,6 +296,19 @@ def test_a_job_that_ends_no_longer_says_that_it_waits() -> None:
         told = condition(ended, kind)
         assert told is not None
         assert (told.status, told.reason, told.message) == ("False", JobReason.INVALID_URI, ended.message)
+
+
+@pytest.mark.parametrize("suspend", [False, True])
+@pytest.mark.parametrize("refused", [False, True], ids=["no Secret", "refused"])
+def test_corrected_credentials_of_the_output_are_noticed(suspend: bool, refused: bool) -> None:
+    subject = job(SINGLE, output=OUTPUT)
+    first = decide(subject, seen(route=route()))
+    running = {first.tickets[0].ref_id: DocumentView(DocumentState.RUNNING, "dag", "")}
+    failure = DeliveryFailure("Denied.", True, later(), at_source=False)
+    what = {"route": route() if refused else Obstacle(JobReason.CREDENTIALS_MISSING, "No Secret.")}
+    begun = job(SINGLE, output=OUTPUT, suspend=suspend, status=first.status)
+    second = decide(begun, seen(**what, documents=running, delivery=DeliveryOutcome(failure=failure)))
+    assert second.requeue_after == 30
 
 
 def test_very_long_keys_keep_the_status_within_what_is_stored() -> None:

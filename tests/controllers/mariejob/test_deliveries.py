@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from marie_operator.controllers.mariejob import delivery, refs
 from marie_operator.controllers.mariejob.buckets import Bucket
+from marie_operator.controllers.mariejob.credentials import Credentials
 from marie_operator.controllers.mariejob.deliveries import Deliveries
 from marie_operator.controllers.mariejob.delivery import DeliveryRequest, Ended, Output, Receipt, Route, Totals
 from marie_operator.controllers.mariejob.objects import ObjectsError
@@ -317,6 +318,31 @@ def test_a_refusal_is_told_with_its_beginning_and_tried_again(at: str) -> None:
         assert process.deliveries.outcome(KEY).failure is None
         # The last wait is a minute, and there is no more than one try in it.
         assert objects.requests[at] < 40
+        await process.die()
+
+    virtual.run(main)
+
+
+def test_other_credentials_get_as_long_as_those_before() -> None:
+    async def main() -> None:
+        objects = MemoryObjects("bucket", "marie")
+
+        def refuse(_what: str, bucket: Bucket) -> None:
+            raise ObjectsError("Denied.", bucket, Refusal.DENIED)
+
+        objects.on_request = refuse
+        process, wanted = Process(objects), Job([ended(1)])
+        process.deliveries.want(KEY, UID, wanted.request)
+        await asyncio.sleep(3000)
+        before = process.deliveries.outcome(KEY).failure
+        wanted.route = replace(ROUTE, target=replace(TARGET, credentials=Credentials("new", "key")))
+        process.deliveries.want(KEY, UID, wanted.request)
+        assert process.deliveries.outcome(KEY).failure is None
+        await asyncio.sleep(1)
+        after = process.deliveries.outcome(KEY).failure
+        assert before is not None
+        assert after is not None
+        assert (after.since - before.since).total_seconds() >= 2999
         await process.die()
 
     virtual.run(main)

@@ -372,6 +372,9 @@ def _requeue_after(course: Course) -> float | None:
     if batch.is_done(course.documents) and not batch.is_done(course.job.status.documents or JobDocuments()):
         # The manifest can be closed once this is written.
         times.append(course.now)
+    if course.handover.obstacle is not None:
+        # A Secret that is corrected announces itself to nobody.
+        times.append(course.now + _MOST_WAIT)
     if course.queued:
         # Its turn announces itself; its place among those that wait does not, and matters less the farther back it is.
         times.append(course.now + _MOST_WAIT + timedelta(seconds=course.queue_position or 0))

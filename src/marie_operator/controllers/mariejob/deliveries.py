@@ -120,8 +120,9 @@ class Deliveries:
         if delivery is None:
             delivery = self._deliveries[job] = _Delivery(request, uid)
         elif delivery.request.route != request.route:
-            # Other credentials may work where these did not.
+            # Other credentials may work where these did not, and get as long to show it.
             self._background.end(job)
+            delivery.failure = None
         delivery.request = request
         kept = {document.ref_id for document in request.documents}
         delivery.delivered = {ref_id: end for ref_id, end in delivery.delivered.items() if ref_id in kept}
