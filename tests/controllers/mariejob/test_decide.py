@@ -9,13 +9,14 @@ from marie_operator.api.conditions import JobCondition, JobReason
 from marie_operator.api.mariejob import JobDocuments, MarieJobStatus
 from marie_operator.api.meta import Condition
 from marie_operator.controllers.conditions import condition, is_true
-from marie_operator.controllers.mariejob.decide import decide
+from marie_operator.controllers.mariejob.conditions import is_finished
+from marie_operator.controllers.mariejob.decide import decide, leave
 from marie_operator.controllers.mariejob.decision import Decision
 from marie_operator.controllers.mariejob.delivery import DeliveryFailure, DeliveryOutcome
 from marie_operator.controllers.mariejob.observation import Obstacle
 from marie_operator.controllers.mariejob.reconciler import wire
 from marie_operator.controllers.mariejob.store import Page
-from marie_operator.marie.gateways import DocumentState, DocumentView
+from marie_operator.marie.gateways import DatabaseView, DocumentState, DocumentView
 from tests.controllers.mariejob.samples import OUTPUT, PREFIX, SINGLE, UP, cluster, job, later, page, route, seen
 
 
@@ -296,6 +297,60 @@ def test_a_job_that_ends_no_longer_says_that_it_waits() -> None:
         told = condition(ended, kind)
         assert told is not None
         assert (told.status, told.reason, told.message) == ("False", JobReason.INVALID_URI, ended.message)
+
+
+FLAWS: dict[str, dict[str, Any]] = {
+    "output": {"output": {"uri": "s4://bucket/results/"}},
+    "prefix": {"input": {"uri": "s3://bucket/others/"}},
+    "bucket": {"input": {"uri": "s3://other/invoices/"}},
+    "scheme": {"input": {"uri": "gs://bucket/invoices/"}},
+    "one document": {"input": {"uri": SINGLE}},
+    "rule": {"sla": {"softDeadline": "2h", "hardDeadline": "1h"}},
+    "mode": {"submissionMode": "K8sJobSubmission"},
+}
+
+
+@pytest.mark.parametrize("edit", FLAWS.values(), ids=list(FLAWS))
+def test_a_mistake_in_a_job_that_has_begun_is_waited_for_while_its_documents_are_followed(edit: dict[str, Any]) -> None:
+    spec: dict[str, Any] = {"batch": {"maxInFlight": 2}, "activeDeadlineSeconds": 3600}
+    first = decide(job(**spec), seen(listing=page("a", "b", "c")))
+    a, b = (ticket.ref_id for ticket in first.tickets)
+    views = {a: DocumentView(DocumentState.SUCCEEDED, "dag-a"), b: DocumentView(DocumentState.RUNNING, "dag-b")}
+    wrong = decide(job(**spec | edit, status=first.status), seen(listing=page("a", "b", "c"), documents=views))
+    assert not is_finished(wrong.status)
+    assert (wrong.submits, wrong.listing, wrong.delivery) == (False, None, None)
+    assert b in {ticket.ref_id for ticket in wrong.tickets}
+    told = shown(wrong.status, JobCondition.SUBMITTED)
+    assert (told.status, told.reason) == ("False", JobReason.INVALID_SPEC)
+    assert "the job then goes on by itself" in told.message
+    again = decide(job(**spec | edit, status=wrong.status), seen(listing=page("a", "b", "c"), documents=views))
+    assert again.status == wrong.status
+    late = decide(job(**spec | edit, status=wrong.status), seen(now=later(hours=1), documents=views))
+    assert (late.status.phase, code(late)) == ("Failed", JobReason.DEADLINE_EXCEEDED)
+    assert "1 document at Marie runs on" in late.status.message
+    mended = decide(job(**spec, status=wrong.status), seen(listing=page("a", "b", "c"), documents=views))
+    assert [document.uri for document in documents(mended).in_flight] == [f"{PREFIX}b.pdf", f"{PREFIX}c.pdf"]
+    assert is_true(mended.status, JobCondition.SUBMITTED)
+
+
+def test_results_wait_while_it_is_not_to_be_read_where_they_go() -> None:
+    first = decide(job(SINGLE, output=OUTPUT), seen(route=route()))
+    done = {first.tickets[0].ref_id: DocumentView(DocumentState.SUCCEEDED, "dag")}
+    wrong = decide(job(SINGLE, output={"uri": "s3//bucket/"}, status=first.status), seen(documents=done))
+    assert not is_finished(wrong.status)
+    assert shown(wrong.status, JobCondition.RESULTS_COPIED).reason == JobReason.INVALID_SPEC
+    mended = decide(job(SINGLE, output=OUTPUT, status=wrong.status), seen(route=route(), documents=done))
+    assert mended.delivery is not None
+    assert [document.uri for document in mended.delivery.documents] == [SINGLE]
+
+
+def test_a_job_with_a_mistake_that_is_deleted_takes_back_what_marie_has() -> None:
+    first = decide(job(), seen(listing=page("a")))
+    views = {first.tickets[0].ref_id: DocumentView(DocumentState.RUNNING, "dag")}
+    wrong = job(output={"uri": "s4://bucket/"}, status=first.status)
+    decision = leave(wrong, seen(documents=views, database=DatabaseView(ready=True)))
+    assert not decision.released
+    assert [ticket.cancel for ticket in decision.tickets] == [True]
 
 
 @pytest.mark.parametrize("suspend", [False, True])

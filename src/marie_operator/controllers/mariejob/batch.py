@@ -262,6 +262,11 @@ def is_listed(documents: JobDocuments) -> bool:
     return documents.total is not None and documents.listed >= documents.total
 
 
+def is_begun(documents: JobDocuments) -> bool:
+    """Whether a document of the job has been in flight."""
+    return documents.listed > 0
+
+
 def is_done(documents: JobDocuments) -> bool:
     """Whether every document of the job has come to its end."""
     return is_listed(documents) and not documents.in_flight

@@ -39,6 +39,7 @@ class Course:
         documents: its documents, with those that now go into flight.
         obstacle: what keeps it from going on.
         turn: what the cluster's other jobs left to it; None when something else kept it from asking.
+        flawed: whether the obstacle is that its spec cannot be carried out as it is by now.
     """
 
     job: MarieJob
@@ -52,6 +53,7 @@ class Course:
     documents: JobDocuments
     obstacle: Obstacle | None
     turn: Turn | None = None
+    flawed: bool = False
 
     @property
     def suspended(self) -> bool:

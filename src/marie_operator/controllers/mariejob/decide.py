@@ -62,21 +62,24 @@ def decide(job: MarieJob, seen: Observation) -> Decision:
 
 def _decide(job: MarieJob, seen: Observation) -> Decision:
     now = seen.now.replace(microsecond=0)
+    flaw: Obstacle | None = None
     try:
         plan = Plan.of(job)
-    except FlawError as flaw:
-        return summary.flawed(job, flaw, now)
+    except FlawError as error:
+        if not batch.is_begun(job.status.documents or JobDocuments()):
+            return summary.flawed(job, error, now)
+        plan, flaw = Plan.held(job), obstacles.of_flaw(error)
     start = _start(job, now)
     deadlines = Deadlines.of(plan, None if job.spec.suspend else start)
     overrun = deadlines.overrun(now, job.spec)
-    course = _course(job, seen, plan, start=start, deadlines=deadlines, now=now, overrun=overrun)
+    course = _course(job, seen, plan, start=start, deadlines=deadlines, now=now, overrun=overrun, flaw=flaw)
     if (end := _end(course, overrun)) is not None:
         return end if is_finished(end.status) else _giving_up(course, end)
     status = summary.going(course)
     return Decision(
         status=status,
         tickets=_tickets(course),
-        submits=not job.spec.suspend,
+        submits=not (job.spec.suspend or course.flawed),
         listing=_listing(course),
         delivery=_delivery(course),
         importing=_importing(course),
@@ -84,7 +87,8 @@ def _decide(job: MarieJob, seen: Observation) -> Decision:
         failures=course.failures,
         events=summary.events(course, status),
         requeue_after=_requeue_after(course),
-        own=own_cluster.step(job, seen.own),
+        # A cluster's spec may be what is flawed; to go, it needs none.
+        own=own_cluster.step(job, seen.own) if job.spec.suspend or not course.flawed else None,
         submitter=_submitter(course),
     )
 
@@ -125,10 +129,7 @@ def leave(job: MarieJob, seen: Observation) -> Decision:
     now = seen.now.replace(microsecond=0)
     deleted = job.metadata.deletion_timestamp or now
     left = (deleted + MOST_CANCELLING - now).total_seconds()
-    try:
-        plan = Plan.of(job)
-    except FlawError:
-        return Decision(job.status, released=True)
+    plan = Plan.held(job)
     settled = batch.settle(_rehomed(job, seen), seen.documents, now)
     course = taking_back(
         Course(job, seen, plan, now, job.status.start_time, Deadlines(), settled, Handover(), settled.documents, None)
@@ -162,7 +163,7 @@ def _importing(course: Course) -> ImportRequest | None:
     if not isinstance(seen.staged, Folder) or isinstance(seen.credentials, Obstacle) or seen.scheme == "s3":
         return None
     source = documents_in("", seen.scheme, seen.credentials)
-    due = [] if course.suspended else [document for document in foreign if _is_due(course, document)]
+    due = [] if course.suspended or course.flawed else [document for document in foreign if _is_due(course, document)]
     return ImportRequest(
         source,
         seen.staged,
@@ -203,11 +204,12 @@ def _course(
     deadlines: Deadlines,
     now: datetime,
     overrun: Overrun | None,
+    flaw: Obstacle | None,
 ) -> Course:
     """Take in what Marie says of the documents in flight and, unless the job is halted, put more in flight."""
     # What Marie does not have, it has no results of.
     hearsay = submitter.is_hearsay(seen.documents, seen.submitter)
-    handover = Handover() if hearsay else Handover.of(job, plan, seen, now)
+    handover = Handover() if hearsay else Handover.of(job, plan, seen, now, flaw)
     views = imports.judged(submitter.judged(seen.documents, seen.submitter), seen.imported.missing)
     settled = batch.settle(_rehomed(job, seen), views, now, handover.outcome)
     documents = settled.documents
@@ -215,7 +217,7 @@ def _course(
         documents = own_cluster.begun_anew(documents)
     halted = job.spec.suspend or overrun is not None or batch.is_exceeded(job, plan, documents)
     unreachable = obstacles.of_cluster(seen)
-    blocked = unreachable or obstacles.of_submission(job, seen) or obstacles.of_results(seen)
+    blocked = unreachable or flaw or obstacles.of_submission(job, seen) or obstacles.of_results(seen)
     blocked = blocked or obstacles.of_staging(seen)
     turn = None
     if not halted and blocked is None:
@@ -228,6 +230,8 @@ def _course(
     course = Course(job, seen, plan, now, start, deadlines, settled, handover, documents, unreachable, turn)
     if halted:
         course = taking_back(course)
+    if flaw is not None:
+        return replace(course, obstacle=flaw, flawed=True)
     if unreachable is not None or not course.needs_submission:
         return course
     if turn is not None and (queued := obstacles.of_turn(documents, seen, turn)) is not None:
@@ -307,7 +311,7 @@ def _dismissal(course: Course, why: str) -> submitter.Dismiss | None:
 def _submitter(course: Course) -> submitter.Step | None:
     """What is to become of the submitter Job, once the intent is written."""
     found, in_flight = course.seen.submitter, course.documents.in_flight
-    if found is None or not in_flight:
+    if found is None or not in_flight or (course.flawed and not course.suspended):
         return None
     document = in_flight[0]
     if course.suspended:
@@ -337,7 +341,9 @@ def _submitter(course: Course) -> submitter.Step | None:
 
 def _listing(course: Course) -> ListRequest | None:
     source, seen = course.plan.source, course.seen
-    if isinstance(source, SingleDocument) or course.suspended or isinstance(seen.credentials, Obstacle):
+    if isinstance(source, SingleDocument) or course.suspended or course.flawed:
+        return None
+    if isinstance(seen.credentials, Obstacle):
         return None
     if obstacles.of_cluster(seen) or obstacles.of_submission(course.job, seen) or course.queued:
         return None

@@ -46,8 +46,21 @@ class Handover:
     given_up: bool = False
 
     @classmethod
-    def of(cls, job: MarieJob, plan: Plan, seen: Observation, now: datetime) -> "Handover":
-        """The handover of a job's results."""
+    def of(
+        cls, job: MarieJob, plan: Plan, seen: Observation, now: datetime, flaw: Obstacle | None = None
+    ) -> "Handover":
+        """The handover of a job's results.
+
+        Args:
+            job: The job.
+            plan: Its spec, read.
+            seen: What was seen.
+            now: The wall clock.
+            flaw: Why the job cannot go on as its spec is by now.
+        """
+        if flaw is not None and plan.output is None and job.spec.output.uri:
+            # Where results are to go is not to be read: documents that have ended wait for it.
+            return cls(outcome=seen.delivery, obstacle=flaw)
         if plan.output is None or not isinstance(seen.cluster, MarieCluster):
             return cls()
         told = condition(job.status, JobCondition.RESULTS_COPIED)

@@ -10,8 +10,15 @@ from marie_operator.controllers.mariejob import submission
 from marie_operator.controllers.mariejob.line import Turn
 from marie_operator.controllers.mariejob.listing import ListingFailure
 from marie_operator.controllers.mariejob.observation import Observation, Obstacle
+from marie_operator.controllers.mariejob.plan import FlawError
 from marie_operator.controllers.mariejob.source import FailedOf
 from marie_operator.marie.gateways import DocumentState, GatewayView
+
+
+def of_flaw(flaw: FlawError) -> Obstacle:
+    """Why nothing more is submitted of a job whose spec was changed to what cannot be carried out."""
+    told = f"{flaw} Nothing more is submitted until that is corrected; the job then goes on by itself."
+    return Obstacle(JobReason.INVALID_SPEC, told)
 
 
 def of_cluster(seen: Observation) -> Obstacle | None:

@@ -1,5 +1,6 @@
 """What a job's spec says, read once: its documents and its deadlines. A spec that says nothing usable is a flaw."""
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -7,7 +8,7 @@ from typing import TypeVar
 
 from marie_operator.api import duration, validation
 from marie_operator.api.conditions import JobReason
-from marie_operator.api.mariejob import JobSLA, MarieJob, MarieJobSpec
+from marie_operator.api.mariejob import JobDocuments, JobSLA, MarieJob, MarieJobSpec
 from marie_operator.controllers.mariejob import delivery, refs, source, staging
 from marie_operator.controllers.mariejob.delivery import Output
 from marie_operator.controllers.mariejob.selection import Selection
@@ -16,11 +17,10 @@ from marie_operator.controllers.mariejob.source import FailedOf, Inline, Prefix,
 T = TypeVar("T")
 
 _LEAST_HARD = timedelta(hours=4)
-_AGAIN = "A failed job is not taken up again: correct it, delete this job and make it anew."
 
 
 class FlawError(Exception):
-    """The spec cannot be carried out as it is, whatever happens around it; the job fails.
+    """The spec cannot be carried out as it is, whatever happens around it: a job that has not begun fails.
 
     Attributes:
         reason: what kind of flaw.
@@ -60,7 +60,7 @@ class Plan:
         """
         spec = job.spec
         if problems := validation.problems(job):
-            raise FlawError(JobReason.INVALID_SPEC, f"{'; '.join(map(str, problems))}. {_AGAIN}")
+            raise FlawError(JobReason.INVALID_SPEC, f"{'; '.join(map(str, problems))}.")
         if (inline := _inline(job)) is not None:
             return cls.timed(spec, inline)
         if spec.input.failed_of:
@@ -69,16 +69,26 @@ class Plan:
             raise FlawError(
                 JobReason.NO_INPUT,
                 f"spec.input.uri is empty: give it, like {source.EXAMPLES}, or data, configMapRef or secretRef "
-                f"instead. {_AGAIN}",
+                "instead.",
             )
         documents = _parsed(source.parse, spec.input.uri)
-        cursor = job.status.documents.cursor if job.status.documents else ""
-        if isinstance(documents, Prefix) and not cursor.startswith(documents.prefix if cursor else ""):
+        if taken := _taken_elsewhere(documents, job.status.documents or JobDocuments()):
             raise FlawError(
-                JobReason.INVALID_SPEC,
-                f"spec.input.uri was changed after documents up to {cursor} had been taken. {_AGAIN}",
+                JobReason.INVALID_SPEC, f"spec.input.uri was changed after documents up to {taken} had been taken."
             )
         return cls.timed(spec, documents)
+
+    @classmethod
+    def held(cls, job: MarieJob) -> "Plan":
+        """What can be read of the spec of a job that has begun, and cannot go on as that is written by now."""
+        sla, seconds = job.spec.sla or JobSLA(), job.spec.active_deadline_seconds
+        return cls(
+            source=_begun(job),
+            soft=_unless_flawed(duration.parse, sla.soft_deadline),
+            hard=_unless_flawed(duration.parse, sla.hard_deadline),
+            active=None if seconds is None else timedelta(seconds=seconds),
+            output=_unless_flawed(delivery.parse, job.spec.output.uri),
+        )
 
     @classmethod
     def timed(cls, spec: MarieJobSpec, documents: Source) -> "Plan":
@@ -115,7 +125,35 @@ def _parsed(parse: Callable[[str], T], uri: str) -> T:
     try:
         return parse(uri)
     except SourceError as error:
-        raise FlawError(JobReason.INVALID_URI, f"{error}. {_AGAIN}") from error
+        raise FlawError(JobReason.INVALID_URI, f"{error}.") from error
+
+
+def _unless_flawed(parse: Callable[[str], T], text: str) -> T | None:
+    try:
+        return parse(text) if text else None
+    except ValueError:
+        return None
+
+
+def _taken_elsewhere(documents: Source, known: JobDocuments) -> str:
+    """The last document that was taken, where some are none of these; empty where all may be."""
+    taken = [document.uri for document in known.in_flight]
+    if isinstance(documents, Prefix):
+        here = known.cursor.startswith(documents.prefix) and all(uri.startswith(documents.uri) for uri in taken)
+        return "" if here else known.cursor
+    return known.cursor or next((uri for uri in taken if uri != documents.uri), "")
+
+
+def _begun(job: MarieJob) -> Source:
+    """Where the documents of a job are that has taken some, as far as that can be told without its spec."""
+    with contextlib.suppress(FlawError):
+        if (inline := _inline(job)) is not None:
+            return inline
+    known = job.status.documents or JobDocuments()
+    if not known.cursor and known.in_flight:
+        return SingleDocument(known.in_flight[0].uri)
+    # That there are several is all that matters: nothing more is listed.
+    return Prefix("", "")
 
 
 def _check_mode(spec: MarieJobSpec, documents: Source) -> None:
@@ -124,7 +162,7 @@ def _check_mode(spec: MarieJobSpec, documents: Source) -> None:
             JobReason.UNSUPPORTED,
             "spec.submissionMode K8sJobSubmission is for one document: a pod for each document of many costs more than "
             "it does. Use HTTPSubmission, in which the operator lists the documents, keeps their order and bounds how "
-            f"many are in flight. {_AGAIN}",
+            "many are in flight.",
         )
 
 
@@ -158,4 +196,4 @@ def _decoded(data: str) -> bytes:
     try:
         return staging.decoded(data)
     except ValueError as error:
-        raise FlawError(JobReason.INVALID_SPEC, f"spec.input.data is no base64: {error}. {_AGAIN}") from error
+        raise FlawError(JobReason.INVALID_SPEC, f"spec.input.data is no base64: {error}.") from error

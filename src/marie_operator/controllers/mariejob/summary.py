@@ -187,8 +187,9 @@ def departure(course: Course) -> tuple[Occurrence, ...]:
 
 
 def flawed(job: MarieJob, flaw: FlawError, now: datetime) -> Decision:
-    """The spec cannot be carried out."""
-    verdict = Verdict(True, flaw.reason, str(flaw))
+    """The spec cannot be carried out, and nothing has come of it yet."""
+    again = "A failed job is not taken up again: correct it, delete this job and make it anew."
+    verdict = Verdict(True, flaw.reason, f"{flaw} {again}")
     status = job.status.model_copy(
         update={
             "phase": "Failed",
@@ -375,7 +376,7 @@ def _copied_at_end(course: Course) -> Verdict | None:
 
 
 def _submitted(course: Course) -> Verdict:
-    if course.obstacle is not None and course.needs_submission and not course.suspended:
+    if course.obstacle is not None and (course.needs_submission or course.flawed) and not course.suspended:
         return Verdict(False, course.obstacle.reason, course.obstacle.message)
     if course.confirmed:
         return Verdict(True, JobReason.SUBMITTED, f"MarieCluster {course.cluster_name} takes the job's documents.")
