@@ -4,6 +4,7 @@ from copy import deepcopy
 from typing import Any, NamedTuple
 
 TEMPLATE = {"spec": {"containers": [{"name": "marie", "image": "marieai/marie:4.0.0"}]}}
+ONE = "s3://bucket/one.pdf"
 CONTAINER_MESSAGE = "the pod template needs a container: give template.spec.containers one with a name and an image"
 
 
@@ -40,12 +41,12 @@ def networked(field: str, message: str, **spec: Any) -> Refused:
 
 
 def job(field: str, message: str, **spec: Any) -> Refused:
-    return Refused("MarieJob", "j", {"clusterRef": "c", **spec}, field, message)
+    return Refused("MarieJob", "j", {"clusterRef": "c", "input": {"uri": ONE}, **spec}, field, message)
 
 
 def own(field: str, message: str, **cluster: Any) -> Refused:
     spec = {"serverSpec": {"template": TEMPLATE}, **cluster}
-    return Refused("MarieJob", "j", {"clusterSpec": spec}, field, message)
+    return Refused("MarieJob", "j", {"clusterSpec": spec, "input": {"uri": ONE}}, field, message)
 
 
 def submitter(**pod: Any) -> dict[str, Any]:
@@ -236,6 +237,49 @@ REFUSED = (
             "secretRef": {"name": "letters"},
         }.items()
     ),
+    *(
+        job(
+            "spec.input",
+            'no documents are named: give input.uri, like "s3://bucket/invoice.pdf" for one document or '
+            '"s3://bucket/invoices/" for all under a prefix, or failedOf, data, configMapRef or secretRef instead',
+            input=given,
+        )
+        for given in ({}, {"uri": ""}, {"configMapRef": {"name": ""}, "contentType": "image/tiff"})
+    ),
+    *(
+        job(
+            "spec.submissionMode",
+            "submissionMode K8sJobSubmission is for one document, which input.uri names: use HTTPSubmission, in which "
+            "the operator lists the documents and bounds how many are in flight",
+            submissionMode="K8sJobSubmission",
+            input=given,
+        )
+        for given in ({"uri": "s3://bucket/in/"}, {"failedOf": "before"}, {"data": "aGVsbG8="})
+    ),
+    *(
+        job(
+            "spec.input.uri",
+            'uri is in no object store that documents are taken from: write it like "s3://bucket/invoice.pdf" for one '
+            'document or "s3://bucket/invoices/" for all under a prefix, or with gs:// or az://',
+            input={"uri": uri},
+        )
+        for uri in (
+            "file:///in/one.pdf",
+            "https://bucket/one.pdf",
+            "bucket/one.pdf",
+            "S3://bucket/in/",
+            "s3a://bucket/",
+        )
+    ),
+    *(
+        job(
+            "spec.output.uri",
+            'uri is in no object store that results are copied to: write it like "s3://bucket/results/", or with '
+            "gs:// or az://",
+            output={"uri": uri},
+        )
+        for uri in ("s4://bucket/results/", "results/", "s3:/bucket/")
+    ),
     job(
         "spec.input.failedOf",
         "a job cannot take its own failures: give failedOf the name of another job, which has ended",
@@ -269,7 +313,7 @@ REFUSED = (
         for given, filters in (
             ({"uri": "s3://bucket/one.pdf"}, {"include": ["*.pdf"]}),
             ({"uri": "s3://bucket/one.pdf"}, {"exclude": ["*.tif"]}),
-            ({}, {"include": ["*.pdf"], "exclude": ["*.tif"]}),
+            ({"failedOf": "before"}, {"include": ["*.pdf"], "exclude": ["*.tif"]}),
         )
     ),
     *(

@@ -55,7 +55,7 @@ clusters = st.fixed_dictionaries(
 deadlines = st.sampled_from(
     ["", "30m", "1h", "60m", "1h30m", "0s", "0h0m", "soon", "5", "-1h", "1.5h", "90m", "1e3s", "1h "]
 )
-uris = st.sampled_from(["", "s3://b/one.pdf", "s3://b/all/"])
+uris = st.sampled_from(["", "s3://b/one.pdf", "s3://b/all/", "gs://b/one.pdf", "file:///one.pdf"])
 globs = st.lists(st.sampled_from(["*.pdf", "a?"]), max_size=2)
 inputs = st.fixed_dictionaries(
     {},
@@ -97,6 +97,7 @@ jobs = st.fixed_dictionaries(
                 "output": st.fixed_dictionaries(
                     {},
                     optional={
+                        "uri": uris,
                         "format": st.sampled_from(["json", "xml", "csv", "yaml"]),
                         "configMapRef": st.fixed_dictionaries({}, optional={"name": st.text("aZ9-.\\/ö", max_size=5)}),
                     },

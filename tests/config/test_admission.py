@@ -234,7 +234,7 @@ JOB: dict[str, Any] = {
     "apiVersion": "marie.ai/v1alpha1",
     "kind": "MarieJob",
     "metadata": {"name": "j"},
-    "spec": {"clusterRef": "c", "jobType": "ocr"},
+    "spec": {"clusterRef": "c", "jobType": "ocr", "input": {"uri": "s3://bucket/one.pdf"}},
 }
 
 

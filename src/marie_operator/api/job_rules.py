@@ -15,11 +15,53 @@ _SUBDOMAIN = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$
 """What names a ConfigMap; without a backslash, which CEL would read as its own."""
 LONGEST_OWN_GROUP = LONGEST_NAME - EXECUTOR_AFFIXES - SHORTEST_OWN_NAME
 
+_SCHEMES = "^(s3|gs|az)://"
+"""Of the object stores that the operator reaches."""
+
+
+def _kept(*path: str) -> str:
+    """That a text of the spec is what it was; absent and empty are the same."""
+    fields = [".".join(("spec", *path[:length])) for length in range(1, len(path) + 1)]
+
+    def text(of: str) -> str:
+        return f"({' && '.join(f'has({of}.{field})' for field in fields)} ? {of}.{fields[-1]} : '')"
+
+    return f"{text('self')} == {text('oldSelf')}"
+
+
+_HAS_DOCUMENTS = "has(self.status) && has(self.status.documents)"
+_BEGUN = f"{_HAS_DOCUMENTS} && has(self.status.documents.listed) && self.status.documents.listed > 0"
+_IN_FLIGHT = f"{_HAS_DOCUMENTS} && has(self.status.documents.inFlight) && size(self.status.documents.inFlight) > 0"
+_SOURCES = (("uri",), ("failedOf",), ("data",), ("configMapRef", "name"), ("secretRef", "name"))
+_SAME_SOURCE = " && ".join(_kept("input", *source) for source in _SOURCES)
+_SAME_CLUSTER = (
+    f"!has(self.spec.clusterRef) || self.spec.clusterRef == '' || {_kept('clusterRef')} || "
+    "(has(self.status.clusterName) && self.spec.clusterRef == self.status.clusterName)"
+)
+
 JOB_TRANSITIONS = (
     Transition(
         at="spec",
         cel="has(self.clusterSpec) == has(oldSelf.clusterSpec)",
         message="a job keeps its own cluster, or has none, for as long as it is there: delete the job and make it anew",
+    ),
+    Transition(
+        at="",
+        cel=f"!({_BEGUN}) || ({_SAME_SOURCE})",
+        message="the job has taken documents, and keeps to where they are: leave uri, failedOf, data, configMapRef and "
+        "secretRef of input as they were, and make a new job for other documents",
+    ),
+    Transition(
+        at="",
+        cel=f"!({_BEGUN}) || {_kept('jobType')}",
+        message="the job has taken documents, whose results are kept by jobType: leave it as it was, and make a new "
+        "job for another",
+    ),
+    Transition(
+        at="",
+        cel=f"!({_IN_FLIGHT}) || {_SAME_CLUSTER}",
+        message="the cluster has documents of the job in hand: leave clusterRef as it was, and make a new job for "
+        "another cluster",
     ),
 )
 """The rules about changes of jobs alone."""
@@ -132,6 +174,16 @@ def _rules_of_own(job: MarieJob) -> Iterable[str]:
             yield f"spec.deletionStrategy.deletionRules[{index}].policy"
 
 
+def _wrong_scheme(uri: str) -> bool:
+    return bool(uri) and re.match(_SCHEMES, uri) is None
+
+
+def _many_by_pod(job: MarieJob) -> Iterable[str]:
+    uri = job.spec.input.uri
+    many = bool(_named_sources(job)) and (not uri or uri.endswith("/"))
+    return field_if(many and job.spec.submission_mode == "K8sJobSubmission", "spec.submissionMode")
+
+
 _CLUSTER_REF = "(has(self.clusterRef) && self.clusterRef != '')"
 _CLUSTER_SELECTOR = "(has(self.clusterSelector) && size(self.clusterSelector) > 0)"
 _CLUSTER_SPEC = "has(self.clusterSpec)"
@@ -220,6 +272,29 @@ JOB_RULES: tuple[Rule[MarieJob], ...] = (
         broken=_restart_policy,
     ),
     Rule(
+        at="spec",
+        cel=f"has(self.input) && {_SOURCES_GIVEN.replace('self.', 'self.input.')} > 0",
+        message='no documents are named: give input.uri, like "s3://bucket/invoice.pdf" for one document or '
+        '"s3://bucket/invoices/" for all under a prefix, or failedOf, data, configMapRef or secretRef instead',
+        broken=lambda job: field_if(not _named_sources(job), "spec.input"),
+    ),
+    Rule(
+        at="spec",
+        cel="!has(self.submissionMode) || self.submissionMode != 'K8sJobSubmission' || !has(self.input) || "
+        f"{_SOURCES_GIVEN.replace('self.', 'self.input.')} == 0 || "
+        "(has(self.input.uri) && self.input.uri != '' && !self.input.uri.endsWith('/'))",
+        message="submissionMode K8sJobSubmission is for one document, which input.uri names: use HTTPSubmission, in "
+        "which the operator lists the documents and bounds how many are in flight",
+        broken=_many_by_pod,
+    ),
+    Rule(
+        at="spec.output",
+        cel=f"!has(self.uri) || self.uri == '' || self.uri.matches('{_SCHEMES}')",
+        message='uri is in no object store that results are copied to: write it like "s3://bucket/results/", or with '
+        "gs:// or az://",
+        broken=lambda job: field_if(_wrong_scheme(job.spec.output.uri), "spec.output.uri"),
+    ),
+    Rule(
         at="spec.output",
         cel="!has(self.format) || self.format in ['json', 'xml']",
         message="Marie stores nothing in csv or yaml: set format to json, or leave it out, and convert what is copied; "
@@ -233,6 +308,13 @@ JOB_RULES: tuple[Rule[MarieJob], ...] = (
         message="configMapRef names no ConfigMap: use lower-case letters, digits, - and ., with a letter or a digit at "
         "both ends of what a dot parts",
         broken=_report,
+    ),
+    Rule(
+        at="spec.input",
+        cel=f"!has(self.uri) || self.uri == '' || self.uri.matches('{_SCHEMES}')",
+        message='uri is in no object store that documents are taken from: write it like "s3://bucket/invoice.pdf" for '
+        'one document or "s3://bucket/invoices/" for all under a prefix, or with gs:// or az://',
+        broken=lambda job: field_if(_wrong_scheme(job.spec.input.uri), "spec.input.uri"),
     ),
     Rule(
         at="spec.input",

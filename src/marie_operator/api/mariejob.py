@@ -22,6 +22,9 @@ from marie_operator.api.meta import (
     Time,
 )
 
+LONGEST_SECONDS = 2**31 - 1
+"""Of a span that is counted in seconds: 68 years, within what times are reckoned in."""
+
 Glob = Annotated[str, Field(min_length=1, max_length=1024)]
 JobType = Literal["extract", "classify", "ocr", "ner", "transform", "pipeline"]
 JobPhase = Literal["Pending", "Initializing", "Running", "Succeeded", "Failed", "Cancelled"]
@@ -255,7 +258,10 @@ class MarieJobSpec(Model):
         default=3, ge=0, description="How often a document that failed is submitted again before it counts as failed."
     )
     active_deadline_seconds: Int64 | None = Field(
-        default=None, ge=1, description="Seconds from the start after which the job fails, whatever is still in flight."
+        default=None,
+        ge=1,
+        le=LONGEST_SECONDS,
+        description="Seconds from the start after which the job fails, whatever is still in flight.",
     )
     ttl_seconds_after_finished: Int32 | None = Field(
         default=None,
@@ -381,7 +387,7 @@ class MarieJobStatus(Model):
     conditions: tuple[Condition, ...] = Field(
         default=(),
         description="What is true of the job: Submitted, Complete, Failed, FailureTarget, Suspended, SLAMissed, "
-        "ResultsCopied.",
+        "ResultsCopied, Paused.",
         json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
     )
 

@@ -59,24 +59,20 @@ class Plan:
             FlawError: it contradicts itself, or asks for what this version cannot do.
         """
         spec = job.spec
+        documents, output = _documents(job), _parsed(delivery.parse, spec.output.uri) if spec.output.uri else None
+        _check_mode(spec, documents)
+        # Last, since the others have a reason of their own.
         if problems := validation.problems(job):
             raise FlawError(JobReason.INVALID_SPEC, f"{'; '.join(map(str, problems))}.")
-        if (inline := _inline(job)) is not None:
-            return cls.timed(spec, inline)
-        if spec.input.failed_of:
-            return cls.timed(spec, FailedOf(job.metadata.namespace, spec.input.failed_of))
-        if not spec.input.uri:
-            raise FlawError(
-                JobReason.NO_INPUT,
-                f"spec.input.uri is empty: give it, like {source.EXAMPLES}, or data, configMapRef or secretRef "
-                "instead.",
-            )
-        documents = _parsed(source.parse, spec.input.uri)
-        if taken := _taken_elsewhere(documents, job.status.documents or JobDocuments()):
-            raise FlawError(
-                JobReason.INVALID_SPEC, f"spec.input.uri was changed after documents up to {taken} had been taken."
-            )
-        return cls.timed(spec, documents)
+        sla, seconds = spec.sla or JobSLA(), spec.active_deadline_seconds
+        return cls(
+            source=documents,
+            selection=Selection(spec.input.include, spec.input.exclude),
+            soft=duration.parse(sla.soft_deadline) if sla.soft_deadline else None,
+            hard=duration.parse(sla.hard_deadline) if sla.hard_deadline else None,
+            active=None if seconds is None else timedelta(seconds=seconds),
+            output=output,
+        )
 
     @classmethod
     def held(cls, job: MarieJob) -> "Plan":
@@ -90,25 +86,6 @@ class Plan:
             output=_unless_flawed(delivery.parse, job.spec.output.uri),
         )
 
-    @classmethod
-    def timed(cls, spec: MarieJobSpec, documents: Source) -> "Plan":
-        """The plan for documents that are known to be somewhere.
-
-        Raises:
-            FlawError: the mode of submission is not for such documents, or ``spec.output.uri`` is none that results can
-                be copied to.
-        """
-        _check_mode(spec, documents)
-        sla, seconds = spec.sla or JobSLA(), spec.active_deadline_seconds
-        return cls(
-            source=documents,
-            selection=Selection(spec.input.include, spec.input.exclude),
-            soft=duration.parse(sla.soft_deadline) if sla.soft_deadline else None,
-            hard=duration.parse(sla.hard_deadline) if sla.hard_deadline else None,
-            active=None if seconds is None else timedelta(seconds=seconds),
-            output=_parsed(delivery.parse, spec.output.uri) if spec.output.uri else None,
-        )
-
     def marie_deadlines(self, start: datetime) -> tuple[datetime, datetime] | None:
         """The absolute times that go into every submission; ``None`` leaves them to Marie.
 
@@ -119,6 +96,29 @@ class Plan:
             return None
         hard = self.hard if self.hard is not None else max(_LEAST_HARD, 2 * soft)
         return start + soft, start + hard
+
+
+def _documents(job: MarieJob) -> Source:
+    """Where a job's documents are.
+
+    Raises:
+        FlawError: the spec does not say it, or says something else by now.
+    """
+    if (inline := _inline(job)) is not None:
+        return inline
+    if job.spec.input.failed_of:
+        return FailedOf(job.metadata.namespace, job.spec.input.failed_of)
+    if not job.spec.input.uri:
+        raise FlawError(
+            JobReason.NO_INPUT,
+            f"spec.input.uri is empty: give it, like {source.EXAMPLES}, or data, configMapRef or secretRef instead.",
+        )
+    documents = _parsed(source.parse, job.spec.input.uri)
+    if taken := _taken_elsewhere(documents, job.status.documents or JobDocuments()):
+        raise FlawError(
+            JobReason.INVALID_SPEC, f"spec.input.uri was changed after documents up to {taken} had been taken."
+        )
+    return documents
 
 
 def _parsed(parse: Callable[[str], T], uri: str) -> T:
