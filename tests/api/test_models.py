@@ -84,6 +84,16 @@ def test_a_wrong_type_is_reported_where_it_is(wrong: dict[str, Any], where: str)
     assert where in {part for error in raised.value.errors() for part in error["loc"]}
 
 
+@pytest.mark.parametrize(("seconds", "fits"), [(2**31 - 1, True), (2**31, False), (3 * 10**11, False)])
+def test_a_deadline_ends_where_times_do(seconds: int, fits: bool) -> None:
+    job = {"metadata": {"name": "j"}, "spec": {"clusterRef": "c", "activeDeadlineSeconds": seconds}}
+    if fits:
+        MarieJob.model_validate(job)
+        return
+    with pytest.raises(ValidationError, match="activeDeadlineSeconds"):
+        MarieJob.model_validate(job)
+
+
 def test_times_are_written_in_utc_to_the_second() -> None:
     local = datetime(2026, 1, 31, 13, 0, 0, 999_999, tzinfo=timezone(timedelta(hours=1)))
     status = MarieClusterStatus(last_update_time=local)

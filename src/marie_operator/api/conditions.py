@@ -226,7 +226,7 @@ class JobCondition(StrEnum):
     """Marie has confirmed a document of this job."""
 
     COMPLETE = "Complete"
-    """Every document ended with a result."""
+    """Every document has ended, and no more failed than ``batch.maxFailed`` allows."""
 
     FAILED = "Failed"
     """The job ended without all its results."""
@@ -422,7 +422,10 @@ class JobReason(StrEnum):
     """Documents were cancelled in Marie. Create a new job to process them."""
 
     CLUSTER_DELETED = "ClusterDeleted"
-    """The cluster went away while documents were in flight. Create a new job on another cluster."""
+    """The cluster went away while documents were in flight; the job waits.
+
+    Create the cluster again with the same database, or delete the job.
+    """
 
     SUSPENDING = "Suspending"
     """``spec.suspend`` is set and documents that Marie already has run to their end, or the job's own cluster is being

@@ -347,6 +347,10 @@ def explained(place: Place, code: str, text: str) -> str:
         case "42P01" | "3F000":
             return f"{place} has no tables of Marie's: name the one that the gateway uses ({said})"
         case "42501":
-            return f"user {place.user} of {place} may not do this: grant what docs/database.md lists ({said})"
+            return (
+                f"user {place.user} of {place} may not do this: grant it USAGE on the schema marie_scheduler, SELECT "
+                "and UPDATE on its tables job and dag, SELECT and DELETE on kv_store_worker, and INSERT on job_history "
+                f"and dag_history ({said})"
+            )
         case _:
             return f"{place} does not answer as it should: {said}"

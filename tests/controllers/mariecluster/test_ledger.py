@@ -71,7 +71,7 @@ def test_a_database_out_of_reach_is_told_and_keeps_no_job() -> None:
         await plane.until(lambda: phase(plane, "Running"))
         assert await released(plane)
         await plane.patch("mariejobs", "j", {"spec": {"suspend": True}})
-        await plane.until(lambda: says(plane, f"1 document at Marie go on to their end, since {databases.problem}."))
+        await plane.until(lambda: says(plane, f"1 document at Marie goes on to its end, since {databases.problem}."))
         databases.problem = ""
         await plane.until(lambda: marked(plane))
 

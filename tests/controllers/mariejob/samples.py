@@ -21,7 +21,9 @@ from tests.controllers.mariejob.clusters import Clusters
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 SINGLE = "s3://bucket/invoices/one.pdf"
 PREFIX = "s3://bucket/invoices/"
-UP = GatewayView(reachable=True, running=True, problem="", planners=frozenset({"extract"}), executors={})
+UP = GatewayView(
+    reachable=True, running=True, problem="", planners=frozenset({"extract"}), executors={"extract_executor": 1}
+)
 
 
 def job(uri: str = PREFIX, *, status: MarieJobStatus | None = None, **spec: Any) -> MarieJob:

@@ -205,6 +205,16 @@ def test_a_job_that_ends_at_its_deadline_is_complete() -> None:
     assert second.status.phase == "Succeeded"
 
 
+def test_the_longest_deadlines_are_reckoned_with() -> None:
+    longest = "99999h" * 5
+    spec: dict[str, Any] = {
+        "activeDeadlineSeconds": 2**31 - 1,
+        "sla": {"softDeadline": longest, "hardDeadline": longest},
+    }
+    decision = decide(job(SINGLE, ttlSecondsAfterFinished=2**31 - 1, **spec), seen())
+    assert [ticket.ref_id for ticket in decision.tickets]
+
+
 def test_a_soft_deadline_is_missed_and_the_job_goes_on() -> None:
     sla = {"softDeadline": "30m"}
     first = decide(job(SINGLE, sla=sla), seen())

@@ -48,6 +48,7 @@ from tests.controllers.mariejob.samples import (
     OWN,
     OWN_NAME,
     SINGLE,
+    UP,
     cluster,
     job,
     later,
@@ -228,6 +229,7 @@ STOPPED = GatewayView(
     planners=None,
     executors={},
 )
+UNATTENDED = replace(UP, executors={"extract_executor": 0})
 OTHER = GatewayView(reachable=True, running=True, problem="", planners=frozenset({"extract", "mock"}), executors={})
 S, F, R, C = DocumentState.SUCCEEDED, DocumentState.FAILED, DocumentState.RUNNING, DocumentState.CANCELLED
 W = DocumentState.WAITING
@@ -437,6 +439,16 @@ SITUATIONS: dict[str, Callable[[], Decision]] = {
     "listing": lambda: decide(job(), seen()),
     "single: submitting": lambda: decide(job(SINGLE), seen()),
     "single: queued": lambda: decide(begun(job(SINGLE)), ended(begun(job(SINGLE)), DocumentState.SUBMITTED)),
+    "single: queued without an executor": lambda: decide(
+        begun(job(SINGLE)), replace(ended(begun(job(SINGLE)), DocumentState.SUBMITTED), gateway=UNATTENDED)
+    ),
+    "batch: queued without an executor": lambda: decide(
+        begun(job(), "a", "b"),
+        replace(ended(begun(job(), "a", "b"), *2 * [DocumentState.SUBMITTED]), gateway=UNATTENDED),
+    ),
+    "single: suspended while an executor works on it": lambda: decide(
+        with_suspend(begun(job(SINGLE)), True), ended(begun(job(SINGLE)), R)
+    ),
     "single: running": lambda: decide(begun(job(SINGLE)), ended(begun(job(SINGLE)), R)),
     "single: failed once": lambda: decide(begun(job(SINGLE)), ended(begun(job(SINGLE)), F)),
     "single: succeeded": lambda: decide(begun(job(SINGLE)), ended(begun(job(SINGLE)), S)),

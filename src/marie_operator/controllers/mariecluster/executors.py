@@ -155,8 +155,7 @@ def lost(address: str, task: str) -> str:
     """That work was given to a worker too late, as a sentence."""
     return (
         f"The worker at {address} was given task {task} in the moment in which it was withdrawn; Marie cancels the "
-        "call and keeps the task active for ever: submit its document again, or repair the task as "
-        "docs/executor-groups.md says."
+        "call and keeps the task active for ever: submit its document again."
     )
 
 

@@ -65,9 +65,13 @@ def paused(course: Course) -> str:
         return _cluster_removed(course, resume)
     taken = f" {taken_back(number)}" if (number := batch.taken_back(course.documents)) else ""
     if at_marie := len(course.at_marie):
-        goes_on = _being_taken_back(course) or f"{count(at_marie)} at Marie go on to their end{_unusable(course)}"
+        goes_on = _being_taken_back(course) or f"{_at_marie(at_marie)} end{_unusable(course)}"
         return f"The job is suspended: nothing more is submitted; {goes_on}.{taken} {resume}"
     return f"The job is suspended: nothing is submitted.{taken} {resume}"
+
+
+def _at_marie(number: int) -> str:
+    return f"{count(number)} at Marie {'goes on to its' if number == 1 else 'go on to their'}"
 
 
 def leaving(course: Course) -> str:
@@ -145,7 +149,7 @@ def _one(course: Course, source: SingleDocument) -> str:
     if any(view.state is DocumentState.RUNNING for view in course.views):
         return f"An executor of MarieCluster {course.cluster_name} works on {source.uri}."
     if document.dag_id:
-        return f"MarieCluster {course.cluster_name} has {source.uri} in its queue."
+        return f"MarieCluster {course.cluster_name} has {source.uri} in its queue.{_unattended(course)}"
     if course.seen.submitter is not None:
         return _by_submitter(course, course.seen.submitter, source.uri)
     return _told(course).lstrip() or f"{source.uri} is being submitted to MarieCluster {course.cluster_name}."
@@ -166,7 +170,21 @@ def _many(course: Course) -> str:
         filtered = course.documents.filtered
         passed = f"; {count(filtered)} left out so far" if filtered else ""
         return f"Listing {course.plan.source.uri}{passed}."
-    return f"{_counts(course.documents)}{_told(course)}"
+    return f"{_counts(course.documents)}{_told(course)}{_unattended(course)}"
+
+
+def _unattended(course: Course) -> str:
+    """That nobody is there to work on what the cluster has; begins with a space, if that is so."""
+    gateway = course.seen.gateway
+    waits = any(document.dag_id for document in course.followed)
+    if not waits or gateway is None or any(gateway.executors.values()):
+        return ""
+    if any(view.state is DocumentState.RUNNING for view in course.views):
+        return ""
+    return (
+        f" No executor is registered with MarieCluster {course.cluster_name}: set replicas of an executor group above "
+        "0 and its suspend to false, or see why its pods do not become ready."
+    )
 
 
 def _told(course: Course) -> str:
