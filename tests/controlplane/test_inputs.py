@@ -45,7 +45,7 @@ async def test_documents_in_objects_are_processed_and_what_was_put_for_marie_goe
     await world.create(job("configured", configMapRef=metadata))
     await world.create(job("secret", secretRef=metadata))
 
-    for name, documents in {"inline": ["document.pdf"], "configured": ["a.txt", "b.pdf"], "secret": ["s.pdf"]}.items():
+    for name, documents in {"inline": ["inline"], "configured": ["a.txt", "b.pdf"], "secret": ["s.pdf"]}.items():
         await world.condition("mariejobs", name, "Complete")
         status = (await world.get("mariejobs", name))["status"]
         assert status["documents"]["succeeded"] == len(documents), status

@@ -18,7 +18,7 @@ from marie_operator.controllers.mariejob.deliveries import Deliveries
 from marie_operator.controllers.mariejob.delivery import DeliveryRequest, Ended, Output, Receipt, Route, Totals
 from marie_operator.controllers.mariejob.objects import ObjectsError
 from marie_operator.controllers.mariejob.refusal import Refusal
-from marie_operator.controllers.mariejob.source import FailedOf, Prefix, SingleDocument, Source, SourceError
+from marie_operator.controllers.mariejob.source import FailedOf, Inline, Prefix, SingleDocument, Source, SourceError
 from marie_operator.runtime.resource import ObjectKey
 from marie_operator.testing import virtual
 from tests.controllers.mariejob.memory import MemoryObjects
@@ -370,12 +370,14 @@ def test_a_job_made_anew_under_its_name_has_nothing_of_the_old_ones() -> None:
         (Prefix("b", "in/"), "s3://b/in/2026/one.pdf", "2026/one.pdf"),
         (Prefix("b", ""), "s3://b/one.pdf", "one.pdf"),
         (FailedOf("docs", "other"), "s3://b/in/one.pdf", "in/one.pdf"),
+        (Inline("scan-1", "docs", "ConfigMap", "letters", store=MARIE), "s3://marie/staged/scan-1/a.pdf", "a.pdf"),
+        (Inline("scan-1", "docs", "", "document.pdf", store=MARIE), "s3://marie/staged/scan-1/x", "scan/document.pdf"),
         (Prefix("b", ""), "s3://b/a//./..//one.pdf", "a/%/.%/..%/%/one.pdf"),
         (Prefix("b", ""), f"s3://b/{'ü' * 450}", "scan-1-one"),
     ],
 )
 def test_a_document_has_a_folder_of_its_name(source: Source, uri: str, folder: str) -> None:
-    assert delivery.folder(source, uri, "scan-1-one.pdf", Output("bucket", "results/")) == folder
+    assert delivery.folder("scan", source, uri, "scan-1-one.pdf", Output("bucket", "results/")) == folder
 
 
 @pytest.mark.parametrize(

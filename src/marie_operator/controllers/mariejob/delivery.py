@@ -192,11 +192,12 @@ def parse(uri: str) -> Output:
     return Output(bucket, f"{prefix}/" if prefix else "", kind)
 
 
-def folder(source: Source, uri: str, ref_id: str, output: Output) -> str:
+def folder(job: str, source: Source, uri: str, ref_id: str, output: Output) -> str:
     """Where a document's results go, below the output's prefix: named like the document below the input's.
 
-    A document of another job's failures is named like its key in its bucket. Names that a key cannot have are changed,
-    and one that is too long for a key gives way to Marie's name.
+    A document of another job's failures is named like its key in its bucket, and one that the job itself holds and that
+    has no name after the job. Names that a key cannot have are changed, and one that is too long for a key gives way to
+    Marie's name.
     """
     key = uri.split("/", 3)[3]
     name = key
@@ -205,7 +206,7 @@ def folder(source: Source, uri: str, ref_id: str, output: Output) -> str:
     elif isinstance(source, Prefix):
         name = source.relative(key)
     elif isinstance(source, Inline):
-        name = source.relative(uri)
+        name = source.relative(uri) if source.kind else f"{job}/{source.name}"
     plain = "/".join(f"{part}%" if part in {"", ".", ".."} else part for part in name.split("/"))
     if len(f"{output.prefix}{plain}".encode()) > _LONGEST_FOLDER:
         return ref_id.partition(".")[0]

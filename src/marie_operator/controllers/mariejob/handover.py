@@ -116,7 +116,7 @@ class Handover:
             Ended(
                 uri=document.uri,
                 ref_id=document.ref_id,
-                folder=delivery.folder(plan.source, document.uri, document.ref_id, output),
+                folder=delivery.folder(job.metadata.name, plan.source, document.uri, document.ref_id, output),
                 attempts=document.attempt + 1,
                 receipt=receipt,
                 dag_id=document.dag_id,
