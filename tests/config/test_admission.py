@@ -1,3 +1,4 @@
+import json
 from collections.abc import Mapping
 from copy import deepcopy
 from pathlib import Path
@@ -252,6 +253,27 @@ def test_every_field_of_a_status_is_stored_as_the_model_writes_it(
     stored = kubectl.object("replace", "--subresource=status", "-f", "-", stdin={**live, "status": written})
     assert stored["status"] == status == written
     assert set(written) == {field.alias for field in type(parsed).model_fields.values()}
+
+
+@pytest.mark.parametrize(
+    ("edit", "told"),
+    [
+        ({"input": {"uri": "s3://other/one.pdf"}}, "keeps to where they are"),
+        ({"jobType": "ner"}, "whose results are kept by jobType"),
+        ({"clusterRef": "d"}, "the cluster has documents of the job in hand"),
+    ],
+    ids=lambda each: next(iter(each)) if isinstance(each, dict) else "",
+)
+def test_what_a_job_has_begun_with_stays(kubectl: Kubectl, namespace: str, edit: dict[str, Any], told: str) -> None:
+    kubectl("create", "--namespace", namespace, "-f", "-", stdin=JOB)
+    change = ("patch", "mj", "j", "--namespace", namespace, "--type=merge", "-p")
+    kubectl(*change, json.dumps({"spec": edit}))
+    kubectl(*change, json.dumps({"spec": JOB["spec"]}))
+    live = kubectl.object("get", "mj", "j", "--namespace", namespace)
+    kubectl("replace", "--subresource=status", "-f", "-", stdin={**live, "status": JOB_STATUS})
+    with pytest.raises(RefusedError) as refusal:
+        kubectl(*change, json.dumps({"spec": edit}))
+    assert told in str(refusal.value)
 
 
 def test_columns_read_well(kubectl: Kubectl, namespace: str) -> None:
