@@ -343,6 +343,17 @@ def test_a_mistake_in_a_job_that_has_begun_is_waited_for_while_its_documents_are
     assert is_true(mended.status, JobCondition.SUBMITTED)
 
 
+@pytest.mark.parametrize("uri", ["s3://bucket/invoices/two.pdf", "gs://bucket/invoices/one.pdf", "s3://other/"])
+def test_another_document_is_none_of_the_job(uri: str) -> None:
+    first = decide(job(SINGLE), seen())
+    wrong = decide(job(uri, status=first.status), seen())
+    assert shown(wrong.status, JobCondition.SUBMITTED).message.startswith(
+        f"spec.input.uri was changed after documents up to {SINGLE} had been taken."
+    )
+    assert [document.uri for document in documents(wrong).in_flight] == [SINGLE]
+    assert not wrong.submits
+
+
 def test_results_wait_while_it_is_not_to_be_read_where_they_go() -> None:
     first = decide(job(SINGLE, output=OUTPUT), seen(route=route()))
     done = {first.tickets[0].ref_id: DocumentView(DocumentState.SUCCEEDED, "dag")}

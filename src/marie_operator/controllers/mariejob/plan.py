@@ -138,10 +138,13 @@ def _unless_flawed(parse: Callable[[str], T], text: str) -> T | None:
 def _taken_elsewhere(documents: Source, known: JobDocuments) -> str:
     """The last document that was taken, where some are none of these; empty where all may be."""
     taken = [document.uri for document in known.in_flight]
-    if isinstance(documents, Prefix):
-        here = known.cursor.startswith(documents.prefix) and all(uri.startswith(documents.uri) for uri in taken)
-        return "" if here else known.cursor
-    return known.cursor or next((uri for uri in taken if uri != documents.uri), "")
+    if not isinstance(documents, Prefix):
+        return known.cursor or next((uri for uri in taken if uri != documents.uri), "")
+    if known.cursor and not known.cursor.startswith(documents.prefix):
+        return known.cursor
+    elsewhere = next((uri for uri in taken if not uri.startswith(documents.uri)), "")
+    # What is in flight changes, and a sentence about it would.
+    return elsewhere and (known.cursor or elsewhere)
 
 
 def _begun(job: MarieJob) -> Source:
