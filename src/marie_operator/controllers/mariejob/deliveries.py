@@ -177,9 +177,12 @@ class Deliveries:
         Raises:
             ObjectsError: what became of the first of the others.
         """
-        outcomes = await asyncio.gather(
-            *(self._one(delivery, document) for document in documents if document.ref_id not in delivery.lines)
-        )
+        async with asyncio.TaskGroup() as group:
+            copying = [
+                group.create_task(self._one(delivery, document))
+                for document in documents
+                if document.ref_id not in delivery.lines
+            ]
         if delivery.lines:
             ends = {document.ref_id: document.receipt for document in documents}
             delivery.tried += 1
@@ -188,7 +191,7 @@ class Deliveries:
             delivery.parts = number
             delivery.delivered |= {ref_id: ends[ref_id] for ref_id in lines}
             delivery.lines, delivery.failure = {}, None
-        if error := next((each for each in outcomes if each is not None), None):
+        if error := next((each for each in map(asyncio.Task.result, copying) if each is not None), None):
             raise error
 
     async def _one(self, delivery: _Delivery, document: Ended) -> ObjectsError | None:
