@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from marie_operator.runtime import quantity
 from marie_operator.runtime.resource import Object
@@ -38,8 +38,27 @@ _DEFAULTED = frozenset({
 })  # fmt: skip
 
 
+class Difference(NamedTuple):
+    """A place at which an object is not what a manifest says.
+
+    Attributes:
+        path: Where.
+        desired: What the manifest says.
+        live: What there is; None for nothing.
+    """
+
+    path: str
+    desired: Any
+    live: Any
+
+
 def differs(desired: Object, live: Object) -> list[str]:
     """Paths at which ``live`` is not what ``desired`` says; empty when an apply would change nothing."""
+    return [each.path for each in differences(desired, live)]
+
+
+def differences(desired: Object, live: Object) -> list[Difference]:
+    """As ``differs``, with what is there and what ought to be."""
     # Nearly always nothing does, which is seen much faster than where something does.
     return [] if _agrees(desired, live, "") else list(_object(desired, live, ""))
 
@@ -78,7 +97,7 @@ def _agree_in_order(desired: list[Any], live: list[Any], name: str) -> bool:
     return True
 
 
-def _value(desired: Any, live: Any, path: str, name: str) -> Iterator[str]:
+def _value(desired: Any, live: Any, path: str, name: str) -> Iterator[Difference]:
     if desired is None or (_empty(desired, name) and _empty(live, name)) or (desired in (0, "") and name in _DEFAULTED):
         return
     if isinstance(desired, Mapping) and isinstance(live, Mapping):
@@ -86,19 +105,19 @@ def _value(desired: Any, live: Any, path: str, name: str) -> Iterator[str]:
     elif isinstance(desired, list) and isinstance(live, list):
         yield from _list(desired, live, path, name)
     elif desired != live and not _same_quantity(desired, live, path):
-        yield path
+        yield Difference(path, desired, live)
 
 
-def _object(desired: Mapping[str, Any], live: Mapping[str, Any], path: str) -> Iterator[str]:
+def _object(desired: Mapping[str, Any], live: Mapping[str, Any], path: str) -> Iterator[Difference]:
     for name, value in desired.items():
         yield from _value(value, live.get(name), f"{path}.{name}" if path else name, name)
 
 
-def _list(desired: Sequence[Any], live: Sequence[Any], path: str, name: str) -> Iterator[str]:
+def _list(desired: Sequence[Any], live: Sequence[Any], path: str, name: str) -> Iterator[Difference]:
     keys = _keys(name, desired)
     if keys is None:
         if len(desired) != len(live):
-            yield path
+            yield Difference(path, desired, live)
             return
         for position, (wanted, found) in enumerate(zip(desired, live, strict=True)):
             yield from _value(wanted, found, f"{path}[{position}]", name)
@@ -110,7 +129,7 @@ def _list(desired: Sequence[Any], live: Sequence[Any], path: str, name: str) -> 
         if identity in present:
             yield from _object(item, present[identity], place)
         else:
-            yield place
+            yield Difference(place, item, None)
 
 
 def _keys(name: str, items: Sequence[Any]) -> tuple[str, ...] | None:

@@ -78,13 +78,13 @@ class Writer:
         )
         return self._written(resource, result, alone=only_create or _is_conditional(obj))
 
-    async def try_apply(self, resource: Resource, obj: Object, *, field_manager: str) -> None:
-        """Learn whether the server would take an apply, without making it.
+    async def try_apply(self, resource: Resource, obj: Object, *, field_manager: str) -> Object:
+        """Learn what the server would make of an apply, without making it.
 
         Raises:
             ApiError: as ``Client.apply``; a BadRequest where a webhook that is to be asked knows no dry run.
         """
-        await self._client.apply(resource, obj, field_manager=field_manager, dry_run=True)
+        return await self._client.apply(resource, obj, field_manager=field_manager, dry_run=True)
 
     async def patch(
         self,

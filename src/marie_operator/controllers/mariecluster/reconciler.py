@@ -19,6 +19,7 @@ from marie_operator.controllers.mariecluster import (
     tending,
     upgrade,
 )
+from marie_operator.controllers.mariecluster.admission import Admission
 from marie_operator.controllers.mariecluster.executors import Outlook
 from marie_operator.controllers.mariecluster.news import News, Told
 from marie_operator.controllers.mariecluster.pause import Pause
@@ -92,7 +93,8 @@ class MarieClusterReconciler:
         self._events = events
         self._clock = clock
         self._settled = Settled()
-        self._vetting = Vetting(client)
+        self._admission = Admission()
+        self._vetting = Vetting(client, self._admission)
         self._told: dict[ObjectKey, set[str]] = {}
         self._owners = Owners(cache[kinds.MARIE_CLUSTERS], [cache[resource] for resource in chain.KINDS], client)
 
@@ -103,6 +105,7 @@ class MarieClusterReconciler:
         if cluster is None:
             self._gateways.forget(key)
             self._settled.forget(key)
+            self._admission.forget(key)
             self._vetting.forget(key)
             self._routes.forget(key)
             self._told.pop(key, None)
@@ -165,11 +168,12 @@ class MarieClusterReconciler:
         self, cluster: MarieCluster, todo: Sequence[Step] | None
     ) -> tuple[Upgrade, Sequence[Step] | None, Sequence[Refusal]]:
         """What becomes of changes that replace pods, what is left to be written, and what of it would be refused."""
-        children, known = self._children(cluster), self._known(cluster)
+        key, children, known = kinds.key_of(cluster), self._children(cluster), self._known(cluster)
         waiting = upgrade.waiting(cluster, todo or (), children, known)
-        vetoed = await self._vetting.refused(kinds.key_of(cluster), waiting, children)
-        if todo is not None and vetoed:
+        vetoed = await self._vetting.refused(key, waiting, children)
+        if todo is not None and waiting:
             todo = [step for step in todo if (step.resource, refusals.name(step)) not in vetoed]
+            todo = self._admission.left(key, todo, children)
         return upgrade.decide(cluster, todo or (), children, known), todo, [*vetoed.values()]
 
     def _go_on(self, cluster: MarieCluster) -> Pause:
@@ -250,9 +254,10 @@ class MarieClusterReconciler:
         desired = _sized(chain.desired(cluster), outlook)
         if not by_itself:
             desired = await reloads.stamped(cluster, desired, children, self._named)
+        todo = self._admission.left(kinds.key_of(cluster), steps(desired, children, kept=chain.KEPT), children)
         return [
             step
-            for step in steps(desired, children, kept=chain.KEPT)
+            for step in todo
             if step.resource != DEPLOYMENTS
             or (refusals.name(step) not in outlook.kept if isinstance(step, Remove) else not withhold)
         ]
@@ -298,6 +303,7 @@ class MarieClusterReconciler:
                 del known[step.resource, refusals.name(step)]
             else:
                 known[step.resource, refusals.name(step)] = done.answer
+                self._admission.note(kinds.key_of(cluster), step, done.answer)
         if pending.forced and not found:
             news.more.append(Told("Warning", EventReason.UPGRADE_FORCED, pending.forced))
         if not found and not (incomplete or outlook.kept or pending.held or _reads_by_name(cluster)):

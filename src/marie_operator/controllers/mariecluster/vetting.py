@@ -5,6 +5,7 @@ from typing import TypeAlias
 
 from marie_operator.builders import association
 from marie_operator.controllers.mariecluster import refusals
+from marie_operator.controllers.mariecluster.admission import Admission
 from marie_operator.controllers.mariecluster.refusals import Refusal
 from marie_operator.runtime import ApplyConflict, BadRequest, Forbidden, Invalid, Writer
 from marie_operator.runtime.children import Change, LiveChildren, Step
@@ -20,10 +21,12 @@ class Vetting:
 
     Args:
         client: Asks it.
+        admission: Takes what it would make of them.
     """
 
-    def __init__(self, client: Writer) -> None:
+    def __init__(self, client: Writer, admission: Admission) -> None:
         self._client = client
+        self._admission = admission
         self._verdicts: dict[ObjectKey, dict[_Identity, tuple[_Version, Refusal | None]]] = {}
 
     def forget(self, key: ObjectKey) -> None:
@@ -53,21 +56,22 @@ class Vetting:
             version = _version(step, children[identity])
             known, refusal = before.get(identity, (None, None))
             if known != version or refusal is not None:
-                refusal = await self._tried(step, refusal if known == version else None)
+                refusal = await self._tried(key, step, refusal if known == version else None)
             verdicts[identity] = version, refusal
         if verdicts:
             self._verdicts[key] = verdicts
         return {identity: refusal for identity, (_, refusal) in verdicts.items() if refusal is not None}
 
-    async def _tried(self, step: Change, last: Refusal | None) -> Refusal | None:
+    async def _tried(self, key: ObjectKey, step: Change, last: Refusal | None) -> Refusal | None:
         """What keeps a change from being made; where nobody can say without making it, what did so last."""
         try:
-            await self._client.try_apply(step.resource, step.desired, field_manager=association.FIELD_MANAGER)
+            answer = await self._client.try_apply(step.resource, step.desired, field_manager=association.FIELD_MANAGER)
         except BadRequest:
             # A webhook that knows no dry run stands before it.
             return last
         except (Invalid, Forbidden, ApplyConflict) as error:
             return refusals.of(step, error)
+        self._admission.note(key, step, answer)
         return None
 
 
