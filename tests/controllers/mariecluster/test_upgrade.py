@@ -10,7 +10,7 @@ import pytest
 
 from marie_operator.testing.apiserver.answers import Answer, refused
 from marie_operator.testing.apiserver.errors import Refusal
-from marie_operator.testing.apiserver.faults import Fault, Serve
+from marie_operator.testing.apiserver.faults import Fault, Serve, refuse
 from marie_operator.testing.apiserver.requests import Call
 from marie_operator.testing.kubelet import Behaviour
 from tests.controllers.mariecluster.plane import Plane, run
@@ -244,26 +244,42 @@ def test_nothing_waits_for_a_change_that_the_api_server_refuses(busy: int, versi
     run(story, version=version)
 
 
-def test_what_a_webhook_without_dry_runs_refuses_is_heard_once_and_waited_for_no_more(version: str) -> None:
+@pytest.mark.parametrize("code", [400, 403])
+def test_what_a_webhook_without_dry_runs_refuses_is_heard_once_and_waited_for_no_more(code: int, version: str) -> None:
     made: list[Call] = []
 
     async def webhook(call: Call, _: Serve) -> Answer:
         if "dryRun" in call.query:
             return refused(Refusal(400, 'admission webhook "p.example.com" does not support dry run'))
         made.append(call)
-        return refused(Refusal(403, 'admission webhook "p.example.com" denied the request: not this image'))
+        return refused(Refusal(code, 'admission webhook "p.example.com" denied the request: not this image'))
 
     async def story(plane: Plane) -> None:
         await at_work(plane, 2, busy=0, seconds=60.0)
         plane.server.server.faults.append(Fault(webhook, verbs={"patch"}, name="c-executor-extract"))
         await change_group(plane)
-        told = await plane.condition("c", "Ready", "False", reason="PermissionDenied", seconds=60)
+        told = await plane.condition("c", "Ready", "False", reason="ChildRefused", seconds=60)
         assert "not this image" in told["message"]
         await late_one(plane)
         await asyncio.sleep(300)
-        still = await plane.condition("c", "Ready", "False", reason="PermissionDenied", seconds=1)
+        still = await plane.condition("c", "Ready", "False", reason="ChildRefused", seconds=1)
         assert still["lastTransitionTime"] == told["lastTransitionTime"]
         assert await nothing_waits(plane)
         assert len(made) == 1
+
+    run(story, version=version)
+
+
+@pytest.mark.parametrize("code", [400, 403])
+def test_a_denial_is_none_of_a_webhook_without_dry_runs_and_nothing_waits_for_it(code: int, version: str) -> None:
+    async def story(plane: Plane) -> None:
+        await at_work(plane, 1, busy=1, seconds=30.0)
+        denied = refuse(code, 'admission webhook "p.example.com" denied the request: not this image')
+        plane.server.server.faults.append(Fault(denied, verbs={"patch"}, name="c-executor-extract"))
+        await change_group(plane)
+        told = await plane.condition("c", "Ready", "False", reason="ChildRefused", seconds=10)
+        assert "not this image" in told["message"]
+        assert await nothing_waits(plane)
+        await late_one(plane)
 
     run(story, version=version)

@@ -33,18 +33,15 @@ from marie_operator.controllers.mariecluster.vetting import Vetting
 from marie_operator.controllers.named import NamedObjects
 from marie_operator.marie.gateways import Gateways
 from marie_operator.runtime import (
-    ApplyConflict,
     Cache,
     Clock,
     EventRecorder,
-    Forbidden,
-    Invalid,
     Result,
     Typed,
     Unparsable,
     Writer,
 )
-from marie_operator.runtime.children import LiveChildren, NameTaken, Remove, Step, carry_out, steps
+from marie_operator.runtime.children import LiveChildren, Remove, Step, carry_out, steps
 from marie_operator.runtime.ownership import Owners
 from marie_operator.runtime.resource import DEPLOYMENTS, PERSISTENT_VOLUME_CLAIMS, PODS, Object, ObjectKey, Resource
 
@@ -292,7 +289,7 @@ class MarieClusterReconciler:
                 done = await carry_out(
                     step, self._client, owner_uid=cluster.metadata.uid, field_manager=association.FIELD_MANAGER
                 )
-            except (Invalid, Forbidden, ApplyConflict, NameTaken) as error:
+            except refusals.REFUSED as error:
                 refusal = refusals.of(step, error)
                 live = known.get((step.resource, refusals.name(step)))
                 self._vetting.note(kinds.key_of(cluster), step, live, refusal)

@@ -1,12 +1,18 @@
-"""Children that the API server does not take, or that belong to somebody else, in words."""
+"""What the API server does not take, or what belongs to somebody else, in words."""
 
+import re
 from typing import NamedTuple, TypeAlias
 
 from marie_operator.api.conditions import ClusterReason
-from marie_operator.runtime import ApplyConflict, Forbidden, Invalid
+from marie_operator.runtime import ApplyConflict, BadRequest, Forbidden, Invalid
 from marie_operator.runtime.children import NameTaken, Remove, Step
 
-Refused: TypeAlias = Invalid | Forbidden | ApplyConflict | NameTaken
+REFUSED = Invalid, BadRequest, Forbidden, ApplyConflict, NameTaken
+"""What another try does not overcome, as long as nobody changes anything."""
+Refused: TypeAlias = Invalid | BadRequest | Forbidden | ApplyConflict | NameTaken
+
+_NO_RIGHT = re.compile(r"""User "[^"]*" cannot |you can't set finalizers on""")
+"""How the API server says that who asks lacks a right; quotas and webhooks answer with the same code."""
 
 
 class Refusal(NamedTuple):
@@ -18,7 +24,16 @@ class Refusal(NamedTuple):
 
 def of(step: Step, error: Refused) -> Refusal:
     """What a step that was refused is told as."""
-    child = f"{step.resource.kind} {name(step)}"
+    return worded(f"{step.resource.kind} {name(step)}", error)
+
+
+def worded(child: str, error: Refused) -> Refusal:
+    """What is told of a child that was refused.
+
+    Args:
+        child: Its kind and name.
+        error: How it was refused.
+    """
     match error:
         case NameTaken():
             return Refusal(
@@ -33,11 +48,11 @@ def of(step: Step, error: Refused) -> Refusal:
                 f"{child} is not changed, because others own fields that the spec sets: {fields}."
                 " Remove them from one of the two.",
             )
-        case Forbidden():
+        case Forbidden() if _NO_RIGHT.search(error.message):
             return Refusal(ClusterReason.PERMISSION_DENIED, f"{child}: {error.message}.")
         case _:
             # What follows the first line is a difference of structures, for logs.
-            why = error.message.partition("\n")[0].rstrip()
+            why = error.message.partition("\n")[0].rstrip(" .")
             return Refusal(ClusterReason.CHILD_REFUSED, f"The API server refuses {child}: {why}.")
 
 

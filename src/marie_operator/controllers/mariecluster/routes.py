@@ -13,8 +13,8 @@ from marie_operator.builders import association, http_route
 from marie_operator.controllers.conditions import condition
 from marie_operator.controllers.mariecluster import refusals
 from marie_operator.controllers.mariecluster.refusals import Refusal
-from marie_operator.runtime import ApplyConflict, Clock, Forbidden, Invalid, NotFound, Writer
-from marie_operator.runtime.children import Done, LiveChildren, NameTaken, carry_out, steps
+from marie_operator.runtime import Clock, Forbidden, NotFound, Writer
+from marie_operator.runtime.children import Done, LiveChildren, carry_out, steps
 from marie_operator.runtime.ownership import controller_uid
 from marie_operator.runtime.resource import HTTP_ROUTES, Object, ObjectKey
 
@@ -105,13 +105,14 @@ class Routes:
         except NotFound:
             return RouteView(_kind_missing(cluster))
         except Forbidden as error:
-            return RouteView(refusals=(Refusal(ClusterReason.PERMISSION_DENIED, f"{error.message}."),))
+            route = f"{HTTP_ROUTES.kind} {association.route_name(cluster.metadata.name)}"
+            return RouteView(refusals=(refusals.worded(route, error),))
         for step in steps(desired, live):
             try:
                 done = await carry_out(
                     step, self._client, owner_uid=cluster.metadata.uid, field_manager=association.FIELD_MANAGER
                 )
-            except (Invalid, Forbidden, ApplyConflict, NameTaken) as error:
+            except refusals.REFUSED as error:
                 return RouteView(refusals=(refusals.of(step, error),))
             changes.append(done)
             if done.answer is not None:

@@ -8,8 +8,9 @@ from marie_operator.api.conditions import ClusterReason, EventReason
 from marie_operator.api.mariecluster import MarieCluster
 from marie_operator.builders import association, backing, configuration, pod, quoting, secret
 from marie_operator.builders.backing import Service, Wanted
+from marie_operator.controllers.mariecluster import refusals
 from marie_operator.controllers.named import NamedObjects
-from marie_operator.runtime import AlreadyExists, Forbidden, NotFound, PatchKind, Writer
+from marie_operator.runtime import AlreadyExists, BadRequest, Forbidden, Invalid, NotFound, PatchKind, Writer
 from marie_operator.runtime.children import Done
 from marie_operator.runtime.ownership import controller_uid
 from marie_operator.runtime.resource import SECRETS, Object, ObjectKey
@@ -69,8 +70,8 @@ class Supplies:
                 continue
             try:
                 found = await self._found_or_made(cluster, wanted, changes, has_data=has_data)
-            except Forbidden as error:
-                problems.append(Problem(wanted.service, ClusterReason.PERMISSION_DENIED, f"{error.message}."))
+            except (Invalid, BadRequest, Forbidden) as error:
+                problems.append(Problem(wanted.service, *refusals.worded(f"Secret {wanted.secret}", error)))
                 continue
             problem = _missing(cluster, wanted) if found is None else _lacking(cluster, wanted, secret.texts(found))
             if problem is not None:
@@ -169,9 +170,11 @@ class Supplies:
             return [Problem(None, ClusterReason.NAME_TAKEN, message)]
         if live is not None and _same(live, wanted):
             return []
-        self._named.written(
-            SECRETS, await self._client.apply(SECRETS, wanted, field_manager=association.FIELD_MANAGER, force=True)
-        )
+        try:
+            written = await self._client.apply(SECRETS, wanted, field_manager=association.FIELD_MANAGER, force=True)
+        except (Invalid, BadRequest, Forbidden) as error:
+            return [Problem(None, *refusals.worded(f"Secret {key.name}", error))]
+        self._named.written(SECRETS, written)
         changes.append(Done(EventReason.CREATED if live is None else EventReason.CHANGED, f"Secret {key.name}"))
         return []
 

@@ -2,11 +2,12 @@
 
 import contextlib
 
-from marie_operator.api.conditions import ClusterReason, EventReason
+from marie_operator.api.conditions import EventReason
+from marie_operator.controllers.mariecluster import refusals
 from marie_operator.controllers.mariecluster.executors import LAST_GRACE, Outlook
 from marie_operator.controllers.mariecluster.news import News, Told
 from marie_operator.controllers.mariecluster.refusals import Refusal
-from marie_operator.runtime import Conflict, Forbidden, NotFound, PatchKind, Writer
+from marie_operator.runtime import BadRequest, Conflict, Forbidden, Invalid, NotFound, PatchKind, Writer
 from marie_operator.runtime.resource import PODS, Object, ObjectKey
 
 
@@ -19,21 +20,26 @@ async def tend(outlook: Outlook, client: Writer, news: News) -> list[Refusal]:
         news: Takes the events.
 
     Returns:
-        What the operator may not do.
+        What the API server refuses.
     """
+    deleted: set[str] = set()
+    pod: Object = {}
     try:
         for patch in outlook.patches:
+            pod = patch.pod
             with contextlib.suppress(NotFound, Conflict):
                 body = {"metadata": patch.metadata}
-                await client.patch(PODS, ObjectKey.of(patch.pod), body, kind=PatchKind.MERGE)
-        deleted = [pod for pod in outlook.delete if await _deleted(client, pod)]
+                await client.patch(PODS, ObjectKey.of(pod), body, kind=PatchKind.MERGE)
+        for pod in outlook.delete:
+            if await _deleted(client, pod):
+                deleted.add(pod["metadata"]["name"])
         for pod in outlook.end:
             await _deleted(client, pod, grace=LAST_GRACE)
-    except Forbidden as error:
-        return [Refusal(ClusterReason.PERMISSION_DENIED, f"{error.message}.")]
-    if deleted:
-        names = ", ".join(sorted(str(pod["metadata"]["name"]) for pod in deleted))
-        news.more.append(Told("Normal", EventReason.WORKERS_DELETED, f"Deleted {names}."))
+    except (Invalid, BadRequest, Forbidden) as error:
+        return [refusals.worded(f"{PODS.kind} {pod['metadata']['name']}", error)]
+    finally:
+        if deleted:
+            news.more.append(Told("Normal", EventReason.WORKERS_DELETED, f"Deleted {', '.join(sorted(deleted))}."))
     return []
 
 

@@ -7,13 +7,16 @@ from marie_operator.builders import association
 from marie_operator.controllers.mariecluster import refusals
 from marie_operator.controllers.mariecluster.admission import Admission
 from marie_operator.controllers.mariecluster.refusals import Refusal
-from marie_operator.runtime import ApplyConflict, BadRequest, Forbidden, Invalid, Writer
+from marie_operator.runtime import BadRequest, Writer
 from marie_operator.runtime.children import Change, LiveChildren, Step
 from marie_operator.runtime.resource import Object, ObjectKey, Resource
 
 _Identity: TypeAlias = tuple[Resource, str]
 _Version: TypeAlias = tuple[str, int]
 """What an object is to be, by its hash, and the generation of what it is."""
+
+_KNOWS_NONE = "does not support dry run"
+"""What the API server says where a webhook that may have effects of its own would have to be asked."""
 
 
 class Vetting:
@@ -66,10 +69,9 @@ class Vetting:
         """What keeps a change from being made; where nobody can say without making it, what did so last."""
         try:
             answer = await self._client.try_apply(step.resource, step.desired, field_manager=association.FIELD_MANAGER)
-        except BadRequest:
-            # A webhook that knows no dry run stands before it.
-            return last
-        except (Invalid, Forbidden, ApplyConflict) as error:
+        except refusals.REFUSED as error:
+            if isinstance(error, BadRequest) and _KNOWS_NONE in error.message:
+                return last
             return refusals.of(step, error)
         self._admission.note(key, step, answer)
         return None
