@@ -1,6 +1,6 @@
 """The MarieCluster reconciler: see, compare, write what differs, say how it is."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from marie_operator.api import validation
 from marie_operator.api.conditions import ClusterReason, EventReason
@@ -41,9 +41,17 @@ from marie_operator.runtime import (
     Unparsable,
     Writer,
 )
-from marie_operator.runtime.children import LiveChildren, Remove, Step, carry_out, steps
+from marie_operator.runtime.children import Create, LiveChildren, Remove, Step, carry_out, steps
 from marie_operator.runtime.ownership import Owners
-from marie_operator.runtime.resource import DEPLOYMENTS, PERSISTENT_VOLUME_CLAIMS, PODS, Object, ObjectKey, Resource
+from marie_operator.runtime.resource import (
+    DEPLOYMENTS,
+    PERSISTENT_VOLUME_CLAIMS,
+    PODS,
+    STATEFUL_SETS,
+    Object,
+    ObjectKey,
+    Resource,
+)
 
 OWNER_INDEX = "owner"
 CLUSTER_INDEX = "cluster"
@@ -146,6 +154,8 @@ class MarieClusterReconciler:
         refused = await tending.tend(outlook, self._client, news)
         withhold = bool(problems) and not cluster.spec.suspend
         todo = await self._todo(cluster, outlook, withhold=withhold)
+        if todo is not None and any(each.service is backing.Service.POSTGRES for each in problems):
+            todo = [step for step in todo if not _makes_database(cluster, step)]
         pending, todo, vetoed = await self._decide(cluster, todo)
         refused += vetoed
         # Marked first: whoever finds a worker withdrawn knows that its pod is to go.
@@ -282,8 +292,9 @@ class MarieClusterReconciler:
         found: list[Refusal] = []
         # As compared, and as answered: what others have changed since is not among it.
         known = dict(self._children(cluster))
+        volumeless: set[str] = set()
         for step in todo:
-            if (step.resource, refusals.name(step)) in pending.held:
+            if (step.resource, refusals.name(step)) in pending.held or _starts_store(step, volumeless):
                 continue
             try:
                 done = await carry_out(
@@ -294,6 +305,8 @@ class MarieClusterReconciler:
                 live = known.get((step.resource, refusals.name(step)))
                 self._vetting.note(kinds.key_of(cluster), step, live, refusal)
                 found.append(refusal)
+                if step.resource == PERSISTENT_VOLUME_CLAIMS:
+                    volumeless.add(refusals.name(step))
                 continue
             news.done.append(done)
             if done.answer is None:
@@ -374,6 +387,18 @@ def _reads_by_name(cluster: MarieCluster) -> bool:
     """Whether a cluster depends on objects whose changes no event tells of."""
     templates = (cluster.spec.server_spec.template, *(each.template for each in cluster.spec.executor_group_specs))
     return backing.of(cluster) is not None or any(mounted.references(each["spec"]) for each in templates)
+
+
+def _makes_database(cluster: MarieCluster, step: Step) -> bool:
+    """Whether a step makes the managed database, whose volume tells that there has been a password for its data."""
+    kinds_of_it = {PERSISTENT_VOLUME_CLAIMS, STATEFUL_SETS}
+    made = isinstance(step, Create) and step.resource in kinds_of_it
+    return made and refusals.name(step) == association.postgres_name(cluster.metadata.name)
+
+
+def _starts_store(step: Step, volumeless: Collection[str]) -> bool:
+    """Whether a step has a managed service begin on a volume that is another's, and may be about to go."""
+    return isinstance(step, Create) and step.resource == STATEFUL_SETS and refusals.name(step) in volumeless
 
 
 def _sized(desired: Sequence[tuple[Resource, Object]], outlook: Outlook) -> list[tuple[Resource, Object]]:

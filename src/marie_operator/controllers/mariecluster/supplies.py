@@ -12,7 +12,7 @@ from marie_operator.controllers.mariecluster import refusals
 from marie_operator.controllers.named import NamedObjects
 from marie_operator.runtime import AlreadyExists, BadRequest, Forbidden, Invalid, NotFound, PatchKind, Writer
 from marie_operator.runtime.children import Done
-from marie_operator.runtime.ownership import controller_uid
+from marie_operator.runtime.ownership import controller_of, controller_uid
 from marie_operator.runtime.resource import SECRETS, Object, ObjectKey
 
 KEY_LENGTH = 58
@@ -73,7 +73,13 @@ class Supplies:
             except (Invalid, BadRequest, Forbidden) as error:
                 problems.append(Problem(wanted.service, *refusals.worded(f"Secret {wanted.secret}", error)))
                 continue
-            problem = _missing(cluster, wanted) if found is None else _lacking(cluster, wanted, secret.texts(found))
+            problem: Problem | None = None
+            if found is None:
+                problem = _missing(cluster, wanted)
+            elif _maker(cluster, wanted) is not None and _is_others(cluster, found):
+                problem = _taken(wanted.service, wanted.secret)
+            else:
+                problem = _lacking(cluster, wanted, secret.texts(found))
             if problem is not None:
                 problems.append(problem)
             elif found is not None:
@@ -111,6 +117,9 @@ class Supplies:
         make = _maker(cluster, wanted)
         if make is None:
             return found
+        if found is not None and _is_others(cluster, found):
+            # That of a cluster of this name which was deleted goes with it.
+            found = await self._named.read(SECRETS, key)
         if found is None:
             lost = make is secret.postgres and has_data
             return None if lost else await self._made(cluster, wanted.secret, make, changes)
@@ -163,11 +172,7 @@ class Supplies:
             return []
         live = await self._named.read(SECRETS, key)
         if live is not None and not _is_ours(cluster, live):
-            message = (
-                f"Secret {key.name} exists and does not belong to this cluster;"
-                " delete or rename it, or give the cluster another name."
-            )
-            return [Problem(None, ClusterReason.NAME_TAKEN, message)]
+            return [_taken(None, key.name)]
         if live is not None and _same(live, wanted):
             return []
         try:
@@ -199,6 +204,12 @@ def _is_ours(cluster: MarieCluster, found: Object) -> bool:
     return controller_uid(found) == cluster.metadata.uid
 
 
+def _is_others(cluster: MarieCluster, found: Object) -> bool:
+    """Whether a Secret was made for another cluster: one that nobody, or something else, controls is the user's."""
+    owner = controller_of(found)
+    return owner is not None and owner["kind"] == cluster.kind and owner["uid"] != cluster.metadata.uid
+
+
 def _same(live: Object, wanted: Object) -> bool:
     """Whether a Secret is as wanted; what someone has added to it is theirs."""
     found = live.get("data") or {}
@@ -207,6 +218,14 @@ def _same(live: Object, wanted: Object) -> bool:
         and controller_uid(live) == controller_uid(wanted)
         and association.spec_hash(live) == association.spec_hash(wanted)
     )
+
+
+def _taken(service: Service | None, name: str) -> Problem:
+    message = (
+        f"Secret {name} exists and does not belong to this cluster; if it is of one of the same name that was deleted, "
+        "it goes by itself. Otherwise delete or rename it, or give the cluster another name."
+    )
+    return Problem(service, ClusterReason.NAME_TAKEN, message)
 
 
 def _missing(cluster: MarieCluster, wanted: Wanted) -> Problem:
