@@ -64,13 +64,18 @@ def config(cluster: MarieCluster, files: Mapping[str, str]) -> Object:
 
 def texts(secret: Object) -> dict[str, str]:
     """The values of a Secret without the line break that ``echo`` leaves; those that are no text are left out."""
-    found = {name: _text(encoded) for name, encoded in (secret.get("data") or {}).items()}
+    found = {name: _text(value) for name, value in (secret.get("data") or {}).items()}
     return {name: value for name, value in found.items() if value}
 
 
-def _text(encoded: str) -> str:
+def encoded(value: str) -> str:
+    """A value as a Secret's data has it."""
+    return base64.b64encode(value.encode()).decode()
+
+
+def _text(value: str) -> str:
     try:
-        return base64.b64decode(encoded, validate=True).decode().strip()
+        return base64.b64decode(value, validate=True).decode().strip()
     except (binascii.Error, UnicodeDecodeError):
         return ""
 
@@ -86,5 +91,5 @@ def _secret(
         "kind": SECRETS.kind,
         "metadata": metadata,
         "type": "Opaque",
-        "data": {key: base64.b64encode(value.encode()).decode() for key, value in data.items()},
+        "data": {key: encoded(value) for key, value in data.items()},
     }

@@ -262,10 +262,14 @@ def test_what_users_made_is_used_and_never_written_over() -> None:
     async def story(plane: Plane) -> None:
         key = "mau_" + "k" * 54
         await plane.apply(secret("c-api-key", apiKey=key), secret("c-postgres", username="me", password="mine"))
-        before = [await plane.get("secrets", name) for name in ("c-api-key", "c-postgres")]
+        names = ("c-api-key", "c-postgres")
+        before = [await contents(plane, name) for name in names]
         await plane.apply(cluster(backingServices=MANAGED, annotations={"marie.ai/rotate-api-key": "1"}))
         await plane.condition("c", "Ready")
-        assert [await plane.get("secrets", name) for name in ("c-api-key", "c-postgres")] == before
+        # Only the file is added that the database's pod mounts.
+        after = [await contents(plane, name) for name in names]
+        assert "CREATE EXTENSION" in after[1].pop("postgres-init.sql")
+        assert after == before
         config = await contents(plane, "c-config")
         assert f"api_key: {key}\n" in config["gateway.yml"]
         assert "password: mine\n" in config["gateway.yml"]
@@ -277,10 +281,16 @@ def test_a_lost_password_is_not_made_anew_while_its_data_is_there() -> None:
     async def story(plane: Plane) -> None:
         await plane.apply(cluster(backingServices=MANAGED))
         await plane.condition("c", "Ready")
+        before = await contents(plane, "c-postgres")
         await plane.api.delete(plane.path("secrets", "c-postgres"))
         found = await plane.condition("c", "PostgresReady", "False", reason="SecretMissing")
         assert "restore it with the keys username and password" in found["message"]
         assert not await plane.find("secrets", "c-postgres")
+        await plane.apply(secret("c-postgres", **{key: before[key] for key in ("username", "password")}))
+        await plane.condition("c", "Ready")
+        restored = await contents(plane, "c-postgres")
+        assert restored == {key: before[key] for key in restored}
+        assert "postgres-init.sql" in restored
         await plane.api.delete(plane.path("secrets", "c-api-key"))
         await plane.until(lambda: plane.find("secrets", "c-api-key"))
 

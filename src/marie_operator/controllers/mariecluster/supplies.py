@@ -125,6 +125,8 @@ class Supplies:
             return None if lost else await self._made(cluster, wanted.secret, make, changes)
         if make is secret.api_key and _rotation_due(cluster, found):
             return await self._rotated(cluster, key, changes)
+        if make is secret.postgres and _lacks_file(cluster, found):
+            return await self._completed(cluster, key, changes)
         return found
 
     async def _made(
@@ -156,6 +158,20 @@ class Supplies:
         written = await self._client.patch(SECRETS, key, body, kind=PatchKind.MERGE)
         self._named.written(SECRETS, written)
         changes.append(Done(EventReason.CHANGED, f"Secret {key.name}: a new API key"))
+        return written
+
+    async def _completed(self, cluster: MarieCluster, key: ObjectKey, changes: list[Done]) -> Object | None:
+        """Add the file that the database's pod mounts to a Secret that a user has made, or restored."""
+        found = await self._named.read(SECRETS, key)
+        if found is None or not _lacks_file(cluster, found):
+            return found
+        body = {
+            "metadata": {"resourceVersion": found["metadata"]["resourceVersion"]},
+            "data": {association.POSTGRES_FILE: secret.encoded(configuration.POSTGRES_INIT)},
+        }
+        written = await self._client.patch(SECRETS, key, body, kind=PatchKind.MERGE)
+        self._named.written(SECRETS, written)
+        changes.append(Done(EventReason.CHANGED, f"Secret {key.name}: {association.POSTGRES_FILE}"))
         return written
 
     async def _write(
@@ -208,6 +224,10 @@ def _is_others(cluster: MarieCluster, found: Object) -> bool:
     """Whether a Secret was made for another cluster: one that nobody, or something else, controls is the user's."""
     owner = controller_of(found)
     return owner is not None and owner["kind"] == cluster.kind and owner["uid"] != cluster.metadata.uid
+
+
+def _lacks_file(cluster: MarieCluster, found: Object) -> bool:
+    return not _is_others(cluster, found) and association.POSTGRES_FILE not in (found.get("data") or {})
 
 
 def _same(live: Object, wanted: Object) -> bool:
