@@ -8,6 +8,11 @@ from marie_operator.runtime.resource import Object
 _STARTING = frozenset({"", "ContainerCreating", "PodInitializing"})
 
 
+def has_ended(pod: Object) -> bool:
+    """Whether nothing runs in a pod any more, or ever will again."""
+    return pod.get("status", {}).get("phase") in {"Succeeded", "Failed"}
+
+
 def of_pod(pod: Object) -> str:
     """What keeps a pod from being ready, as a sentence without its full stop; empty when it merely starts, or runs."""
     return _of_pod(pod).rstrip(".")

@@ -147,7 +147,7 @@ class FakeKubelet:
         self._reported: dict[str, Pod] = {}
         self._writing: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._up: set[str] = set()
-        self._ending: set[str] = set()
+        self._ending: dict[str, float] = {}
         self._addresses = itertools.count(1)
         self._requests = asyncio.Semaphore(REQUESTS)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -291,9 +291,11 @@ class FakeKubelet:
     def _see(self, pod: Pod) -> None:
         uid = pod["metadata"]["uid"]
         if "deletionTimestamp" in pod["metadata"]:
-            if uid not in self._ending:
+            # The API server lets a later deletion shorten the period of an earlier one, and the kubelet heeds it.
+            grace = pod["metadata"]["deletionGracePeriodSeconds"]
+            if grace < self._ending.get(uid, math.inf):
                 self._forget(uid)
-                self._ending.add(uid)
+                self._ending[uid] = grace
                 self._spawn(self._end(pod), pod)
         elif uid not in self._pods:
             if not is_finished(pod):
@@ -309,7 +311,7 @@ class FakeKubelet:
     def _forget(self, uid: str) -> None:
         for task in self._pods.pop(uid, ()):
             task.cancel()
-        self._ending.discard(uid)
+        self._ending.pop(uid, None)
         self._reported.pop(uid, None)
 
     def _behaviour(self, pod: Pod) -> Behaviour:

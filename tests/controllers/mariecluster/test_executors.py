@@ -1,6 +1,7 @@
 """Executor groups, end to end: what becomes of their pods while they work, and when they are to be fewer."""
 
 import asyncio
+import math
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from marie_operator.builders import association
 from marie_operator.controllers.mariecluster.executors import DO_NOT_DISRUPT, SAFE_TO_EVICT
 from marie_operator.testing.gateway import Dag, Outcome, Outcomes
+from marie_operator.testing.kubelet import Behaviour
 from tests.controllers.mariecluster.plane import Plane, run
 from tests.controllers.mariecluster.test_backing import MANAGED, cluster
 
@@ -303,6 +305,28 @@ def test_a_group_that_is_to_go_ends_its_work_first(how: str) -> None:
         await plane.until(told, seconds=30)
 
     run(story)
+
+
+@pytest.mark.parametrize("how", ["suspended", "deleted"])
+def test_executors_that_ignore_sigterm_end_with_their_cluster(how: str) -> None:
+    async def story(plane: Plane) -> None:
+        deaf = Behaviour(labels={"marie.ai/node-type": "executor"}, stop=math.inf)
+        with plane.kubelet.behaving(deaf):
+            await at_work(plane, 3, busy=1, seconds=600.0)
+            if how == "suspended":
+                await plane.patch("marieclusters", "c", {"spec": {"suspend": True}})
+                await plane.condition("c", "Suspended", seconds=30)
+                assert await plane.names("pods") == set()
+            else:
+                await plane.api.delete(plane.path("marieclusters", "c"), {"propagationPolicy": "Foreground"})
+                await plane.until(lambda: _gone(plane), seconds=30)
+                assert await plane.names("pods") == set()
+
+    run(story)
+
+
+async def _gone(plane: Plane) -> bool:
+    return await plane.find("marieclusters", "c") is None
 
 
 @pytest.mark.kuberay("KR-36")

@@ -103,7 +103,12 @@ def test_suspension_waits_for_the_pods_to_go() -> None:
     found = status.of(seen(off, {"c-server": 1}))
     assert found.phase == "Suspended"
     assert condition(found, "Suspended") == ("False", "Suspending", "Waiting for 1 pod to end.")
-    assert condition(status.of(seen(off)), "Suspended")[:2] == ("True", "Suspended")
+    # Pods that are being deleted count no longer in a Deployment's status.
+    pods = [pod("c-server-1", "server"), pod("c-ocr-1", "executor", "ocr"), pod("c-etcd-0", "etcd")]
+    found = status.of(seen(off, pods=pods))
+    assert condition(found, "Suspended") == ("False", "Suspending", "Waiting for 3 pods to end.")
+    ended = [pod("c-ocr-1", "executor", "ocr", phase="Failed"), pod("mine", "stranger")]
+    assert condition(status.of(seen(off, pods=ended)), "Suspended")[:2] == ("True", "Suspended")
 
 
 def test_provisioned_stays_when_a_pod_goes() -> None:

@@ -108,7 +108,7 @@ def outlook(
     unspoken = False
     for name, live in _deployments(children).items():
         group = groups.get(name)
-        own = _own(live, name, pods)
+        own = _own(live["metadata"]["name"], name, pods)
         members = [occupation.member(pod, occupancy, served=served) for pod in own if ranking.is_active(pod)]
         dying += [
             occupation.member(pod, occupancy, served=served) for pod in own if "deletionTimestamp" in pod["metadata"]
@@ -151,6 +151,24 @@ def outlook(
     )
 
 
+def going(cluster: MarieCluster, pods: Sequence[Object]) -> Outlook:
+    """What is to be done for a cluster all of whose pods go: its executors are not waited for once its server is gone.
+
+    Args:
+        cluster: One that is suspended as a whole, or about to go.
+        pods: Its pods.
+    """
+    served = occupation.serves(pods)
+    dying = [pod for pod in pods if "deletionTimestamp" in pod["metadata"]]
+    groups = {pod["metadata"].get("labels", {}).get(association.GROUP_LABEL, "") for pod in dying} - {""}
+    own = [
+        occupation.member(pod, None, served=served)
+        for name in sorted(groups)
+        for pod in _own(association.executor_deployment_name(cluster.metadata.name, name), name, dying)
+    ]
+    return Outlook(end=[member.pod for member in scaling.ending(own).end if _has_time(member.pod)])
+
+
 def lost(address: str, task: str) -> str:
     """That work was given to a worker too late, as a sentence."""
     return (
@@ -170,9 +188,9 @@ def _deployments(children: LiveChildren) -> dict[str, Object]:
     }
 
 
-def _own(live: Object, group: str, pods: Iterable[Object]) -> list[Object]:
+def _own(deployment: str, group: str, pods: Iterable[Object]) -> list[Object]:
     """The pods of a group's Deployment: with the group's label, and made by a ReplicaSet of its."""
-    prefix = f"{live['metadata']['name']}-"
+    prefix = f"{deployment}-"
     return [
         pod
         for pod in pods

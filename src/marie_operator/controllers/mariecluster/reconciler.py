@@ -123,7 +123,8 @@ class MarieClusterReconciler:
         if cluster.metadata.deletion_timestamp is not None:
             # Owner references remove the children; only the watch on the gateway is ours to end.
             self._gateways.forget(key)
-            return await self._report(self._observe(cluster, ()), News())
+            refused = await tending.tend(executors.going(cluster, self._pods(cluster)), self._client, News())
+            return await self._report(self._observe(cluster, refused), News())
         news = News()
         try:
             return await self._run(cluster, news)
@@ -212,7 +213,7 @@ class MarieClusterReconciler:
     def _look_at_executors(self, cluster: MarieCluster, news: News) -> Outlook:
         """What is to become of the executors' pods; with the cluster suspended all go at once, and the server too."""
         if cluster.spec.suspend:
-            return Outlook()
+            return executors.going(cluster, self._pods(cluster))
         occupancy = self._gateways.occupancy(kinds.key_of(cluster))
         if occupancy is not None:
             news.more += [

@@ -32,6 +32,7 @@ from marie_operator.runtime.resource import DEPLOYMENTS, STATEFUL_SETS, Object
 _OF_SERVICES = frozenset(services.CONDITIONS.values())
 _OF_OPTIONS = _OF_SERVICES | {ClusterCondition.HTTP_ROUTE_ACCEPTED}
 _PASSING = frozenset({ClusterCondition.UPGRADE_PENDING, ClusterCondition.SCHEDULER_PAUSED})
+_NODE_TYPES = (association.SERVER, association.EXECUTOR, association.ETCD, association.POSTGRES)
 _WORDS: Mapping[bool | None, Literal["True", "False", "Unknown"]] = {True: "True", False: "False", None: "Unknown"}
 
 FIRST_RETRY = timedelta(seconds=15)
@@ -291,7 +292,10 @@ def _suspended(seen: Observation, groups: Mapping[str, ExecutorGroupStatus]) -> 
         for (resource, _), live in seen.children.items()
         if resource == STATEFUL_SETS
     )
-    left = int(server.get("replicas", 0)) + sum(group.replicas for group in groups.values()) + stores
+    asked = int(server.get("replicas", 0)) + sum(group.replicas for group in groups.values()) + stores
+    # Those that are being deleted are none of a Deployment's any more, and there until they have ended.
+    there = [pod for each in _NODE_TYPES for pod in _pods(seen, each) if not trouble.has_ended(pod)]
+    left = max(asked, len(there))
     if left:
         what = "1 pod" if left == 1 else f"{left} pods"
         return Verdict(False, ClusterReason.SUSPENDING, f"Waiting for {what} to end.")
