@@ -54,6 +54,12 @@ def _exit(ended: Object) -> str:
     return f"{why} with code {code} ({advice})"
 
 
+def present(pods: Iterable[Object]) -> list[Object]:
+    """Which of a workload's pods tell how it is: neither those that go, nor those that ended and were replaced."""
+    there = [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]
+    return [pod for pod in there if not has_ended(pod)] or there
+
+
 def first(pods: Iterable[Object]) -> str:
     """The first trouble among pods, in the order of their names; empty when there is none."""
     for pod in sorted(pods, key=lambda pod: str(pod["metadata"]["name"])):
@@ -67,9 +73,9 @@ def of_deployment(live: Object, pods: Iterable[Object]) -> str:
 
     Args:
         live: The Deployment; empty for none.
-        pods: Its pods.
+        pods: Its pods; of those that go, or have been replaced, nothing is told.
     """
     for condition in live.get("status", {}).get("conditions") or ():
         if condition["type"] == "ReplicaFailure" and condition["status"] == "True":
             return f"its pods cannot be created: {str(condition.get('message', '')).rstrip('.') or 'no reason given'}"
-    return first(pods)
+    return first(present(pods))

@@ -98,6 +98,15 @@ def test_a_pod_that_fits_on_no_node_says_so() -> None:
     )
 
 
+def test_a_server_is_its_pod_that_is_there_to_stay() -> None:
+    going = pod("c-server-2", "server", phase="Running")
+    going["metadata"] |= {"deletionTimestamp": "2026-01-01T00:00:00Z", "creationTimestamp": "2026-01-01T00:00:00Z"}
+    left = [pod("c-server-1", "server", phase="Pending", podIP="10.0.0.1"), going]
+    info = status.of(seen(cluster(), pods=left)).server_info
+    assert info is not None
+    assert info.pod_name == "c-server-1"
+
+
 def test_suspension_waits_for_the_pods_to_go() -> None:
     off = cluster(suspend=True)
     found = status.of(seen(off, {"c-server": 1}))

@@ -122,3 +122,26 @@ def _container(**status: Any) -> dict[str, Any]:
 )
 def test_what_a_pod_says_is_trouble_or_is_not(pod: dict[str, Any], words: str) -> None:
     assert trouble.of_pod(pod) == words
+
+
+def _named(name: str, *, going: bool = False, **status: Any) -> dict[str, Any]:
+    metadata = {"name": name} | ({"deletionTimestamp": "2026-01-01T00:00:00Z"} if going else {})
+    return {"metadata": metadata, "status": status}
+
+
+EVICTED: dict[str, Any] = {"phase": "Failed", "reason": "Evicted", "message": "The node was low on memory"}
+CRASHES: dict[str, Any] = {"containerStatuses": [_container(state={"waiting": {"reason": "CrashLoopBackOff"}})]}
+
+
+@pytest.mark.parametrize(
+    ("pods", "words"),
+    [
+        ([_named("a", **EVICTED)], "pod a failed: The node was low on memory"),
+        ([_named("a", **EVICTED), _named("b", phase="Pending")], ""),
+        ([_named("a", **EVICTED), _named("b", **CRASHES)], "pod b, container marie: CrashLoopBackOff"),
+        ([_named("a", going=True, **CRASHES)], ""),
+        ([_named("a", going=True, **EVICTED), _named("b", **EVICTED)], "pod b failed: The node was low on memory"),
+    ],
+)
+def test_pods_that_go_or_were_replaced_are_no_trouble(pods: list[dict[str, Any]], words: str) -> None:
+    assert trouble.of_deployment({}, pods) == words

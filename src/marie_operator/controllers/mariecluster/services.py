@@ -73,7 +73,7 @@ def _managed(cluster: MarieCluster, service: Service, children: LiveChildren, po
     if live.get("status", {}).get("readyReplicas"):
         return ServiceVerdict(True, ClusterReason.SERVICE_READY, f"The managed {service} is ready.")
     own = [pod for pod in pods if pod["metadata"].get("labels", {}).get(association.NODE_TYPE_LABEL) == service.value]
-    if found := trouble.first(own):
+    if found := trouble.first(trouble.present(own)):
         return ServiceVerdict(False, ClusterReason.SERVICE_FAILING, f"The managed {service} does not start: {found}.")
     return ServiceVerdict(False, ClusterReason.SERVICE_STARTING, f"The managed {service}'s pod is starting.")
 

@@ -198,9 +198,11 @@ def _pods(seen: Observation, node_type: str, group: str | None = None) -> list[O
 
 
 def _server_pod(seen: Observation) -> Object:
-    """The server's newest pod: during a restart the old one may still be going."""
+    """The server's newest pod: during a restart the old one may still be going, or have been left behind as failed."""
     pods = _pods(seen, association.SERVER)
-    return max(pods, key=lambda pod: str(pod["metadata"].get("creationTimestamp", "")), default={})
+    return max(
+        trouble.present(pods) or pods, key=lambda pod: str(pod["metadata"].get("creationTimestamp", "")), default={}
+    )
 
 
 def _server(seen: Observation) -> Verdict:
