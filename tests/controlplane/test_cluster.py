@@ -248,7 +248,7 @@ async def test_a_field_that_someone_else_owns_is_reported_and_not_fought_over(wo
     await world.scale("c-executor-extract", 2)
 
     condition = await world.condition("marieclusters", "c", "Ready", "False", reason="FieldConflict")
-    assert ".spec.replicas by kubectl" in condition["message"]
+    assert "set replicas of the group to 2" in condition["message"]
     assert (await world.get("deployments", "c-executor-extract"))["spec"]["replicas"] == 2
 
 

@@ -45,6 +45,12 @@ def scaled(manifest: Object, replicas: int) -> Object:
     return _asking({**manifest, "spec": {**manifest["spec"], "replicas": replicas}})
 
 
+def unsized(manifest: Object) -> Object:
+    """A group's Deployment whose number of pods somebody else decides; what the spec asks for is written on it."""
+    spec = {name: value for name, value in manifest["spec"].items() if name != "replicas"}
+    return association.hashed({**manifest, "spec": spec})
+
+
 def asked(live: Object) -> int | None:
     """How many pods the operator last asked for in a live Deployment of a group; None where it does not say."""
     text = (live["metadata"].get("annotations") or {}).get(association.REPLICAS, "")

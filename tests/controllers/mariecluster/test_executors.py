@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+from functools import partial
 from typing import Any
 
 import pytest
@@ -343,3 +344,66 @@ def test_replicas_outside_of_their_bounds_are_clamped_and_it_is_said() -> None:
         assert (await group(plane))["message"] == "Group extract has 1 pods and not 0, because minReplicas is 1."
 
     run(story)
+
+
+async def _scaled(plane: Plane, replicas: int) -> None:
+    """As ``kubectl scale`` and autoscalers do."""
+    path = f"{plane.path('deployments', 'c-executor-extract')}/scale?fieldManager=kubectl"
+    await plane.api.patch(path, {"spec": {"replicas": replicas}})
+
+
+async def _deployed(plane: Plane) -> tuple[int, str]:
+    """The size and the image of the group's Deployment."""
+    spec = (await plane.get("deployments", "c-executor-extract"))["spec"]
+    return spec["replicas"], spec["template"]["spec"]["containers"][0]["image"]
+
+
+@pytest.mark.kuberay("KU-28")
+def test_a_group_that_somebody_else_has_scaled_is_changed_all_the_same_and_keeps_his_size() -> None:
+    async def story(plane: Plane) -> None:
+        new = {"spec": {"containers": [{"name": "marie", "image": "marieai/marie:4.0.1"}]}}
+        await plane.apply(sized(2))
+        await plane.condition("c", "Ready")
+        await _scaled(plane, 4)
+        told = await plane.condition("c", "Ready", "False", reason="FieldConflict")
+        assert told["message"] == (
+            "Group extract has the size 4 and not 2, because somebody else has set spec.replicas of Deployment "
+            "c-executor-extract: set replicas of the group to 4, or scale c-executor-extract to 2 and let nothing "
+            "else scale it."
+        )
+        await scale(plane, 2, template=new)
+        await plane.until(lambda: _is(plane, 4, "marieai/marie:4.0.1"), seconds=60)
+        await asyncio.sleep(300)
+        assert (await _deployed(plane))[0] == 4
+
+        await scale(plane, 4)
+        await plane.condition("c", "Ready")
+        # The size is the group's again, although others set it last.
+        for replicas in (5, 1):
+            await scale(plane, replicas)
+            await plane.until(partial(_is, plane, replicas), seconds=60)
+            await plane.condition("c", "Ready")
+
+    run(story)
+
+
+def test_a_group_that_is_scaled_back_to_what_it_asks_for_is_as_it_was() -> None:
+    async def story(plane: Plane) -> None:
+        await plane.apply(sized(1))
+        await plane.condition("c", "Ready")
+        await _scaled(plane, 3)
+        await plane.condition("c", "Ready", "False", reason="FieldConflict")
+        await _scaled(plane, 1)
+        await plane.condition("c", "Ready")
+        await _scaled(plane, 3)
+        await plane.condition("c", "Ready", "False", reason="FieldConflict")
+        # Whoever scales a cluster's groups does not keep it from being suspended.
+        await plane.patch("marieclusters", "c", {"spec": {"suspend": True}})
+        await plane.condition("c", "Suspended")
+
+    run(story)
+
+
+async def _is(plane: Plane, size: int, image: str = "") -> bool:
+    found = await _deployed(plane)
+    return found[0] == size and image in {"", found[1]}

@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from marie_operator.api.mariecluster import ExecutorGroupSpec, MarieCluster
-from marie_operator.builders import association, chain, deployment
-from marie_operator.controllers.mariecluster import occupation, ranking, scaling
+from marie_operator.builders import association, chain
+from marie_operator.controllers.mariecluster import occupation, ranking, scaling, sizes
+from marie_operator.controllers.mariecluster.refusals import Refusal
 from marie_operator.controllers.mariecluster.scaling import Doing, Member, Plan
 from marie_operator.marie.gateways import Occupancy, Question
 from marie_operator.runtime.children import LiveChildren
@@ -61,6 +62,8 @@ class Outlook:
 
     Attributes:
         replicas: Pods that Deployments are to ask for, by their names; of groups that are in the spec.
+        taken: Names of Deployments that somebody else has given another size; they are asked for none.
+        refusals: What is told of these.
         kept: Names of Deployments whose groups are gone from the spec, and whose pods still work.
         patches: Marks to be set or taken away.
         delete: Pods to be deleted.
@@ -70,6 +73,8 @@ class Outlook:
     """
 
     replicas: Mapping[str, int] = field(default_factory=dict)
+    taken: frozenset[str] = frozenset()
+    refusals: Sequence[Refusal] = ()
     kept: frozenset[str] = frozenset()
     patches: Sequence[PodPatch] = ()
     delete: Sequence[Object] = ()
@@ -105,6 +110,8 @@ def outlook(
     views: dict[str, GroupView] = {}
     patches: list[PodPatch] = []
     dying: list[Member] = []
+    taken: set[str] = set()
+    refused: list[Refusal] = []
     unspoken = False
     for name, live in _deployments(children).items():
         group = groups.get(name)
@@ -114,11 +121,11 @@ def outlook(
             occupation.member(pod, occupancy, served=served) for pod in own if "deletionTimestamp" in pod["metadata"]
         ]
         size = int(live["spec"].get("replicas", 1))
-        ours = deployment.asked(live) in {None, size}
+        ours = not sizes.is_others(live)
         by_lists = served and any(_by_lists(member, occupancy) for member in members)
         wanted = 0 if group is None else association.replicas(cluster, group)
         state = scaling.Group(
-            # A size that somebody else has set is not worked towards: that he has is told when ours is refused.
+            # A size that somebody else has set is not worked towards; that he has is told.
             wanted=wanted if ours else size,
             live=size,
             settled=_is_settled(live, members) and not (by_lists and age > FRESH),
@@ -128,10 +135,13 @@ def outlook(
         plan = scaling.decide(state, now)
         plans.append(plan)
         unspoken = unspoken or (plan.under_way and by_lists)
-        if group is not None and ours:
+        if group is None:
+            kept.update([live["metadata"]["name"]] if plan.replicas else [])
+        elif ours:
             replicas[live["metadata"]["name"]] = plan.replicas
-        elif group is None and plan.replicas:
-            kept.add(live["metadata"]["name"])
+        else:
+            taken.add(live["metadata"]["name"])
+            refused += [] if size == wanted else [sizes.told(name, live, wanted)]
         worked = {member.uid: occupation.lately(member.pod, occupancy, served=served) for member in members}
         patches += _patches(plan, members, worked, group, now)
         views[name] = _view(group, state, plan, worked, occupancy)
@@ -142,6 +152,8 @@ def outlook(
     under_way = any(plan.under_way for plan in plans)
     return Outlook(
         replicas=replicas,
+        taken=frozenset(taken),
+        refusals=refused,
         kept=frozenset(kept),
         patches=patches,
         delete=[member.pod for plan in plans for member in plan.delete],

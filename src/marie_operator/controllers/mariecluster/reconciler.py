@@ -15,6 +15,7 @@ from marie_operator.controllers.mariecluster import (
     reloads,
     report,
     sharing,
+    sizes,
     status,
     tending,
     upgrade,
@@ -33,6 +34,7 @@ from marie_operator.controllers.mariecluster.vetting import Vetting
 from marie_operator.controllers.named import NamedObjects
 from marie_operator.marie.gateways import Gateways
 from marie_operator.runtime import (
+    ApplyConflict,
     Cache,
     Clock,
     EventRecorder,
@@ -41,7 +43,7 @@ from marie_operator.runtime import (
     Unparsable,
     Writer,
 )
-from marie_operator.runtime.children import Create, LiveChildren, Remove, Step, carry_out, steps
+from marie_operator.runtime.children import Create, Done, LiveChildren, Remove, Step, carry_out, steps
 from marie_operator.runtime.ownership import Owners
 from marie_operator.runtime.resource import (
     DEPLOYMENTS,
@@ -152,7 +154,7 @@ class MarieClusterReconciler:
         problems = await self._supply(cluster, news)
         await self._watch_gateway(cluster)
         outlook = self._look_at_executors(cluster, news)
-        refused = await tending.tend(outlook, self._client, news)
+        refused = [*outlook.refusals, *await tending.tend(outlook, self._client, news)]
         withhold = bool(problems) and not cluster.spec.suspend
         todo = await self._todo(cluster, outlook, withhold=withhold)
         if todo is not None and any(each.service is backing.Service.POSTGRES for each in problems):
@@ -297,13 +299,11 @@ class MarieClusterReconciler:
         for step in todo:
             if (step.resource, refusals.name(step)) in pending.held or _starts_store(step, volumeless):
                 continue
+            live = known.get((step.resource, refusals.name(step)))
             try:
-                done = await carry_out(
-                    step, self._client, owner_uid=cluster.metadata.uid, field_manager=association.FIELD_MANAGER
-                )
+                done = await self._carry_out(step, cluster.metadata.uid, live)
             except refusals.REFUSED as error:
                 refusal = refusals.of(step, error)
-                live = known.get((step.resource, refusals.name(step)))
                 self._vetting.note(kinds.key_of(cluster), step, live, refusal)
                 found.append(refusal)
                 if step.resource == PERSISTENT_VOLUME_CLAIMS:
@@ -320,6 +320,19 @@ class MarieClusterReconciler:
         if not found and not (incomplete or outlook.kept or pending.held or _reads_by_name(cluster)):
             self._settled.note(cluster, known, outlook.replicas)
         return found
+
+    async def _carry_out(self, step: Step, owner_uid: str, live: Object | None) -> Done:
+        """Do one step on what there is; a size that somebody else had set to ours is ours to change."""
+        try:
+            return await carry_out(step, self._client, owner_uid=owner_uid, field_manager=association.FIELD_MANAGER)
+        except ApplyConflict as error:
+            if live is None or isinstance(step, Remove) or not sizes.alone_conflicts(step, error):
+                raise
+        metadata = {**step.desired["metadata"], "resourceVersion": live["metadata"]["resourceVersion"]}
+        answer = await self._client.apply(
+            step.resource, {**step.desired, "metadata": metadata}, field_manager=association.FIELD_MANAGER, force=True
+        )
+        return Done("Changed", f"{step.resource.kind} {refusals.name(step)}: spec.replicas", answer)
 
     def _is_told(self, cluster: MarieCluster, what: str) -> bool:
         """Whether something was told already; from now on it is."""
@@ -404,9 +417,11 @@ def _starts_store(step: Step, volumeless: Collection[str]) -> bool:
 
 def _sized(desired: Sequence[tuple[Resource, Object]], outlook: Outlook) -> list[tuple[Resource, Object]]:
     """The chain's manifests, with as many executors as there have to be yet."""
-    return [
-        (resource, deployment.scaled(manifest, outlook.replicas[manifest["metadata"]["name"]]))
-        if resource == DEPLOYMENTS and manifest["metadata"]["name"] in outlook.replicas
-        else (resource, manifest)
-        for resource, manifest in desired
-    ]
+
+    def sized(manifest: Object) -> Object:
+        name = manifest["metadata"]["name"]
+        if name in outlook.replicas:
+            return deployment.scaled(manifest, outlook.replicas[name])
+        return deployment.unsized(manifest) if name in outlook.taken else manifest
+
+    return [(kind, sized(manifest) if kind == DEPLOYMENTS else manifest) for kind, manifest in desired]

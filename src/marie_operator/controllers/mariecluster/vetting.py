@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
 from marie_operator.builders import association
-from marie_operator.controllers.mariecluster import refusals
+from marie_operator.controllers.mariecluster import refusals, sizes
 from marie_operator.controllers.mariecluster.admission import Admission
 from marie_operator.controllers.mariecluster.refusals import Refusal
 from marie_operator.runtime import BadRequest, Writer
@@ -70,7 +70,7 @@ class Vetting:
         try:
             answer = await self._client.try_apply(step.resource, step.desired, field_manager=association.FIELD_MANAGER)
         except refusals.REFUSED as error:
-            if isinstance(error, BadRequest) and _KNOWS_NONE in error.message:
+            if (isinstance(error, BadRequest) and _KNOWS_NONE in error.message) or sizes.alone_conflicts(step, error):
                 return last
             return refusals.of(step, error)
         self._admission.note(key, step, answer)
