@@ -120,6 +120,21 @@ def test_suspension_waits_for_the_pods_to_go() -> None:
     assert condition(status.of(seen(off, pods=ended)), "Suspended")[:2] == ("True", "Suspended")
 
 
+def test_a_cluster_that_is_resumed_is_provisioned_anew() -> None:
+    def told(ready: dict[str, int], before: Any, *, suspend: bool = False) -> Any:
+        known = before.model_dump(mode="json", by_alias=True)
+        return status.of(seen(cluster(suspend=suspend, status=known), ready))
+
+    off = told({}, status.of(seen(cluster(), ALL_READY)), suspend=True)
+    assert condition(off, "MarieClusterProvisioned")[:2] == ("False", "Suspended")
+    server_alone = told({"c-server": 1}, off)
+    assert condition(server_alone, "MarieClusterProvisioned")[0] == "False"
+    assert server_alone.phase == "Creating"
+    ready = told(ALL_READY, server_alone)
+    assert condition(ready, "MarieClusterProvisioned")[0] == "True"
+    assert told({"c-server": 1}, ready).phase == "Running"
+
+
 def test_provisioned_stays_when_a_pod_goes() -> None:
     known = status.of(seen(cluster(), ALL_READY)).model_dump(mode="json", by_alias=True)
     found = status.of(seen(cluster(status=known), {"c-server": 1}))

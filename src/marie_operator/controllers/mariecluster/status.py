@@ -82,7 +82,8 @@ def of(seen: Observation) -> MarieClusterStatus:
         )
     )
     ready = _ready(seen, server, executors, suspended, services.problem(backing))
-    provisioned = is_true(old, ClusterCondition.PROVISIONED) or bool(ready.status)
+    # One that is resumed has to become ready anew, as KubeRay has it.
+    provisioned = not cluster.spec.suspend and (is_true(old, ClusterCondition.PROVISIONED) or bool(ready.status))
     sums = totals.of(cluster)
     return MarieClusterStatus(
         phase=_phase(seen, server, provisioned=provisioned),
