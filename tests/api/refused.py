@@ -138,6 +138,23 @@ REFUSED = (
     ),
     *(
         backed(
+            f"spec.backingServices.{service}.host",
+            "host is the name of a server, or its address, and nothing else: leave http:// and the like out, and give "
+            "port its port",
+            **{service: {"host": host, **({} if service == "etcd" else {"credentialsSecretRef": {"name": "s"}})}},
+        )
+        for service, host in (
+            ("etcd", "http://etcd:2379"),
+            ("etcd", "etcd:2379"),
+            ("etcd", "etcd.infra/"),
+            ("postgres", "postgres://db"),
+            ("postgres", "db db"),
+            ("rabbitmq", "amqp://broker"),
+            ("rabbitmq", "[fd00::1]"),
+        )
+    ),
+    *(
+        backed(
             "spec.backingServices.postgres.credentialsSecretRef",
             "a server of your own needs its password, a managed one makes it: set credentialsSecretRef with host, "
             "and leave it out with managed",

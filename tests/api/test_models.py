@@ -1,3 +1,4 @@
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -115,3 +116,22 @@ def test_a_status_reads_back_as_it_was_written() -> None:
 def test_a_naive_time_is_refused() -> None:
     with pytest.raises(ValidationError, match="timezone"):
         MarieClusterStatus(last_update_time=datetime(2026, 1, 31, 12))  # noqa: DTZ001 - what is refused
+
+
+def backed(**services: Any) -> MarieCluster:
+    given = {"etcd": {"managed": {}}, "postgres": {"managed": {}}, **services}
+    return MarieCluster.model_validate(cluster(backingServices=given))
+
+
+@pytest.mark.parametrize(
+    "host", ["etcd", "etcd.infra.svc.cluster.local.", "ETCD_1.infra", "10.0.0.1", "fd00::1", "::ffff:10.0.0.1"]
+)
+def test_a_host_is_a_name_or_an_address(host: str) -> None:
+    assert problems(backed(etcd={"host": host})) == []
+
+
+@pytest.mark.parametrize(("region", "fine"), [("eu-central-1", True), ("eu central", False), ("eu\nregion: x", False)])
+def test_a_region_is_a_single_word(region: str, fine: bool) -> None:
+    store = {"endpoint": "http://s3:9000", "region": region, "credentialsSecretRef": {"name": "s"}}
+    with nullcontext() if fine else pytest.raises(ValidationError, match="region"):
+        backed(s3=store)

@@ -113,7 +113,12 @@ class S3(Model):
         max_length=63,
         description="Bucket that Marie works in; it is created when it does not exist.",
     )
-    region: str = Field(default="us-east-1", max_length=63, description="Region of the store, as the store names it.")
+    region: str = Field(
+        default="us-east-1",
+        max_length=63,
+        pattern=r"^[!-~]*$",
+        description="Region of the store, as the store names it.",
+    )
     credentials_secret_ref: S3Credentials = Field(description="Secret with the store's access keys.")
 
 

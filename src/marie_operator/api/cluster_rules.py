@@ -3,7 +3,9 @@
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from typing import Literal
 
+from marie_operator.api.backing import Etcd, Postgres, RabbitMQ
 from marie_operator.api.mariecluster import ExecutorGroupSpec, MarieCluster
 from marie_operator.api.rule import Rule, field_if, no_container
 
@@ -28,6 +30,27 @@ def _repeated(cluster: MarieCluster) -> Iterator[str]:
 
 _HAS_CONTAINER = "has(self.template.spec) && size(self.template.spec.containers) > 0"
 _CONTAINER_MESSAGE = "the pod template needs a container: give template.spec.containers one with a name and an image"
+
+
+_HOST = "^([A-Za-z0-9_]([-A-Za-z0-9_.]*[A-Za-z0-9_])?[.]?|[0-9A-Fa-f]*:[0-9A-Fa-f]*:[0-9A-Fa-f:.]*)?$"
+"""The name of a host, or its address, be it of IPv6; or nothing."""
+
+
+def _host_alone(service: Literal["etcd", "postgres", "rabbitmq"]) -> Rule[MarieCluster]:
+    """The rule that a host is no URL, and has no port."""
+
+    def broken(cluster: MarieCluster) -> Iterable[str]:
+        found: Etcd | Postgres | RabbitMQ | None = getattr(cluster.spec.backing_services, service, None)
+        wrong = found is not None and not re.fullmatch(_HOST, found.host)
+        return field_if(wrong, f"spec.backingServices.{service}.host")
+
+    return Rule(
+        at=f"spec.backingServices.{service}",
+        cel=f"!has(self.host) || self.host.matches('{_HOST}')",
+        message="host is the name of a server, or its address, and nothing else: leave http:// and the like out, and "
+        "give port its port",
+        broken=broken,
+    )
 
 
 def _host_or_managed(service: str) -> Rule[MarieCluster]:
@@ -204,6 +227,9 @@ CLUSTER_RULES: tuple[Rule[MarieCluster], ...] = (
     _peers("monitoring"),
     _host_or_managed("etcd"),
     _host_or_managed("postgres"),
+    _host_alone("etcd"),
+    _host_alone("postgres"),
+    _host_alone("rabbitmq"),
     Rule(
         at="spec.backingServices.postgres",
         cel="has(self.managed) != has(self.credentialsSecretRef)",
