@@ -276,6 +276,44 @@ def test_workers_to_delete_go_once_each_and_only_when_idle() -> None:
     run(story)
 
 
+def test_a_named_pod_goes_under_a_load_that_never_leaves_its_budget_free() -> None:
+    async def story(plane: Plane) -> None:
+        take(plane, seconds=3.0)
+        watch = Watch(plane)
+        await plane.apply(sized(2))
+        await plane.condition("c", "Ready")
+
+        async def load() -> None:
+            for each in batch(100):
+                await plane.apply(each)
+                await asyncio.sleep(2.0)
+
+        async with asyncio.TaskGroup() as group:
+            feeding = group.create_task(load())
+            await plane.until(lambda: _marked(plane, 2), seconds=60)
+            named = min(await executors(plane))
+            for _ in range(100):
+                assert await _marked(plane, 2)
+                await asyncio.sleep(1.0)
+            await scale(plane, 2, scaleStrategy={"workersToDelete": [named]})
+            await plane.until(lambda: _left(plane, named), seconds=60)
+            assert not feeding.done()
+        await plane.until(lambda: done(plane), seconds=120)
+        assert (watch.deleted, watch.busy) == ([named], [])
+
+    run(story)
+
+
+async def _marked(plane: Plane, number: int) -> bool:
+    """Whether so many pods are protected as pods at work."""
+    pods = (await executors(plane)).values()
+    return bool(sum(association.BUSY.items() <= pod["metadata"]["labels"].items() for pod in pods) == number)
+
+
+async def _left(plane: Plane, name: str) -> bool:
+    return name not in await executors(plane)
+
+
 def _stranger(name: str) -> dict[str, Any]:
     labels = {"marie.ai/cluster": "c", "marie.ai/group": "extract", "marie.ai/node-type": "stranger"}
     spec = {"containers": [{"name": "c", "image": "i"}]}
