@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Sequence
 from marie_operator.api import validation
 from marie_operator.api.conditions import ClusterReason, EventReason
 from marie_operator.api.mariecluster import MarieCluster
-from marie_operator.builders import association, backing, chain, deployment, endpoints, mounted
+from marie_operator.builders import association, backing, chain, endpoints, mounted
 from marie_operator.controllers import custody, kinds
 from marie_operator.controllers.mariecluster import (
     executors,
@@ -34,7 +34,6 @@ from marie_operator.controllers.mariecluster.vetting import Vetting
 from marie_operator.controllers.named import NamedObjects
 from marie_operator.marie.gateways import Gateways
 from marie_operator.runtime import (
-    ApplyConflict,
     Cache,
     Clock,
     EventRecorder,
@@ -43,7 +42,7 @@ from marie_operator.runtime import (
     Unparsable,
     Writer,
 )
-from marie_operator.runtime.children import Create, Done, LiveChildren, Remove, Step, carry_out, steps
+from marie_operator.runtime.children import Create, LiveChildren, Remove, Step, steps
 from marie_operator.runtime.ownership import Owners
 from marie_operator.runtime.resource import (
     DEPLOYMENTS,
@@ -52,7 +51,6 @@ from marie_operator.runtime.resource import (
     STATEFUL_SETS,
     Object,
     ObjectKey,
-    Resource,
 )
 
 OWNER_INDEX = "owner"
@@ -261,7 +259,7 @@ class MarieClusterReconciler:
         by_itself = not _reads_by_name(cluster)
         if by_itself and self._settled.holds(cluster, children, outlook.replicas) and not outlook.kept:
             return None
-        desired = _sized(chain.desired(cluster), outlook)
+        desired = sizes.sized(chain.desired(cluster), outlook.replicas, outlook.taken)
         if not by_itself:
             desired = await reloads.stamped(cluster, desired, children, self._named)
         todo = self._admission.left(kinds.key_of(cluster), steps(desired, children, kept=chain.KEPT), children)
@@ -301,12 +299,12 @@ class MarieClusterReconciler:
                 continue
             live = known.get((step.resource, refusals.name(step)))
             try:
-                done = await self._carry_out(step, cluster.metadata.uid, live)
+                done = await sizes.carry_out(step, live, self._client, owner_uid=cluster.metadata.uid)
             except refusals.REFUSED as error:
                 refusal = refusals.of(step, error)
                 self._vetting.note(kinds.key_of(cluster), step, live, refusal)
                 found.append(refusal)
-                if step.resource == PERSISTENT_VOLUME_CLAIMS:
+                if isinstance(step, Create) and step.resource == PERSISTENT_VOLUME_CLAIMS:
                     volumeless.add(refusals.name(step))
                 continue
             news.done.append(done)
@@ -320,19 +318,6 @@ class MarieClusterReconciler:
         if not found and not (incomplete or outlook.kept or pending.held or _reads_by_name(cluster)):
             self._settled.note(cluster, known, outlook.replicas)
         return found
-
-    async def _carry_out(self, step: Step, owner_uid: str, live: Object | None) -> Done:
-        """Do one step on what there is; a size that somebody else had set to ours is ours to change."""
-        try:
-            return await carry_out(step, self._client, owner_uid=owner_uid, field_manager=association.FIELD_MANAGER)
-        except ApplyConflict as error:
-            if live is None or isinstance(step, Remove) or not sizes.alone_conflicts(step, error):
-                raise
-        metadata = {**step.desired["metadata"], "resourceVersion": live["metadata"]["resourceVersion"]}
-        answer = await self._client.apply(
-            step.resource, {**step.desired, "metadata": metadata}, field_manager=association.FIELD_MANAGER, force=True
-        )
-        return Done("Changed", f"{step.resource.kind} {refusals.name(step)}: spec.replicas", answer)
 
     def _is_told(self, cluster: MarieCluster, what: str) -> bool:
         """Whether something was told already; from now on it is."""
@@ -413,15 +398,3 @@ def _makes_database(cluster: MarieCluster, step: Step) -> bool:
 def _starts_store(step: Step, volumeless: Collection[str]) -> bool:
     """Whether a step has a managed service begin on a volume that is another's, and may be about to go."""
     return isinstance(step, Create) and step.resource == STATEFUL_SETS and refusals.name(step) in volumeless
-
-
-def _sized(desired: Sequence[tuple[Resource, Object]], outlook: Outlook) -> list[tuple[Resource, Object]]:
-    """The chain's manifests, with as many executors as there have to be yet."""
-
-    def sized(manifest: Object) -> Object:
-        name = manifest["metadata"]["name"]
-        if name in outlook.replicas:
-            return deployment.scaled(manifest, outlook.replicas[name])
-        return deployment.unsized(manifest) if name in outlook.taken else manifest
-
-    return [(kind, sized(manifest) if kind == DEPLOYMENTS else manifest) for kind, manifest in desired]
