@@ -2,8 +2,6 @@
 
 import base64
 
-import pytest
-
 from marie_operator.controllers.mariejob import routes
 from marie_operator.controllers.mariejob.observation import Obstacle
 from marie_operator.controllers.mariejob.secrets import Secrets
@@ -13,26 +11,17 @@ from tests.controllers.mariejob.apiserver import ApiServer
 from tests.controllers.mariejob.clock import TurnedClock
 from tests.controllers.mariejob.samples import cluster, job
 
-FIELD = "spec.backingServices.s3 of MarieCluster c"
 
-
-@pytest.mark.parametrize(
-    ("region", "key", "told"),
-    [
-        ("us-east-1\n", "id", f"region of {FIELD} must be one line, but has a line break"),
-        ("", "i\nd", "AWS_ACCESS_KEY_ID of Secret store must be one line, but has a line break"),
-    ],
-)
-async def test_what_would_break_a_request_is_told(region: str, key: str, told: str) -> None:
+async def test_a_key_that_would_break_a_request_is_told() -> None:
     api = ApiServer()
     data = {
         name: base64.b64encode(text.encode()).decode()
-        for name, text in (("AWS_ACCESS_KEY_ID", key), ("AWS_SECRET_ACCESS_KEY", "secret"))
+        for name, text in (("AWS_ACCESS_KEY_ID", "i\nd"), ("AWS_SECRET_ACCESS_KEY", "secret"))
     }
     api.put(SECRETS, {"metadata": {"namespace": "docs", "name": "store"}, "data": data})
-    store = {"region": region, "bucket": "marie", "credentialsSecretRef": {"name": "store"}}
+    store = {"bucket": "marie", "credentialsSecretRef": {"name": "store"}}
     services = {"etcd": {"managed": {}}, "postgres": {"managed": {}}, "s3": {**store, "endpoint": "http://minio:9000"}}
     secrets = Secrets(NamedObjects(api, clock=TurnedClock()))
     found = await routes.store(job(), cluster(backingServices=services), secrets, has_own=False, scheme="s3")
     assert isinstance(found, Obstacle)
-    assert found.message.startswith(told)
+    assert found.message.startswith("AWS_ACCESS_KEY_ID of Secret store must be one line, but has a line break")

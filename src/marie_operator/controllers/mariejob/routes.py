@@ -153,7 +153,6 @@ async def _of_cluster(job: MarieJob, cluster: MarieCluster, secrets: Secrets) ->
         )
     try:
         check_lines(f"Secret {reference.name}", {key: data[key] for key in keys})
-        check_lines(field, {"region": store.region})
     except CredentialsError as error:
         return Obstacle(JobReason.CREDENTIALS_MISSING, f"{error}.")
     own = Credentials(
