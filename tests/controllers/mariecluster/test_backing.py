@@ -308,7 +308,8 @@ def test_a_cluster_that_is_made_again_under_its_name_gets_a_database_of_its_own(
         await plane.patch(late, "c-postgres", slow)
         await plane.api.delete(plane.path("marieclusters", "c"))
         await plane.apply(cluster(backingServices=MANAGED))
-        await plane.condition("c", "Ready", "False", reason="NameTaken")
+        told = await plane.condition("c", "Ready", "False", reason="NameTaken")
+        assert ("it goes by itself" if late == "secrets" else "it is waited for") in told["message"]
         await asyncio.sleep(60)
         await plane.patch(late, "c-postgres", {"metadata": {"finalizers": None}})
         await plane.condition("c", "Ready")

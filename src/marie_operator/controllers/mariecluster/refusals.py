@@ -35,6 +35,10 @@ def worded(child: str, error: Refused) -> Refusal:
         error: How it was refused.
     """
     match error:
+        case NameTaken(ends=True):
+            return Refusal(
+                ClusterReason.NAME_TAKEN, f"{child} is of another of the same name, and about to go: it is waited for."
+            )
         case NameTaken():
             return Refusal(
                 ClusterReason.NAME_TAKEN,

@@ -116,11 +116,11 @@ class Owned:
             done = await carry_out(
                 step, self._writer, owner_uid=job.metadata.uid, field_manager=association.FIELD_MANAGER
             )
-        except NameTaken:
-            refused = Obstacle(
-                JobReason.NAME_TAKEN,
-                f"{what} exists and is not the job's. Delete it, or make the job under another name.",
+        except NameTaken as error:
+            advice = (
+                "It is about to go, and waited for" if error.ends else "Delete it, or make the job under another name"
             )
+            refused = Obstacle(JobReason.NAME_TAKEN, f"{what} exists and is not the job's. {advice}.")
         except ApplyConflict as error:
             fields = ", ".join(f"{each.field} is set by {each.manager}" for each in error.conflicts)
             refused = Obstacle(
