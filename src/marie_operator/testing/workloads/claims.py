@@ -6,7 +6,6 @@ from typing import Final
 from marie_operator.testing.workloads.controller import Controller, Mapper, itself
 from marie_operator.testing.workloads.objects import (
     CLAIMS,
-    FINISHED_PHASES,
     PODS,
     Key,
     Object,
@@ -19,7 +18,7 @@ PROTECTION: Final = "kubernetes.io/pvc-protection"
 
 
 class ClaimProtection(Controller):
-    """Lets a deleted claim go once no pod that has not ended mounts it; the API server put the finalizer there."""
+    """Lets a deleted claim go once no pod on a node mounts it; the API server put the finalizer there."""
 
     name = "persistentvolumeclaim-protection-controller"
 
@@ -41,8 +40,8 @@ class ClaimProtection(Controller):
 
     @staticmethod
     def _uses(pod: Object, claim: Key) -> bool:
-        ended = pod.get("status", {}).get("phase") in FINISHED_PHASES
-        return not ended and claim in _mounted(pod)
+        # A kubelet begins no pod whose claim is being deleted; one that has ended counts until it is gone.
+        return bool(pod["spec"].get("nodeName")) and claim in _mounted(pod)
 
 
 def _mounted(pod: Object) -> Iterable[Key]:
