@@ -1,12 +1,14 @@
 """A sample of the random scale-downs on a real control plane: the real ReplicaSet controller chooses whom it deletes.
 
 Pods end as soon as they are deleted, so that work in them is lost, and Marie tells: a task whose worker died is given a
-second time, or stays active for ever. Nothing is concluded from how long anything takes. Latencies are the real ones;
-pods that cease to be ready are left to the scenarios in virtual time.
+second time, or stays active for ever. What is given to a worker in the moment of its withdrawal stays so too, and the
+operator tells of each (docs/executor-groups.md). Nothing is concluded from how long anything takes. Latencies are the
+real ones; pods that cease to be ready are left to the scenarios in virtual time.
 """
 
 import asyncio
 import random
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import count, islice
@@ -14,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from marie_operator.api.conditions import EventReason
 from marie_operator.builders import association
 from marie_operator.testing.gateway import Dag, Document, Outcome, SimulatedMarie, etcd_application, serving
 from marie_operator.testing.pod_status import is_ready
@@ -153,8 +156,14 @@ class Play:
 
     async def ended(self) -> bool:
         """Whether the group is as wanted, and nobody works any more."""
-        at_work = any(node.state in {"active", "retry"} for dag in self.marie.dags for node in dag.nodes)
-        return not at_work and len(await self.pods()) == self.wanted
+        left = {node.id for dag in self.marie.dags for node in dag.nodes if node.state in {"active", "retry"}}
+        return len(await self.pods()) == self.wanted and (not left or left <= await self.cut_off())
+
+    async def cut_off(self) -> set[str]:
+        """Tasks of which it was told that they were given away in the moment of a withdrawal: they stay active."""
+        events = (await self.world.api.get(f"/apis/events.k8s.io/v1/namespaces/{self.world.namespace}/events"))["items"]
+        notes = [each["note"] for each in events if each["reason"] == EventReason.WORK_LOST]
+        return {task for note in notes for task in re.findall(r"given task (\S+)", note)}
 
     @property
     def lost(self) -> list[str]:
