@@ -16,7 +16,9 @@ from marie_operator.runtime.ownership import Owners, controller_of, controller_u
 from marie_operator.runtime.resource import Object, ObjectKey, Resource
 from marie_operator.runtime.writer import Writer
 
-LiveChildren: TypeAlias = Mapping[tuple[Resource, str], Object]
+Identity: TypeAlias = tuple[Resource, str]
+"""Which of its owner's children one is: its kind and its name."""
+LiveChildren: TypeAlias = Mapping[Identity, Object]
 """What there is of one owner's children, by kind and name."""
 
 MANAGED_BY = "app.kubernetes.io/managed-by"
@@ -68,6 +70,12 @@ class Remove:
 Step: TypeAlias = Create | Change | Remove
 
 
+def identity(step: Step) -> Identity:
+    """Which child a step is about."""
+    manifest = step.live if isinstance(step, Remove) else step.desired
+    return step.resource, str(manifest["metadata"]["name"])
+
+
 class Done(NamedTuple):
     """A write, in words.
 
@@ -97,7 +105,7 @@ def steps(
         children: What there is.
         kept: Kinds that are not removed when they are wanted no longer, such as those that hold data.
     """
-    wanted: set[tuple[Resource, str]] = set()
+    wanted: set[Identity] = set()
     result: list[Step] = []
     for resource, manifest in desired:
         identity = (resource, manifest["metadata"]["name"])

@@ -106,7 +106,6 @@ class EventRecorder:
         self._random = random
         self._dropped = metrics.events_dropped
         self._backlog: asyncio.Queue[tuple[_Occurrence, datetime]] = asyncio.Queue(BACKLOG)
-        self._sending: tuple[_Occurrence, Object] | None = None
         self._series: OrderedDict[_Occurrence, _Series] = OrderedDict()
         self._untold: dict[_Occurrence, _Series] = {}
         self._making: tuple[_Occurrence, datetime, Object] | None = None

@@ -12,6 +12,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from functools import cmp_to_key
 
+from marie_operator.controllers import trouble
 from marie_operator.runtime.ownership import controller_uid
 from marie_operator.runtime.resource import Object
 
@@ -23,9 +24,7 @@ _COST = re.compile(r"0|-?[1-9][0-9]*")
 
 def is_active(pod: Object) -> bool:
     """Whether a pod counts as a replica: it has neither ended nor is it being deleted."""
-    return pod.get("status", {}).get("phase") not in {"Succeeded", "Failed"} and (
-        "deletionTimestamp" not in pod["metadata"]
-    )
+    return not trouble.has_ended(pod) and "deletionTimestamp" not in pod["metadata"]
 
 
 def is_ready(pod: Object) -> bool:

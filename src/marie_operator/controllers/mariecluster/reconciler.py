@@ -42,7 +42,7 @@ from marie_operator.runtime import (
     Unparsable,
     Writer,
 )
-from marie_operator.runtime.children import Create, LiveChildren, Remove, Step, steps
+from marie_operator.runtime.children import Create, LiveChildren, Remove, Step, identity, steps
 from marie_operator.runtime.ownership import Owners
 from marie_operator.runtime.resource import (
     DEPLOYMENTS,
@@ -180,7 +180,7 @@ class MarieClusterReconciler:
         waiting = upgrade.waiting(cluster, todo or (), children, known)
         vetoed = await self._vetting.refused(key, waiting, children)
         if todo is not None and waiting:
-            todo = [step for step in todo if (step.resource, refusals.name(step)) not in vetoed]
+            todo = [step for step in todo if identity(step) not in vetoed]
             todo = self._admission.left(key, todo, children)
         return upgrade.decide(cluster, todo or (), children, known), todo, [*vetoed.values()]
 
@@ -295,9 +295,9 @@ class MarieClusterReconciler:
         known = dict(self._children(cluster))
         volumeless: set[str] = set()
         for step in todo:
-            if (step.resource, refusals.name(step)) in pending.held or _starts_store(step, volumeless):
+            if identity(step) in pending.held or _starts_store(step, volumeless):
                 continue
-            live = known.get((step.resource, refusals.name(step)))
+            live = known.get(identity(step))
             try:
                 done = await sizes.carry_out(step, live, self._client, owner_uid=cluster.metadata.uid)
             except refusals.REFUSED as error:
@@ -309,9 +309,9 @@ class MarieClusterReconciler:
                 continue
             news.done.append(done)
             if done.answer is None:
-                del known[step.resource, refusals.name(step)]
+                del known[identity(step)]
             else:
-                known[step.resource, refusals.name(step)] = done.answer
+                known[identity(step)] = done.answer
                 self._admission.note(kinds.key_of(cluster), step, done.answer)
         if pending.forced and not found:
             news.more.append(Told("Warning", EventReason.UPGRADE_FORCED, pending.forced))

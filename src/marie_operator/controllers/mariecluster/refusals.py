@@ -5,9 +5,11 @@ from typing import NamedTuple, TypeAlias
 
 from marie_operator.api.conditions import ClusterReason
 from marie_operator.runtime import ApplyConflict, BadRequest, Forbidden, Invalid
-from marie_operator.runtime.children import NameTaken, Remove, Step
+from marie_operator.runtime.children import NameTaken, Step, identity
 
-REFUSED = Invalid, BadRequest, Forbidden, ApplyConflict, NameTaken
+DENIED = Invalid, BadRequest, Forbidden
+"""How the API server says no to what is written, whoever has it."""
+REFUSED = *DENIED, ApplyConflict, NameTaken
 """What another try does not overcome, as long as nobody changes anything."""
 Refused: TypeAlias = Invalid | BadRequest | Forbidden | ApplyConflict | NameTaken
 
@@ -62,5 +64,4 @@ def worded(child: str, error: Refused) -> Refusal:
 
 def name(step: Step) -> str:
     """The name of a step's child."""
-    manifest = step.live if isinstance(step, Remove) else step.desired
-    return str(manifest["metadata"]["name"])
+    return identity(step)[1]

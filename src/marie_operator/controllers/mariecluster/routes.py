@@ -14,7 +14,7 @@ from marie_operator.controllers.conditions import condition
 from marie_operator.controllers.mariecluster import refusals
 from marie_operator.controllers.mariecluster.refusals import Refusal
 from marie_operator.runtime import Clock, Forbidden, NotFound, Writer
-from marie_operator.runtime.children import Done, LiveChildren, carry_out, steps
+from marie_operator.runtime.children import Done, LiveChildren, carry_out, identity, steps
 from marie_operator.runtime.ownership import controller_uid
 from marie_operator.runtime.resource import HTTP_ROUTES, Object, ObjectKey
 
@@ -116,7 +116,7 @@ class Routes:
                 return RouteView(refusals=(refusals.of(step, error),))
             changes.append(done)
             if done.answer is not None:
-                live = {(HTTP_ROUTES, refusals.name(step)): done.answer}
+                live = {identity(step): done.answer}
         return RouteView(_verdict(cluster, next(iter(live.values()), {})))
 
     async def _live(self, cluster: MarieCluster) -> LiveChildren:

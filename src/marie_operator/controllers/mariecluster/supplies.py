@@ -10,7 +10,7 @@ from marie_operator.builders import association, backing, configuration, pod, qu
 from marie_operator.builders.backing import Service, Wanted
 from marie_operator.controllers.mariecluster import refusals
 from marie_operator.controllers.named import NamedObjects
-from marie_operator.runtime import AlreadyExists, BadRequest, Forbidden, Invalid, NotFound, PatchKind, Writer
+from marie_operator.runtime import AlreadyExists, Forbidden, NotFound, PatchKind, Writer
 from marie_operator.runtime.children import Done
 from marie_operator.runtime.ownership import controller_of, controller_uid
 from marie_operator.runtime.resource import SECRETS, Object, ObjectKey
@@ -70,7 +70,7 @@ class Supplies:
                 continue
             try:
                 found = await self._found_or_made(cluster, wanted, changes, has_data=has_data)
-            except (Invalid, BadRequest, Forbidden) as error:
+            except refusals.DENIED as error:
                 problems.append(Problem(wanted.service, *refusals.worded(f"Secret {wanted.secret}", error)))
                 continue
             problem: Problem | None = None
@@ -193,7 +193,7 @@ class Supplies:
             return []
         try:
             written = await self._client.apply(SECRETS, wanted, field_manager=association.FIELD_MANAGER, force=True)
-        except (Invalid, BadRequest, Forbidden) as error:
+        except refusals.DENIED as error:
             return [Problem(None, *refusals.worded(f"Secret {key.name}", error))]
         self._named.written(SECRETS, written)
         changes.append(Done(EventReason.CREATED if live is None else EventReason.CHANGED, f"Secret {key.name}"))

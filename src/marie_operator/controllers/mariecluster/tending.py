@@ -7,7 +7,7 @@ from marie_operator.controllers.mariecluster import refusals
 from marie_operator.controllers.mariecluster.executors import LAST_GRACE, Outlook
 from marie_operator.controllers.mariecluster.news import News, Told
 from marie_operator.controllers.mariecluster.refusals import Refusal
-from marie_operator.runtime import BadRequest, Conflict, Forbidden, Invalid, NotFound, PatchKind, Writer
+from marie_operator.runtime import Conflict, NotFound, PatchKind, Writer
 from marie_operator.runtime.resource import PODS, Object, ObjectKey
 
 
@@ -35,7 +35,7 @@ async def tend(outlook: Outlook, client: Writer, news: News) -> list[Refusal]:
                 deleted.add(pod["metadata"]["name"])
         for pod in outlook.end:
             await _deleted(client, pod, grace=LAST_GRACE)
-    except (Invalid, BadRequest, Forbidden) as error:
+    except refusals.DENIED as error:
         return [refusals.worded(f"{PODS.kind} {pod['metadata']['name']}", error)]
     finally:
         if deleted:

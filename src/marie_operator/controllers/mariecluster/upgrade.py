@@ -13,8 +13,8 @@ from marie_operator.api.mariecluster import MarieCluster, UpgradeStrategy
 from marie_operator.builders import association
 from marie_operator.controllers.conditions import condition
 from marie_operator.marie.gateways import GatewayView, Hold, Occupancy, Question
-from marie_operator.runtime.children import Change, LiveChildren, Step
-from marie_operator.runtime.resource import DEPLOYMENTS, STATEFUL_SETS, Object, Resource
+from marie_operator.runtime.children import Change, Identity, LiveChildren, Step, identity
+from marie_operator.runtime.resource import DEPLOYMENTS, STATEFUL_SETS, Object
 
 SETTLE = 2.0
 """Seconds from the moment when nothing more was on its way to Marie to the look that counts."""
@@ -55,7 +55,7 @@ class Upgrade:
         forced: What is lost by changes that are made now, as a sentence; empty where nothing is.
     """
 
-    held: frozenset[tuple[Resource, str]] = field(default=frozenset())
+    held: frozenset[Identity] = field(default=frozenset())
     withholds: bool = False
     pauses: bool | None = False
     reason: ClusterReason | None = None
@@ -103,7 +103,7 @@ def decide(cluster: MarieCluster, todo: Sequence[Step], children: LiveChildren, 
         what = f"with {_counted(documents)} in hand" if documents is not None else "whatever Marie had in hand"
         lost = f"{_listed(names)} changed at the deadline, {what}."
         return Upgrade(withholds=rolls, pauses=None, forced=lost)
-    held = frozenset((step.resource, step.desired["metadata"]["name"]) for step in replaced)
+    held = frozenset(map(identity, replaced))
     if documents is None and told is None and not _lasts(known):
         return Upgrade(held, withholds=True, pauses=True)
     reason = ClusterReason.WORK_UNKNOWN if documents is None else ClusterReason.WORK_IN_HAND
@@ -129,7 +129,7 @@ def _replaces(step: Step, children: LiveChildren) -> bool:
     """Whether a change replaces pods that may work: those of a rollout that has begun are being replaced anyway."""
     if not isinstance(step, Change) or step.resource not in {DEPLOYMENTS, STATEFUL_SETS}:
         return False
-    live = children[step.resource, step.desired["metadata"]["name"]]
+    live = children[identity(step)]
     status = live.get("status", {})
     begun = step.resource == DEPLOYMENTS and int(status.get("updatedReplicas", 0)) < int(status.get("replicas", 0))
     if begun or not status.get("readyReplicas"):

@@ -8,10 +8,9 @@ from marie_operator.controllers.mariecluster import refusals, sizes
 from marie_operator.controllers.mariecluster.admission import Admission
 from marie_operator.controllers.mariecluster.refusals import Refusal
 from marie_operator.runtime import BadRequest, Writer
-from marie_operator.runtime.children import Change, LiveChildren, Step
-from marie_operator.runtime.resource import Object, ObjectKey, Resource
+from marie_operator.runtime.children import Change, Identity, LiveChildren, Step, identity
+from marie_operator.runtime.resource import Object, ObjectKey
 
-_Identity: TypeAlias = tuple[Resource, str]
 _Version: TypeAlias = tuple[str, int]
 """What an object is to be, by its hash, and the generation of what it is."""
 
@@ -30,7 +29,7 @@ class Vetting:
     def __init__(self, client: Writer, admission: Admission) -> None:
         self._client = client
         self._admission = admission
-        self._verdicts: dict[ObjectKey, dict[_Identity, tuple[_Version, Refusal | None]]] = {}
+        self._verdicts: dict[ObjectKey, dict[Identity, tuple[_Version, Refusal | None]]] = {}
 
     def forget(self, key: ObjectKey) -> None:
         """The cluster is gone."""
@@ -39,12 +38,11 @@ class Vetting:
     def note(self, key: ObjectKey, step: Step, live: Object | None, refusal: Refusal) -> None:
         """What was to be made has been refused, whatever was known of it."""
         if live is not None and isinstance(step, Change):
-            identity = step.resource, refusals.name(step)
-            self._verdicts.setdefault(key, {})[identity] = _version(step, live), refusal
+            self._verdicts.setdefault(key, {})[identity(step)] = _version(step, live), refusal
 
     async def refused(
         self, key: ObjectKey, waiting: Sequence[Change], children: LiveChildren
-    ) -> Mapping[_Identity, Refusal]:
+    ) -> Mapping[Identity, Refusal]:
         """Which changes the API server refuses, and why.
 
         Args:
@@ -53,17 +51,17 @@ class Vetting:
             children: What there is.
         """
         before = self._verdicts.pop(key, {})
-        verdicts: dict[_Identity, tuple[_Version, Refusal | None]] = {}
+        verdicts: dict[Identity, tuple[_Version, Refusal | None]] = {}
         for step in waiting:
-            identity = step.resource, refusals.name(step)
-            version = _version(step, children[identity])
-            known, refusal = before.get(identity, (None, None))
+            which = identity(step)
+            version = _version(step, children[which])
+            known, refusal = before.get(which, (None, None))
             if known != version or refusal is not None:
                 refusal = await self._tried(key, step, refusal if known == version else None)
-            verdicts[identity] = version, refusal
+            verdicts[which] = version, refusal
         if verdicts:
             self._verdicts[key] = verdicts
-        return {identity: refusal for identity, (_, refusal) in verdicts.items() if refusal is not None}
+        return {which: refusal for which, (_, refusal) in verdicts.items() if refusal is not None}
 
     async def _tried(self, key: ObjectKey, step: Change, last: Refusal | None) -> Refusal | None:
         """What keeps a change from being made; where nobody can say without making it, what did so last."""
