@@ -158,6 +158,8 @@ async def test_it_counts_what_has_happened(seen: Seen) -> None:
     assert value(last, 'marie_operator_cluster_conditions{condition="Ready"}') == 1
     assert value(last, 'marie_operator_jobs{phase="Succeeded"}') == 1
     assert value(last, 'marie_operator_job_conditions{condition="Complete"}') == 1
+    assert value(last, 'marie_operator_jobs_finished_total{phase="Succeeded"}') == 1
+    assert value(last, "marie_operator_jobs_late_total") == 0
     assert value(last, 'marie_operator_gateways{state="running"}') == 1
     assert value(last, 'marie_operator_submissions_total{result="accepted"}') == 1
     assert value(last, 'marie_operator_document_moves_total{state="Succeeded"}') == 1
@@ -260,8 +262,8 @@ FIRES: dict[str, Edit] = {
     "MarieSubmissionsInDoubt": setting(r'marie_operator_documents\{state="LookingUp"', 1),
     "MarieKeyRefused": setting(r'marie_operator_documents\{state="KeyRefused"', 1),
     "MarieDocumentsRepeated": setting("marie_operator_documents_repeated_total", 1, minutes=5),
-    "MarieJobsFailed": setting(r'marie_operator_jobs\{phase="Failed"', 1, minutes=5),
-    "MarieJobsLate": setting(r'marie_operator_job_conditions\{condition="SLAMissed"', 1, minutes=5),
+    "MarieJobsFailed": setting(r'marie_operator_jobs_finished_total\{phase="Failed"', 1, minutes=5),
+    "MarieJobsLate": setting("marie_operator_jobs_late_total", 1, minutes=5),
 }
 """What makes each alert fire."""
 

@@ -160,6 +160,7 @@ class Operator:
                 ),
                 client=writer,
                 events=self._events,
+                outcomes=mariejob.Outcomes(metrics.registry),
             ),
             cache,
             concurrency=concurrency,

@@ -9,6 +9,8 @@ import contextlib
 from collections.abc import Mapping, Sequence
 from typing import Literal, Self, cast
 
+from prometheus_client import CollectorRegistry
+
 from marie_operator.api.mariecluster import MarieCluster
 from marie_operator.api.mariejob import MarieJob
 from marie_operator.controllers import kinds
@@ -20,6 +22,7 @@ from marie_operator.controllers.mariejob import (
     Listings,
     MarieJobReconciler,
     Origins,
+    Outcomes,
     Owned,
     Secrets,
     Sources,
@@ -162,6 +165,7 @@ class Process:
             sources=self.sources,
             client=api,
             events=self.events,
+            outcomes=Outcomes(CollectorRegistry()),
         )
 
     async def __aenter__(self) -> Self:

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 import pytest
+from prometheus_client import CollectorRegistry
 
 from marie_operator.api.mariecluster import MarieCluster
 from marie_operator.api.mariejob import DocumentInFlight, MarieJob
@@ -31,6 +32,7 @@ from marie_operator.controllers.mariejob import (
     Listings,
     MarieJobReconciler,
     Origins,
+    Outcomes,
     Owned,
     Secrets,
     Sources,
@@ -281,7 +283,10 @@ class Life:
             owned=Owned(cast("Writer", api), clock=clock),
             clock=clock,
         )
-        self._reconciler = MarieJobReconciler(informer=jobs, jobs=typed, sources=sources, client=api, events=Silence())
+        outcomes = Outcomes(CollectorRegistry())
+        self._reconciler = MarieJobReconciler(
+            informer=jobs, jobs=typed, sources=sources, client=api, events=Silence(), outcomes=outcomes
+        )
 
     def start(self) -> None:
         """Begin."""

@@ -17,6 +17,7 @@ from marie_operator.controllers.mariejob import (
     Imports,
     Listings,
     MarieJobReconciler,
+    Outcomes,
     Owned,
     Secrets,
     Sources,
@@ -94,7 +95,10 @@ def whole(
         owned=Owned(cast("Writer", api), clock=clock),
         clock=clock,
     )
-    reconciler = MarieJobReconciler(informer=jobs, jobs=typed, sources=sources, client=api, events=events)
+    outcomes = Outcomes(CollectorRegistry())
+    reconciler = MarieJobReconciler(
+        informer=jobs, jobs=typed, sources=sources, client=api, events=events, outcomes=outcomes
+    )
     controller = Controller("mariejob", reconciler.reconcile, clock=timers, metrics=Metrics(CollectorRegistry())).watch(
         jobs, when=asked_for
     )

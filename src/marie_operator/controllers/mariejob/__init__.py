@@ -10,6 +10,7 @@ from marie_operator.controllers.mariejob.gather import Sources
 from marie_operator.controllers.mariejob.imports import Imports
 from marie_operator.controllers.mariejob.listing import Listings
 from marie_operator.controllers.mariejob.objects import BucketObjects, FencedObjects, Objects
+from marie_operator.controllers.mariejob.outcomes import Outcomes
 from marie_operator.controllers.mariejob.owned import Owned
 from marie_operator.controllers.mariejob.reconciler import MarieJobReconciler
 from marie_operator.controllers.mariejob.rerun import Origins
@@ -35,6 +36,7 @@ __all__ = [
     "MarieJobReconciler",
     "Objects",
     "Origins",
+    "Outcomes",
     "Owned",
     "Secrets",
     "Sources",

@@ -17,6 +17,7 @@ from marie_operator.controllers.mariejob.ending import retire
 from marie_operator.controllers.mariejob.failures import ApiClient, RecordTakenError
 from marie_operator.controllers.mariejob.gather import Sources
 from marie_operator.controllers.mariejob.observation import Observation
+from marie_operator.controllers.mariejob.outcomes import Outcomes
 from marie_operator.controllers.mariejob.own_cluster import Keep, OwnCluster, Remove
 from marie_operator.controllers.mariejob.owned import AGAIN
 from marie_operator.controllers.mariejob.pacing import Pace
@@ -62,6 +63,7 @@ class MarieJobReconciler:
         sources: what else a decision depends on.
         client: writes; what it writes is in the cache at once.
         events: where events go.
+        outcomes: counts how jobs end.
     """
 
     def __init__(
@@ -72,12 +74,14 @@ class MarieJobReconciler:
         sources: Sources,
         client: Api,
         events: Recorder,
+        outcomes: Outcomes,
     ) -> None:
         self._informer = informer
         self._jobs = jobs
         self._sources = sources
         self._client = client
         self._announcements = Announcements(events)
+        self._outcomes = outcomes
         self._removal = Removal(informer, jobs, sources, client, self._announcements)
         self._pace = Pace(sources.clock)
         self._taken_up: dict[ObjectKey, frozenset[str]] = {}
@@ -213,6 +217,7 @@ class MarieJobReconciler:
         self._sources.listings.want(key, decision.listing)
         if written:
             self._announcements.tell(job, decision.events)
+            self._outcomes.count(job.status, decision.status)
         if is_finished(decision.status):
             await self._finish(key, decision.status.cluster_name)
         return Result(requeue_after=requeue_after, changes=_changes(job.status, decision.status))
