@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from prometheus_client import CollectorRegistry
+from structlog.testing import capture_logs
 
 from marie_operator.runtime import (
     ApiError,
@@ -82,16 +83,16 @@ class Stage:
 
     def replica(self, name: str, way: Way = soon, **options: Any) -> Replica:
         line, dog, registry = Line(self.server, way), Spy(), CollectorRegistry()
+        given: dict[str, Any] = {"namespace": "default", "jitter": lambda: 0.5} | options
         self.lines.append(line)
         elector = Elector(
             Client(line, clock=LoopClock(), jitter=lambda: 0.5),
-            namespace="default",
             name=self.lease,
             identity=name,
             clock=LoopClock(),
             metrics=Metrics(registry),
             watchdog=dog,
-            **({"jitter": lambda: 0.5} | options),
+            **given,
         )
         return Replica(self, name, line, elector, dog, registry)
 
@@ -380,6 +381,19 @@ def test_liveness_tells_of_a_leader_that_has_not_ended() -> None:
         assert first.elector.problem() == ""
         await asyncio.sleep(2)
         assert first.elector.problem() == "lease default/lease has not been renewed and this process has not ended"
+
+    staged(scenario)
+
+
+def test_a_namespace_that_is_not_there_is_told_with_what_to_do() -> None:
+    async def scenario(stage: Stage) -> None:
+        first = stage.replica("one", namespace="absent")
+        with capture_logs() as logs:
+            waiting = asyncio.create_task(first.elector.acquire())
+            await asyncio.sleep(10)
+        await ended(waiting)
+        (line,) = (each for each in logs if each["event"] == "cannot reach the lease")
+        assert 'namespaces "absent" not found; create that namespace, or give another one' in line["problem"]
 
     staged(scenario)
 

@@ -182,7 +182,6 @@ class Elector:
         except (ApiError, Unreachable, TimeoutError) as error:
             self._unanswered(error, sent)
         else:
-            self._problem = ""
             if self.leading and self._watchdog is not None:
                 self._watchdog.arm(self._candidate.valid_until + GRACE - self._clock.monotonic())
 
@@ -205,6 +204,8 @@ class Elector:
                 # Not the lease is missing, but its namespace.
                 raise
             self._candidate.observed(None, self._clock.monotonic())
+        else:
+            self._problem = ""
 
     async def _watch(self, lease: Object, until: float) -> None:
         """Wait, and follow the lease: each renewal that is seen makes the wait longer."""
@@ -241,6 +242,9 @@ class Elector:
 
     def _unanswered(self, error: Exception, since: float) -> None:
         problem = str(error) or "no answer in time"
+        if isinstance(error, NotFound):
+            # Of the lease itself, its absence is no error: it is created.
+            problem += "; create that namespace, or give another one for the lease"
         if problem != self._problem:
             log.warning("cannot reach the lease", lease=str(self._key), problem=problem)
         self._problem = problem
