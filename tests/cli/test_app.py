@@ -49,6 +49,30 @@ def test_an_option_without_a_command_is_one_of_run(
     assert "marie-operator run" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ("A B", "'A B' is no name of a namespace; separate several by commas."),
+        ("a,b_c", "'b_c' is no name of a namespace; separate several by commas."),
+        (" , ", "' , ' names no namespace; leave it empty for all of them."),
+    ],
+)
+def test_namespaces_that_nobody_can_have_are_not_taken_for_others_or_for_all(
+    given: str, told: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("WATCH_NAMESPACE", given)
+    assert typed(monkeypatch, "run", "--kubeconfig=none") == 2
+    assert f"'--namespaces' (env var: 'WATCH_NAMESPACE'): {told}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", ["--lease-name", "--lease-namespace"])
+def test_a_lease_that_nobody_can_have_is_refused(
+    option: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert typed(monkeypatch, "run", "--kubeconfig=none", option, "Bad_Name") == 2
+    assert f"'{option}': 'Bad_Name' is no name of" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("asked", ["-h", "--help"])
 def test_help_has_the_whole_of_every_option(
     asked: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

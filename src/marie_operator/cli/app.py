@@ -1,5 +1,6 @@
 """The commands and their options."""
 
+import re
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -41,8 +42,34 @@ class LogFormat(StrEnum):
     console = "console"
 
 
+_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+_SUBDOMAIN = re.compile(rf"{_LABEL.pattern}(\.{_LABEL.pattern})*")
+
+
 def _names(value: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in value.split(",") if name.strip())
+
+
+def _namespaces(value: str) -> str:
+    """Check what must not end as the whole cluster, or as a namespace that nobody can have."""
+    if value and not _names(value):
+        raise typer.BadParameter(f"{value!r} names no namespace; leave it empty for all of them.")
+    for name in _names(value):
+        if not _LABEL.fullmatch(name):
+            raise typer.BadParameter(f"{name!r} is no name of a namespace; separate several by commas.")
+    return value
+
+
+def _lease_name(value: str) -> str:
+    if len(value) > 253 or not _SUBDOMAIN.fullmatch(value):
+        raise typer.BadParameter(f"{value!r} is no name of an object: small letters, digits, '-' and '.'.")
+    return value
+
+
+def _lease_namespace(value: str) -> str:
+    if value and not _LABEL.fullmatch(value):
+        raise typer.BadParameter(f"{value!r} is no name of a namespace: small letters, digits and '-'.")
+    return value
 
 
 @app.command()
@@ -57,7 +84,12 @@ def run(
     ] = None,
     namespaces: Annotated[
         str,
-        typer.Option(envvar="WATCH_NAMESPACE", metavar="A,B", help="Namespaces to look after. Default: all."),
+        typer.Option(
+            envvar="WATCH_NAMESPACE",
+            metavar="A,B",
+            help="Namespaces to look after. Default: all.",
+            callback=_namespaces,
+        ),
     ] = "",
     concurrency: Annotated[
         int, typer.Option(min=1, max=256, help="Objects of one kind that are reconciled at the same time.")
@@ -70,9 +102,12 @@ def run(
             help="Work only while holding the lease. Needed with more than one replica.",
         ),
     ] = False,
-    lease_name: Annotated[str, typer.Option(help="Name of the lease.")] = "marie-operator",
+    lease_name: Annotated[str, typer.Option(help="Name of the lease.", callback=_lease_name)] = "marie-operator",
     lease_namespace: Annotated[
-        str, typer.Option(help="Namespace of the lease. Default: the pod's own, else marie-system.")
+        str,
+        typer.Option(
+            help="Namespace of the lease. Default: the pod's own, else marie-system.", callback=_lease_namespace
+        ),
     ] = "",
     metrics_bind_address: Annotated[
         str, typer.Option(envvar="METRICS_BIND_ADDRESS", help="Address of /metrics, as [host]:port; 0 turns it off.")
