@@ -6,7 +6,7 @@ ARG BASE=python:3.13-slim
 
 FROM ${BASE} AS build
 WORKDIR /src
-RUN python3 -m venv /tmp/tools && /tmp/tools/bin/pip install --no-cache-dir 'uv>=0.13,<1'
+RUN python3 -m venv /tmp/tools && /tmp/tools/bin/pip install --no-cache-dir 'uv==0.13.9'
 COPY pyproject.toml uv.lock README.md LICENSE ./
 COPY src ./src
 COPY config ./config

@@ -1,7 +1,7 @@
 # Every target prepares what it needs; `make help` lists them.
 
 PYTHON ?= python3
-IMG ?= marieai/marie-operator:latest
+IMAGE := marieai/marie-operator:latest
 BASE ?= python:3.13-slim
 CONTAINER_TOOL ?= $(firstword $(notdir $(foreach tool,docker podman buildah,$(shell command -v $(tool) 2>/dev/null))))
 
@@ -9,6 +9,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV := $(BIN)/uv
 READY := $(VENV)/.ready
+# What leaves this machine has a name of yours.
+NAMED = @test -n "$(IMG)" || { echo "error: name the image: make $@ IMG=registry/name:tag" >&2; exit 1; }
 # Yours, or else the one of the control plane that is built for the tests.
 KUBECTL ?= $(or $(shell command -v kubectl),$(shell hack/controlplane/build.sh)/kubectl)
 
@@ -40,9 +42,10 @@ build: $(READY) ## Build the wheel into dist/.
 
 docker-build: ## Build the operator's image: make docker-build IMG=registry/name:tag [BASE=python:3.13-slim]
 	@test -n "$(CONTAINER_TOOL)" || { echo "error: none of docker, podman, buildah is installed" >&2; exit 1; }
-	$(CONTAINER_TOOL) build --build-arg BASE=$(BASE) --tag $(IMG) --file Dockerfile .
+	$(CONTAINER_TOOL) build --build-arg BASE=$(BASE) --tag $(or $(IMG),$(IMAGE)) --file Dockerfile .
 
 docker-push: ## Push the operator's image: make docker-push IMG=registry/name:tag
+	$(NAMED)
 	@test -n "$(CONTAINER_TOOL)" || { echo "error: none of docker, podman, buildah is installed" >&2; exit 1; }
 	$(CONTAINER_TOOL) push $(IMG)
 
@@ -62,8 +65,9 @@ install: ## Install the CRDs in the cluster of the current kubeconfig context.
 uninstall: ## Remove the CRDs, and with them every MarieCluster, MarieJob and managed database.
 	$(KUBECTL) delete --ignore-not-found -k config/crd
 
-deploy: ## Install the CRDs and the operator: make deploy IMG=registry/name:tag
-	$(KUBECTL) kustomize config/default | sed 's|: marieai/marie-operator:latest|: $(IMG)|' | $(KUBECTL) apply -f -
+deploy: ## Install the CRDs and the operator, or a new version of them: make deploy IMG=registry/name:tag
+	$(NAMED)
+	$(KUBECTL) kustomize config/default | sed 's|: $(IMAGE)|: $(IMG)|' | $(KUBECTL) apply -f -
 
 undeploy: ## Remove the operator and the CRDs, and with them every MarieCluster, MarieJob and managed database.
 	$(KUBECTL) delete --ignore-not-found -k config/default

@@ -78,6 +78,26 @@ def test_monitoring_is_a_component_of_an_installation(kubectl: Kubectl, tmp_path
     assert json.loads(dashboard["data"]["marie-operator.json"])["title"] == "Marie Operator"
 
 
+def test_an_installation_for_some_namespaces_has_rights_in_those_it_looks_after_alone(kubectl: Kubectl) -> None:
+    found = list(yaml.safe_load_all(kubectl("kustomize", str(ROOT / "config/namespaced"))))
+    bound = {
+        (each["kind"], each["metadata"]["namespace"]): each["roleRef"]["name"]
+        for each in found
+        if each["kind"] in {"ClusterRoleBinding", "RoleBinding"}
+    }
+    (deployment,) = (each for each in found if each["kind"] == "Deployment")
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    (watched,) = (each["value"] for each in container["env"] if each["name"] == "WATCH_NAMESPACE")
+    assert bound == {
+        ("RoleBinding", "marie-system"): "marie-operator-leader-election",
+        **{("RoleBinding", namespace): "marie-operator" for namespace in watched.split(",")},
+    }
+    whole = {(each["kind"], each["metadata"]["name"]) for each in rendered(kubectl)}
+    assert whole - {(each["kind"], each["metadata"]["name"]) for each in found} == {
+        ("ClusterRoleBinding", "marie-operator")
+    }
+
+
 def operator_pod(kubectl: Kubectl) -> dict[str, Any]:
     deployment = kubectl.object("get", "deployment/marie-operator", "--namespace=marie-system")
     template = deployment["spec"]["template"]
