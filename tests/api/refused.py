@@ -92,6 +92,21 @@ REFUSED = (
         "with a letter",
         name="marie.prod",
     ),
+    backed(
+        "metadata.name",
+        "a label of the managed database's pod, <name>-postgres-<hash>, must fit in 63 characters: rename the cluster "
+        "to at most 43 characters",
+    )._replace(name="n" * 44),
+    backed(
+        "spec.backingServices.s3.endpoint",
+        "the port of endpoint is a number from 1 to 65535: correct it, or leave it out",
+        s3={"endpoint": "http://minio:65536", "credentialsSecretRef": {"name": "s"}},
+    ),
+    backed(
+        "spec.backingServices.etcd.host",
+        "Marie does not reach etcd by an address of IPv6: give host a name that leads to it, such as that of a Service",
+        etcd={"host": "fd00::1"},
+    ),
     cluster(
         "metadata.name",
         "the Service <name>-server-headless must fit in 63 characters: rename the cluster to at most 47 characters",
@@ -351,6 +366,18 @@ REFUSED = (
 
 # These break two fields at once, or two rules that follow from each other.
 REFUSED_TWICE = (
+    networked(
+        "spec.serverSpec.extraPorts[1].port",
+        "two extraPorts have the same port and protocol: give one of them another, or leave it out",
+        serverSpec={
+            "template": TEMPLATE,
+            "extraPorts": [
+                {"name": "a", "port": 9000, "protocol": "UDP"},
+                {"name": "b", "port": 9000},
+                {"name": "c", "port": 9000},
+            ],
+        },
+    ),
     cluster(
         "spec.executorGroupSpecs[0].groupName",
         "two executor groups have the same groupName: rename one of them",

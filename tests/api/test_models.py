@@ -124,10 +124,11 @@ def backed(**services: Any) -> MarieCluster:
 
 
 @pytest.mark.parametrize(
-    "host", ["etcd", "etcd.infra.svc.cluster.local.", "ETCD_1.infra", "10.0.0.1", "fd00::1", "::ffff:10.0.0.1"]
+    "host", ["db", "db.infra.svc.cluster.local.", "DB_1.infra", "10.0.0.1", "fd00::1", "::ffff:10.0.0.1"]
 )
 def test_a_host_is_a_name_or_an_address(host: str) -> None:
-    assert problems(backed(etcd={"host": host})) == []
+    postgres = {"host": host, "credentialsSecretRef": {"name": "s"}}
+    assert problems(backed(postgres=postgres)) == []
 
 
 @pytest.mark.parametrize(("region", "fine"), [("eu-central-1", True), ("eu central", False), ("eu\nregion: x", False)])

@@ -114,15 +114,67 @@ def test_queues_follow_from_the_groups_unless_they_are_given() -> None:
     assert queues(scheduler={"maxConcurrentDags": 3}) == ["extract", "ner"]
 
 
+def test_a_type_that_names_no_queue_is_left_out_of_them() -> None:
+    values = {"c-postgres": {"username": "u", "password": "p"}, "c-api-key": {"apiKey": "k"}}
+    of = cluster(group("a", executorType="it's", executorName="mock_executor"), backingServices=MANAGED)
+    assert configuration.gateway(of, values)["with"]["job_scheduler_kwargs"]["queue_names"] == ["extract"]
+
+
+@pytest.mark.parametrize(
+    ("service", "field", "text"),
+    [
+        ("postgres", "database", "007"),
+        ("s3", "bucket", "1e5"),
+        ("s3", "region", "$REGION"),
+        ("rabbitmq", "virtualHost", "true"),
+    ],
+)
+def test_a_text_of_the_spec_that_marie_would_misread_is_told_of(service: str, field: str, text: str) -> None:
+    secret = {"credentialsSecretRef": {"name": "s"}}
+    given = {
+        "postgres": {"host": "db", **secret},
+        "s3": {"endpoint": "http://minio:9000", **secret},
+        "rabbitmq": {"host": "rabbit", **secret},
+    }
+    fields = {field: text}
+    services: dict[str, Any] = {**MANAGED, **given, service: {**given[service], **fields}}
+    assert [str(each) for each in configuration.unrenderable(cluster(backingServices=services))] == [
+        f"spec.backingServices.{service}.{field}: Marie would misread {text}: choose a value that is no number, is not "
+        "quoted, has no blanks at its ends, and has no $ or ! before a letter, digit or brace."
+    ]
+
+
 def test_a_group_whose_class_is_not_known_is_told_of() -> None:
     of = cluster(group("a", executorType="extract"), group("b", executorType="ner"), backingServices=MANAGED)
-    (found,) = configuration.unknown_classes(of)
+    (found,) = configuration.unrenderable(of)
     assert str(found) == (
         "spec.executorGroupSpecs[1]: which class executors named ner_t run is not known: set uses.jtype and "
         "uses.pyModules, or configFile to a Flow of your own."
     )
     own = cluster(group("b", executorType="ner", configFile="/flows/ner.yml"), backingServices=MANAGED)
-    assert configuration.unknown_classes(own) == []
+    assert configuration.unrenderable(own) == []
+
+
+@pytest.mark.parametrize(
+    ("named", "name"),
+    [({}, "llm-annotator"), ({"executorType": "table-parser"}, "table-parser"), ({"executorName": "2nd"}, "2nd")],
+)
+def test_a_group_whose_executors_would_have_a_name_that_marie_refuses_is_told_of(
+    named: dict[str, Any], name: str
+) -> None:
+    uses = {"jtype": "Annotator", "pyModules": ["invoices"]}
+    of = cluster(group("llm-annotator", uses=uses, **named), backingServices=MANAGED)
+    (found,) = configuration.unrenderable(of)
+    assert str(found) == (
+        f"spec.executorGroupSpecs[0]: Marie takes no executor named {name}: set executorName to letters, digits and "
+        "underscores, none of the digits first, as query plans address it."
+    )
+    assert (
+        configuration.unrenderable(
+            cluster(group("llm-annotator", uses=uses, **named | {"executorName": "annotator"}), backingServices=MANAGED)
+        )
+        == []
+    )
 
 
 @pytest.mark.parametrize(
@@ -192,7 +244,9 @@ def test_what_is_accepted_as_a_password_reaches_marie_as_it_is(text: str) -> Non
         assert parsed(yaml.safe_dump(text)) == text
 
 
-@pytest.mark.parametrize("text", ["a$HOME", "a${x}", "a!b", "1e5", "007", "true", "", "'a'", "[a]", "a\nb", "infinity"])
+@pytest.mark.parametrize(
+    "text", [" a", "a ", "a$HOME", "a${x}", "a!b", "1e5", "007", "true", "", "'a'", "[a]", "a\nb", "infinity"]
+)
 def test_what_marie_would_misread_is_refused(text: str) -> None:
     assert not quoting.survives(text)
 

@@ -2,6 +2,7 @@
 
 import re
 import string
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -16,11 +17,12 @@ from marie_operator.builders import association, own_cluster
 TEMPLATE = {"metadata": {"labels": {"team": "a"}}, "spec": {"containers": [{"name": "marie", "image": "m", "env": []}]}}
 
 
-def owner(name: str = "scan", *groups: str) -> MarieJob:
+def owner(name: str = "scan", *groups: str, **fields: Any) -> MarieJob:
     spec = {
         "serverSpec": {"template": TEMPLATE},
         "executorGroupSpecs": [{"groupName": group, "replicas": 2, "template": TEMPLATE} for group in groups],
         "marieVersion": "4.0.0",
+        **fields,
     }
     return MarieJob.model_validate(
         {"metadata": {"name": name, "namespace": "docs", "uid": "uid-1"}, "spec": {"clusterSpec": spec}}
@@ -42,7 +44,8 @@ group_names = words(LONGEST_OWN_GROUP).filter(lambda word: word[0] in LETTERS)
 
 @given(names, st.lists(group_names, max_size=4, unique=True))
 def test_whatever_the_names_the_cluster_is_valid(name: str, groups: list[str]) -> None:
-    manifest = own_cluster.manifest(owner(name, *groups))
+    services = {"etcd": {"managed": {}}, "postgres": {"managed": {}}}
+    manifest = own_cluster.manifest(owner(name, *groups, backingServices=services))
     made = MarieCluster.model_validate(manifest)
     assert validation.problems(made) == []
     assert len(made.metadata.name) >= min(SHORTEST_OWN_NAME, len(name) + 7)

@@ -242,7 +242,7 @@ def test_no_token_where_nobody_asks_for_one(spec: Object, mounted: bool | None) 
         ("/data", {"/tmp", "/var/log/marie", "/dev/shm"}),
         ("/tmp", {"/var/log/marie", "/dev/shm"}),
         ("/tmp/", {"/var/log/marie", "/dev/shm"}),
-        ("/tmp/marie", {"/var/log/marie", "/dev/shm"}),
+        ("/tmp/marie", {"/tmp", "/var/log/marie", "/dev/shm"}),
         ("/tmpfs", {"/tmp", "/var/log/marie", "/dev/shm"}),
         ("/var", {"/tmp", "/dev/shm"}),
         ("/", set()),
@@ -254,6 +254,25 @@ def test_no_mount_of_ours_hides_one_of_the_users(path: str, kept: set[str]) -> N
     assert mounts.pop(path) == "disk"
     assert set(mounts) == kept
     assert {volume["name"] for volume in built.get("volumes", ())} == set(mounts.values())
+
+
+@pytest.mark.parametrize("path", ["/config/certs", "/etc/marie/config/extract/base/layouts"])
+def test_a_file_of_the_users_below_does_not_take_the_rendered_ones_away(path: str) -> None:
+    mounted = {"template": template(container(volumeMounts=[{"name": "v", "mountPath": path}]))}
+    services: Object = {"etcd": {"managed": {}}, "postgres": {"managed": {}}}
+    built = pod.server_template(cluster(server=mounted, backingServices=services))["spec"]
+    paths = {mount["mountPath"] for mount in marie(built)["volumeMounts"]}
+    assert {path, "/config", "/etc/marie/config/extract/base"} <= paths
+
+
+def test_what_waits_may_do_no_more_than_a_pod_may_by_itself() -> None:
+    context = {"privileged": True, "runAsUser": 5, "capabilities": {"add": ["SYS_ADMIN"], "drop": ["NET_RAW"]}}
+    services: Object = {"etcd": {"managed": {}}, "postgres": {"managed": {}}}
+    written = {"template": template(container(securityContext=context))}
+    built = pod.server_template(cluster(server=written, backingServices=services))["spec"]
+    assert [each["securityContext"] for each in built["initContainers"]] == [
+        {"allowPrivilegeEscalation": False, "runAsUser": 5, "capabilities": {"drop": ["NET_RAW"]}}
+    ] * 2
 
 
 def test_every_volume_of_ours_has_a_limit() -> None:

@@ -82,6 +82,49 @@ def test_whatever_the_name_the_jobs_is_valid_and_says_the_attempt(name: str, att
     assert made.endswith(f"-{attempt}") == bool(attempt)
 
 
+@given(st.text(st.sampled_from("$(){}aHOMEé"), max_size=12))
+def test_what_the_process_is_told_reaches_it_as_it_is(text: str) -> None:
+    job = MarieJob.model_validate(
+        {"metadata": {"name": "j", "namespace": "n", "uid": "u"}, "spec": {"clusterRef": "c"}}
+    )
+    built = submitter.manifest(
+        job,
+        attempt=0,
+        cluster="c",
+        environment={"HOME": "/", "MARIE_INPUT_URI": text},
+        api_key=SecretKeyReference(name="k"),
+        own_image=OWN_IMAGE,
+    )
+    (container,) = built["spec"]["template"]["spec"]["containers"]
+    assert expanded(container["env"][1]["value"], {"HOME": "/"}) == text
+
+
+def expanded(text: str, known: dict[str, str]) -> str:
+    """What the kubelet makes of a variable's value: ``$(NAME)`` of those it knows, and ``$`` of two."""
+    return re.sub(
+        r"\$(\$|\(([^)]*)\)|.?)",
+        lambda found: "$" if found[1] == "$" else known.get(found[2] or "", found[0]),
+        text,
+        flags=re.DOTALL,
+    )
+
+
+def test_a_security_context_of_the_users_adds_to_ours() -> None:
+    written = {
+        "spec": {
+            "securityContext": {"fsGroup": 5},
+            "containers": [{"name": "submitter", "securityContext": {"readOnlyRootFilesystem": False}}],
+        }
+    }
+    spec = built(written)["spec"]["template"]["spec"]
+    assert spec["securityContext"] == {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}, "fsGroup": 5}
+    assert spec["containers"][0]["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": False,
+        "capabilities": {"drop": ["ALL"]},
+    }
+
+
 def test_how_often_its_pod_is_made_again_is_the_users_to_say() -> None:
     assert built()["spec"]["backoffLimit"] == 2
     assert built(submitterConfig={"backoffLimit": 0})["spec"]["backoffLimit"] == 0

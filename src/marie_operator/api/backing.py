@@ -6,8 +6,12 @@ from pydantic import Field
 
 from marie_operator.api.meta import Int32, Model, Quantity
 
+QUEUE = r"^[-._a-zA-Z0-9]+$"
+"""Names of queues: Marie writes them into SQL as they are."""
+
 Host = Annotated[str, Field(max_length=253)]
 Port = Annotated[Int32, Field(ge=1, le=65535)]
+Queue = Annotated[str, Field(min_length=1, max_length=255, pattern=QUEUE)]
 SecretKey = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[-._a-zA-Z0-9]+$")]
 
 
@@ -161,11 +165,11 @@ class Planner(Model):
 class Scheduler(Model):
     """What of Marie's scheduler is rendered into the gateway's configuration."""
 
-    queues: tuple[str, ...] = Field(
+    queues: tuple[Queue, ...] = Field(
         default=(),
         max_length=256,
-        description="Queues that exist from the start; others are made when their first job arrives. "
-        "Without it: extract, and the executor types of the groups.",
+        description="Queues that exist from the start, named by letters, digits, dashes, underscores and dots; others "
+        "are made when their first job arrives. Without it: extract, and the executor types of the groups.",
     )
     planners: tuple[Planner, ...] = Field(
         default=(),

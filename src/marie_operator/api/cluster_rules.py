@@ -12,6 +12,8 @@ from marie_operator.api.rule import Rule, field_if, no_container
 # Deployments, Services and the Ingress are named after the cluster; see builders.association.
 LONGEST_SERVER_SUFFIX = len("-server-headless")
 EXECUTOR_AFFIXES = len("-executor-") + len("-svc")
+# The StatefulSet controller labels its pods with the set's name, a dash and a hash of up to ten characters.
+DATABASE_AFFIXES = len("-postgres-") + 10
 LONGEST_NAME = 63
 
 _NAME = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"
@@ -32,8 +34,15 @@ _HAS_CONTAINER = "has(self.template.spec) && size(self.template.spec.containers)
 _CONTAINER_MESSAGE = "the pod template needs a container: give template.spec.containers one with a name and an image"
 
 
-_HOST = "^([A-Za-z0-9_]([-A-Za-z0-9_.]*[A-Za-z0-9_])?[.]?|[0-9A-Fa-f]*:[0-9A-Fa-f]*:[0-9A-Fa-f:.]*)?$"
+_IPV6 = "[0-9A-Fa-f]*:[0-9A-Fa-f]*:[0-9A-Fa-f:.]*"
+_HOST = f"^([A-Za-z0-9_]([-A-Za-z0-9_.]*[A-Za-z0-9_])?[.]?|{_IPV6})?$"
 """The name of a host, or its address, be it of IPv6; or nothing."""
+
+
+_ENDPOINT = (
+    "^https?://[^:]+(:([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]))?/?$"
+)
+"""An endpoint whose port, where it has one, is a port."""
 
 
 def _host_alone(service: Literal["etcd", "postgres", "rabbitmq"]) -> Rule[MarieCluster]:
@@ -51,6 +60,12 @@ def _host_alone(service: Literal["etcd", "postgres", "rabbitmq"]) -> Rule[MarieC
         "give port its port",
         broken=broken,
     )
+
+
+def _bare_address(cluster: MarieCluster) -> Iterable[str]:
+    services = cluster.spec.backing_services
+    wrong = services is not None and re.fullmatch(_IPV6, services.etcd.host)
+    return field_if(bool(wrong), "spec.backingServices.etcd.host")
 
 
 def _host_or_managed(service: str) -> Rule[MarieCluster]:
@@ -99,6 +114,27 @@ def _taken_ports(cluster: MarieCluster) -> Iterator[str]:
     for index, port in enumerate(cluster.spec.server_spec.extra_ports):
         if port.name in _TAKEN_PORTS:
             yield f"spec.serverSpec.extraPorts[{index}].name"
+
+
+def _long_for_its_database(cluster: MarieCluster) -> Iterable[str]:
+    services = cluster.spec.backing_services
+    is_managed = services is not None and services.postgres.managed is not None
+    return field_if(is_managed and len(cluster.metadata.name) > LONGEST_NAME - DATABASE_AFFIXES, "metadata.name")
+
+
+def _wrong_port(cluster: MarieCluster) -> Iterable[str]:
+    services = cluster.spec.backing_services
+    store = services.s3 if services else None
+    wrong = store is not None and not re.fullmatch(_ENDPOINT, store.endpoint)
+    return field_if(wrong, "spec.backingServices.s3.endpoint")
+
+
+def _repeated_ports(cluster: MarieCluster) -> Iterator[str]:
+    ports = cluster.spec.server_spec.extra_ports
+    count = Counter((each.port, each.protocol) for each in ports)
+    for index, each in enumerate(ports):
+        if count[each.port, each.protocol] > 1:
+            yield f"spec.serverSpec.extraPorts[{index}].port"
 
 
 def _unused_ingress(cluster: MarieCluster) -> Iterable[str]:
@@ -152,6 +188,14 @@ CLUSTER_RULES: tuple[Rule[MarieCluster], ...] = (
             "groupName",
             lambda group: len(cluster.metadata.name) + len(group.group_name) > LONGEST_NAME - EXECUTOR_AFFIXES,
         ),
+    ),
+    Rule(
+        at="",
+        cel="!has(self.spec.backingServices) || !has(self.spec.backingServices.postgres.managed) || "
+        f"size(self.metadata.name) <= {LONGEST_NAME - DATABASE_AFFIXES}",
+        message=f"a label of the managed database's pod, <name>-postgres-<hash>, must fit in {LONGEST_NAME} "
+        f"characters: rename the cluster to at most {LONGEST_NAME - DATABASE_AFFIXES} characters",
+        broken=_long_for_its_database,
     ),
     Rule(
         at="spec.serverSpec",
@@ -223,11 +267,24 @@ CLUSTER_RULES: tuple[Rule[MarieCluster], ...] = (
         message=f"{', '.join(_TAKEN_PORTS)} are the names of Marie's own ports: give the port another",
         broken=_taken_ports,
     ),
+    Rule(
+        at="spec.serverSpec.extraPorts",
+        cel="self.all(each, self.exists_one(other, other.port == each.port && other.protocol == each.protocol))",
+        message="two extraPorts have the same port and protocol: give one of them another, or leave it out",
+        broken=_repeated_ports,
+    ),
     _peers("clients"),
     _peers("monitoring"),
     _host_or_managed("etcd"),
     _host_or_managed("postgres"),
     _host_alone("etcd"),
+    Rule(
+        at="spec.backingServices.etcd",
+        cel=f"!has(self.host) || !self.host.matches('^{_IPV6}$')",
+        message="Marie does not reach etcd by an address of IPv6: give host a name that leads to it, such as that of "
+        "a Service",
+        broken=_bare_address,
+    ),
     _host_alone("postgres"),
     _host_alone("rabbitmq"),
     Rule(
@@ -242,6 +299,12 @@ CLUSTER_RULES: tuple[Rule[MarieCluster], ...] = (
         cel="!has(self.managed) || !has(self.database) || self.database == 'postgres'",
         message="the managed server's database is postgres: leave database out",
         broken=_other_database,
+    ),
+    Rule(
+        at="spec.backingServices.s3",
+        cel=f"self.endpoint.matches('{_ENDPOINT}')",
+        message="the port of endpoint is a number from 1 to 65535: correct it, or leave it out",
+        broken=_wrong_port,
     ),
     Rule(
         at="spec.scheduler",

@@ -124,7 +124,7 @@ class ExecutorGroupSpec(Model):
         default="",
         max_length=253,
         description="Name under which the executors register at the gateway, as query plans address them "
-        "(extract_executor). Needed when it does not follow from executorType.",
+        "(extract_executor): letters, digits and underscores. Needed when it does not follow from executorType.",
     )
     config_file: str = Field(
         default="",

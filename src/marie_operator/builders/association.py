@@ -11,7 +11,7 @@ import hashlib
 import re
 from collections.abc import Iterable, Mapping
 
-from marie_operator.api.cluster_rules import EXECUTOR_AFFIXES, LONGEST_NAME, LONGEST_SERVER_SUFFIX
+from marie_operator.api.cluster_rules import DATABASE_AFFIXES, EXECUTOR_AFFIXES, LONGEST_NAME
 from marie_operator.api.mariecluster import ExecutorGroupSpec, MarieCluster
 from marie_operator.api.mariejob import MarieJob
 from marie_operator.api.meta import API_VERSION, GROUP
@@ -152,7 +152,7 @@ def api_key_secret_name(cluster: str) -> str:
 def own_cluster_name(job: str, uid: str, groups: Iterable[str]) -> str:
     """The cluster of a job's own: after the job, and different for each job that ever had its name.
 
-    A Service is named after the cluster and each of its groups, and must fit into 63 characters.
+    What is named after the cluster, its groups and its database must fit into 63 characters.
 
     Args:
         job: The job's name.
@@ -160,7 +160,7 @@ def own_cluster_name(job: str, uid: str, groups: Iterable[str]) -> str:
         groups: The names of the executor groups.
     """
     longest = max((len(group) for group in groups), default=0)
-    room = LONGEST_NAME - max(LONGEST_SERVER_SUFFIX, EXECUTOR_AFFIXES + longest if longest else 0)
+    room = LONGEST_NAME - max(DATABASE_AFFIXES, EXECUTOR_AFFIXES + longest if longest else 0)
     digest, named = uid_digest(uid, _DIGEST), plain(job)
     if not named[:1].isalpha():
         named = f"job-{named}"

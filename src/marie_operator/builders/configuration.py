@@ -3,14 +3,15 @@
 What Marie's own sample files say and no field of the spec does is written out here, so that a rendered file is whole.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple, TypeAlias
 
 import yaml
 
-from marie_operator.api.backing import FlowExecutor, Scheduler
+from marie_operator.api.backing import QUEUE, FlowExecutor, Scheduler
 from marie_operator.api.mariecluster import ExecutorGroupSpec, MarieCluster
-from marie_operator.builders import association, backing, pod, resources
+from marie_operator.builders import association, backing, pod, quoting, resources
 from marie_operator.builders.backing import Service
 
 Settings: TypeAlias = dict[str, Any]
@@ -40,26 +41,66 @@ CREATE TYPE {_SCHEMA}.sensor_type AS ENUM
 """What Marie needs to find in a new database: extensions, and a type that its 4.0.0 does not make (MA-02)."""
 
 
-class Unknown(NamedTuple):
-    """A group whose executors' class is not known."""
+class Unrenderable(NamedTuple):
+    """A part of a valid spec of which no configuration can be rendered that Marie takes.
 
-    position: int
-    name: str
+    Attributes:
+        field: Where it is.
+        advice: Why, and what to do.
+    """
+
+    field: str
+    advice: str
 
     def __str__(self) -> str:
+        return f"{self.field}: {self.advice}"
+
+
+def unrenderable(cluster: MarieCluster) -> list[Unrenderable]:
+    """What keeps a cluster's configuration from being rendered."""
+    if not renders(cluster):
+        return []
+    misread = [
+        Unrenderable(field, f"Marie would misread {text}: {quoting.ADVICE}")
+        for field, text in _texts(cluster)
+        if text and not quoting.survives(text)
+    ]
+    return misread + [
+        Unrenderable(f"spec.executorGroupSpecs[{index}]", advice)
+        for index, group in enumerate(cluster.spec.executor_group_specs)
+        if pod.renders_group(cluster, group) and (advice := _lacking(group))
+    ]
+
+
+def _texts(cluster: MarieCluster) -> Iterator[tuple[str, str]]:
+    """Texts of the spec that are written out as they are, with their fields."""
+    services = backing.of(cluster)
+    if services is None:
+        return
+    root = "spec.backingServices"
+    yield f"{root}.postgres.database", services.postgres.database
+    if services.s3 is not None:
+        yield f"{root}.s3.bucket", services.s3.bucket
+        yield f"{root}.s3.region", services.s3.region
+    if services.rabbitmq is not None:
+        yield f"{root}.rabbitmq.virtualHost", services.rabbitmq.virtual_host
+
+
+def _lacking(group: ExecutorGroupSpec) -> str:
+    """What keeps a group's Flow from being rendered, as a sentence; empty when nothing does."""
+    name = association.executor_name(group)
+    if not name.isidentifier():
+        # Marie's Flow.add.
         return (
-            f"spec.executorGroupSpecs[{self.position}]: which class executors named {self.name} run is not known: "
+            f"Marie takes no executor named {name}: set executorName to letters, digits and underscores, "
+            "none of the digits first, as query plans address it."
+        )
+    if _class(group) is None:
+        return (
+            f"which class executors named {name} run is not known: "
             "set uses.jtype and uses.pyModules, or configFile to a Flow of your own."
         )
-
-
-def unknown_classes(cluster: MarieCluster) -> list[Unknown]:
-    """Groups for which no Flow can be rendered."""
-    return [
-        Unknown(index, association.executor_name(group))
-        for index, group in enumerate(cluster.spec.executor_group_specs)
-        if pod.renders_group(cluster, group) and _class(group) is None
-    ]
+    return ""
 
 
 def without_store(cluster: MarieCluster) -> list[str]:
@@ -168,7 +209,7 @@ def _executor(
     cluster: MarieCluster, group: ExecutorGroupSpec, values: Values, database: Settings, port: int
 ) -> Settings:
     runs = _class(group)
-    assert runs is not None  # noqa: S101 - what unknown_classes names is never rendered
+    assert runs is not None  # noqa: S101 - what unrenderable names is never rendered
     gpu = resources.uses_gpu(group)
     parameters: Settings = {
         "health": {"gpu_monitor_enabled": gpu, "torch_check_enabled": gpu},
@@ -231,9 +272,13 @@ def _job_scheduler(cluster: MarieCluster, database: Settings) -> Settings:
     }
 
 
+def _names_queue(text: str) -> bool:
+    return re.fullmatch(QUEUE, text) is not None
+
+
 def _queues(cluster: MarieCluster, scheduler: Scheduler) -> list[str]:
     types = (group.executor_type for group in cluster.spec.executor_group_specs)
-    return list(scheduler.queues or dict.fromkeys(["extract", *filter(None, types)]))
+    return list(scheduler.queues or dict.fromkeys(["extract", *filter(_names_queue, types)]))
 
 
 def _database(cluster: MarieCluster, values: Values) -> Settings:

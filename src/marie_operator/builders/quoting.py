@@ -6,9 +6,16 @@ import re
 _EXPANDED = re.compile(r"\$[A-Za-z0-9_{]|!\w|[\x00-\x1f\x7f]")
 
 
+ADVICE = (
+    "choose a value that is no number, is not quoted, has no blanks at its ends, "
+    "and has no $ or ! before a letter, digit or brace."
+)
+"""What to do about a text that does not survive."""
+
+
 def survives(text: str) -> bool:
-    """Whether a user's name, password or key reaches Marie as it is."""
-    if not text or _EXPANDED.search(text) or text.lower() in {"true", "false"}:
+    """Whether a text, such as a user's name, a password or a key, reaches Marie as it is."""
+    if not text or text != text.strip() or _EXPANDED.search(text) or text.lower() in {"true", "false"}:
         return False
     if text[0] in "'\"[" and text[-1] in "'\"]":
         return False

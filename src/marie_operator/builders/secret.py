@@ -75,7 +75,7 @@ def encoded(value: str) -> str:
 
 def _text(value: str) -> str:
     try:
-        return base64.b64decode(value, validate=True).decode().strip()
+        return base64.b64decode(value, validate=True).decode().rstrip("\r\n")
     except (binascii.Error, UnicodeDecodeError):
         return ""
 

@@ -85,9 +85,10 @@ def _template(
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": GRACE,
         **({} if user.get("serviceAccountName") else {"automountServiceAccountToken": False}),
-        **({"securityContext": _POD_SECURITY} if is_own else {}),
         **user,
     }
+    if is_own:
+        spec["securityContext"] = {**_POD_SECURITY, **(user.get("securityContext") or {})}
     completed = _completed(main, environment, api_key, own_image)
     spec["containers"] = [completed if each is main else each for each in user.get("containers") or [main]]
     metadata: Object = {"labels": {**written.get("labels", {}), **labels}}
@@ -104,11 +105,11 @@ def _completed(
     if is_own:
         result["image"] = own_image
         result.setdefault("resources", _RESOURCES)
-        result.setdefault("securityContext", _SECURITY)
+        result["securityContext"] = {**_SECURITY, **(container.get("securityContext") or {})}
         if not result.get("command") and not result.get("args"):
             result["command"] = _COMMAND
     named = {each["name"] for each in container.get("env") or ()}
-    told: list[Object] = [{"name": each, "value": value.replace("$(", "$$(")} for each, value in environment.items()]
+    told: list[Object] = [{"name": each, "value": value.replace("$", "$$")} for each, value in environment.items()]
     told.append({"name": "MARIE_API_KEY", "valueFrom": {"secretKeyRef": {"name": api_key.name, "key": api_key.key}}})
     result["env"] = [*(container.get("env") or ()), *(each for each in told if each["name"] not in named)]
     return result

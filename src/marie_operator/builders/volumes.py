@@ -70,14 +70,10 @@ def missing(pod: Object, container: Object, mounts: Mounts) -> list[Object]:
 
 
 def missing_mounts(container: Object, mounts: Mounts) -> list[Object]:
-    """Mounts to add to a container: those whose path is neither mounted nor above or below a mount of the user's."""
-    written = [mount["mountPath"].rstrip("/") for mount in container.get("volumeMounts") or ()]
+    """Mounts to add to a container: those of paths that no mount of the user's holds.
+
+    The user's may lie below: the kubelet makes the folders they need, and runtimes mount what is above first.
+    """
     return [
-        {"name": volume["name"], "mountPath": path}
-        for path, volume in mounts.items()
-        if not any(_nested(path, other) for other in written)
+        {"name": volume["name"], "mountPath": path} for path, volume in mounts.items() if not provides(container, path)
     ]
-
-
-def _nested(one: str, other: str) -> bool:
-    return one == other or one.startswith(f"{other}/") or other.startswith(f"{one}/")

@@ -62,4 +62,8 @@ def _resources(main: Object) -> Object:
 
 def _context(main: Object) -> Object:
     context = main.get("securityContext") or {}
-    return {key: value for key, value in context.items() if key not in {"privileged", "allowPrivilegeEscalation"}}
+    kept = {key: value for key, value in context.items() if key not in {"privileged", "allowPrivilegeEscalation"}}
+    if added := kept.get("capabilities"):
+        # What Marie may do is more than waiting needs, and SYS_ADMIN is refused without escalation.
+        kept["capabilities"] = {key: value for key, value in added.items() if key != "add"}
+    return kept

@@ -34,6 +34,12 @@ def test_two_databases_are_one_when_server_and_name_are(one: Any, other: Any, sa
     assert (list(sharing.stores(live(postgres=one))) == list(sharing.stores(live(postgres=other)))) == same
 
 
+@pytest.mark.parametrize("host", ["10.0.0.5", "fd00::5", "FD00:0::5"])
+def test_an_address_is_one_server_in_every_namespace(host: str) -> None:
+    found = [list(sharing.stores(live(namespace=each, postgres={"host": host}))) for each in ("a", "b")]
+    assert found[0] == found[1] == [f"postgres://{host if '.' in host else 'fd00::5'}:5432/postgres"]
+
+
 def test_the_managed_services_of_two_clusters_are_two() -> None:
     managed: dict[str, Any] = {"etcd": {"managed": {}}, "postgres": {"managed": {}}}
     found = [set(sharing.stores(live(name, **managed))) for name in ("a", "b")]

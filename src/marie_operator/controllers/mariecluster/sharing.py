@@ -1,5 +1,7 @@
 """Clusters that would share an etcd or a database, and so corrupt each other's jobs (MA-05)."""
 
+import contextlib
+import ipaddress
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -33,7 +35,9 @@ def _store(service: Service, host: str, port: object, namespace: str, found: Map
 
 
 def _canonical(host: str, namespace: str) -> str:
-    """One name for all names of a Service inside the cluster; others in lower case."""
+    """One name for all names of a Service inside the cluster; others in lower case, addresses as they are short."""
+    with contextlib.suppress(ValueError):
+        return str(ipaddress.ip_address(host))
     name = host.lower().rstrip(".")
     for suffix in _LOCAL:
         name = name.removesuffix(suffix)

@@ -61,7 +61,7 @@ class Supplies:
         if backing.of(cluster) is None:
             return ()
         problems = [
-            Problem(None, ClusterReason.INVALID_SPEC, str(each)) for each in configuration.unknown_classes(cluster)
+            Problem(None, ClusterReason.INVALID_SPEC, str(each)) for each in configuration.unrenderable(cluster)
         ]
         values: dict[str, Mapping[str, str]] = {}
         for wanted in backing.secrets(cluster):
@@ -282,9 +282,6 @@ def _lacking(cluster: MarieCluster, wanted: Wanted, data: Mapping[str, str]) -> 
             )
             return Problem(None, ClusterReason.SECRET_UNUSABLE, message)
     elif misread := [key for key in wanted.keys if not quoting.survives(data[key])]:
-        message = (
-            f"Marie would misread {' and '.join(misread)} in {place}: choose a value that is no number, "
-            "is not quoted, and has no $ or ! before a letter, digit or brace."
-        )
+        message = f"Marie would misread {' and '.join(misread)} in {place}: {quoting.ADVICE}"
         return Problem(wanted.service, ClusterReason.SECRET_UNUSABLE, message)
     return None
