@@ -17,6 +17,11 @@ ETCD_PORT, ETCD_METRICS_PORT, POSTGRES_PORT = 2379, 2381, 5432
 _ETCD_USER, _POSTGRES_USER = 1000, 999
 _ETCD_ASKS: Object = {"requests": {"cpu": "100m", "memory": "256Mi"}, "limits": {"memory": "512Mi"}}
 _POSTGRES_ASKS: Object = {"requests": {"cpu": "250m", "memory": "512Mi"}, "limits": {"memory": "1Gi"}}
+# Full, it still reads, and a restart makes no room.
+_ALIVE = "/health?exclude=NOSPACE&serializable=true"
+_ETCD_SIZE, _POSTGRES_SIZE = "2Gi", "10Gi"
+_LARGEST_QUOTA = 8 * 2**30
+"""What etcd recommends its database to stay below, in bytes."""
 _ETCD_DATA, _POSTGRES_DATA = "/var/lib/etcd", "/var/lib/postgresql/data"
 
 
@@ -39,16 +44,17 @@ def etcd(cluster: MarieCluster, wanted: Managed) -> dict[str, Object]:
             # Every heartbeat of every executor is a revision.
             "--auto-compaction-mode=periodic",
             "--auto-compaction-retention=1h",
+            f"--quota-backend-bytes={_quota(wanted)}",
         ],
         "ports": [_port("client", ETCD_PORT), _port("metrics", ETCD_METRICS_PORT)],
-        "startupProbe": _etcd_probe("/health?serializable=true", period=2, failures=60),
-        "livenessProbe": _etcd_probe("/health?serializable=true", period=20, failures=6),
+        "startupProbe": _etcd_probe(_ALIVE, period=2, failures=60),
+        "livenessProbe": _etcd_probe(_ALIVE, period=20, failures=6),
         "readinessProbe": _etcd_probe("/health", period=5, failures=2),
         "resources": _asked(wanted, _ETCD_ASKS),
         "securityContext": {**_confined(), "readOnlyRootFilesystem": True},
         "volumeMounts": [{"name": "data", "mountPath": _ETCD_DATA}],
     }
-    return _whole(cluster, name, ETCD, wanted, container, user=_ETCD_USER, port=ETCD_PORT, size="2Gi", volumes=[])
+    return _whole(cluster, name, ETCD, wanted, container, user=_ETCD_USER, port=ETCD_PORT, size=_ETCD_SIZE, volumes=[])
 
 
 def postgres(cluster: MarieCluster, wanted: Managed) -> dict[str, Object]:
@@ -101,7 +107,7 @@ def postgres(cluster: MarieCluster, wanted: Managed) -> dict[str, Object]:
         container,
         user=_POSTGRES_USER,
         port=POSTGRES_PORT,
-        size="10Gi",
+        size=_POSTGRES_SIZE,
         volumes=volumes,
     )
 
@@ -164,8 +170,7 @@ def _whole(
 
 
 def _claim(wanted: Managed, size: str) -> Object:
-    given = wanted.storage
-    amount = given.size if given is not None and given.size is not None else size
+    given, amount = wanted.storage, _size(wanted, size)
     claim: dict[str, Any] = {
         "accessModes": ["ReadWriteOnce"],
         "resources": {"requests": {"storage": quantity.canonical(amount, finest=quantity.MILLI)}},
@@ -173,6 +178,23 @@ def _claim(wanted: Managed, size: str) -> Object:
     if given is not None and given.storage_class_name is not None:
         claim["storageClassName"] = given.storage_class_name
     return claim
+
+
+def _size(wanted: Managed, usual: str) -> str | int:
+    return usual if wanted.storage is None or wanted.storage.size is None else wanted.storage.size
+
+
+def _quota(wanted: Managed) -> int:
+    """Bytes of etcd's database: half of its volume, since its log and snapshots lie there too.
+
+    At its quota etcd says so and takes no more writes; at the end of its volume it dies.
+    """
+    try:
+        size = int(quantity.parse(_size(wanted, _ETCD_SIZE)))
+    except ValueError:
+        # The API server refuses the claim and says why.
+        size = int(quantity.parse(_ETCD_SIZE))
+    return max(1, min(size // 2, _LARGEST_QUOTA))
 
 
 def _asked(wanted: Managed, usual: Object) -> Object:
