@@ -81,6 +81,11 @@ class Options:
         return Subject(command, kubeconfig, directory=directory, environment={**url, **environment})
 
 
+def unmeasured(benchmark: str, because: str) -> str:
+    """The row of what is not measured for a peer."""
+    return f"| {benchmark} | not measured for a peer: {because} | | |"
+
+
 @asynccontextmanager
 async def control_plane(options: Options, *, controllers: bool = False) -> AsyncIterator[tuple[ControlPlane, Api]]:
     """A fresh control plane that knows the kinds and grants the role."""

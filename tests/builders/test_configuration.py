@@ -139,8 +139,8 @@ def test_a_text_of_the_spec_that_marie_would_misread_is_told_of(service: str, fi
     fields = {field: text}
     services: dict[str, Any] = {**MANAGED, **given, service: {**given[service], **fields}}
     assert [str(each) for each in configuration.unrenderable(cluster(backingServices=services))] == [
-        f"spec.backingServices.{service}.{field}: Marie would misread {text}: choose a value that is no number, is not "
-        "quoted, has no blanks at its ends, and has no $ or ! before a letter, digit or brace."
+        f"spec.backingServices.{service}.{field}: Marie would misread this text: choose a value that is no number, is "
+        "not quoted, has no blanks at its ends, and has no $ or ! before a letter, digit or brace."
     ]
 
 

@@ -17,6 +17,7 @@ import structlog
 from aiohttp import web
 from multidict import CIMultiDict
 from prometheus_client import CollectorRegistry
+from pydantic_core import from_json
 
 from marie_operator.runtime import (
     AlreadyExists,
@@ -42,6 +43,7 @@ from marie_operator.runtime import (
     Unauthorized,
     Unreachable,
     connection,
+    decoding,
     loaders,
     transport,
 )
@@ -254,7 +256,14 @@ async def streamed(request: web.Request, *chunks: bytes) -> web.StreamResponse:
 
 
 @pytest.mark.semantics("R-20", "W-27")
-async def test_events_of_any_size_in_any_pieces(tmp_path: Path) -> None:
+async def test_events_of_any_size_in_any_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    decoded: list[bytes] = []
+
+    def counted(line: bytes) -> Any:
+        decoded.append(line)
+        return from_json(line)
+
+    monkeypatch.setattr(decoding, "from_json", counted)
     big = {**OBJECT, "data": "x" * 5_000_000}
     lines = b"".join(json.dumps({"type": "ADDED", "object": obj}).encode() + b"\n" for obj in (OBJECT, big, OBJECT))
 
@@ -264,6 +273,7 @@ async def test_events_of_any_size_in_any_pieces(tmp_path: Path) -> None:
     async with serving(tmp_path, answer) as (client, server):
         events = [event async for event in client.watch(SERVICES, resource_version="7", timeout=60)]
     assert [len(str(event.object)) > 1000 for event in events] == [False, True, False]
+    assert b"\n".join([*decoded, b""]) == lines
     assert server.requests[0][2] == {
         "watch": "true",
         "allowWatchBookmarks": "true",

@@ -125,6 +125,29 @@ async def test_a_terminal_error_waits_for_the_next_event() -> None:
     assert run.count("controller_runtime_terminal_reconcile_errors_total") == 2
 
 
+@pytest.mark.semantics("C-08", "W-08")
+async def test_after_a_terminal_error_the_back_off_begins_anew() -> None:
+    loop, times = asyncio.get_running_loop(), []
+
+    async def reconcile(_: ObjectKey) -> Result:
+        times.append(loop.time())
+        match len(times):
+            case 7:
+                raise TerminalError("cannot be helped")
+            case 9:
+                return Result()
+            case _:
+                raise ValueError("fails")
+
+    async with Run(reconcile) as run:
+        run.controller.enqueue(KEY)
+        await asyncio.sleep(3600)
+        assert len(times) == 7
+        run.controller.enqueue(KEY)
+        await asyncio.sleep(3600)
+    assert round(times[8] - times[7], 3) == 0.005
+
+
 @pytest.mark.semantics("C-09", "W-08")
 async def test_a_result_may_ask_to_run_again_later() -> None:
     loop, times = asyncio.get_running_loop(), []

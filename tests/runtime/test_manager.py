@@ -16,14 +16,16 @@ pytestmark = pytest.mark.looptime
 class Caches:
     """Caches that are synced after a while."""
 
-    def __init__(self, seconds: float = 0.0) -> None:
+    def __init__(self, seconds: float = 0.0, log: list[str] | None = None) -> None:
         self.seconds = seconds
+        self.log = [] if log is None else log
 
     async def run(self) -> None:
         await asyncio.Event().wait()
 
     async def wait_synced(self) -> None:
         await asyncio.sleep(self.seconds)
+        self.log.append("synced")
 
 
 class Lease:
@@ -79,8 +81,8 @@ async def stopped_after(seconds: float) -> asyncio.Event:
 @pytest.mark.semantics("M-01", "M-05", "M-06", "M-16")
 async def test_order_of_start_and_stop() -> None:
     log: list[str] = []
-    await manager(log, work=5.0, elector=Lease(log)).run(await stopped_after(1))
-    assert log == ["serving", "acquired", "begun", "done", "released", "closed"]
+    await manager(log, cache=Caches(3, log), work=5.0, elector=Lease(log)).run(await stopped_after(4))
+    assert log == ["serving", "synced", "acquired", "begun", "done", "released", "closed"]
     assert len(asyncio.all_tasks()) == 1
 
 
@@ -97,11 +99,12 @@ async def test_a_standby_that_stops_never_leads() -> None:
     assert log == ["serving", "released", "closed"]
 
 
-@pytest.mark.semantics("W-20")
-async def test_a_stop_before_the_caches_are_synced_ends() -> None:
+@pytest.mark.semantics("M-01", "W-20")
+async def test_a_stop_before_the_caches_are_synced_ends_and_asks_for_no_lease() -> None:
     log: list[str] = []
-    await manager(log, cache=Caches(1e6)).run(await stopped_after(1))
-    assert log == ["serving", "closed"]
+    await manager(log, cache=Caches(1e6), elector=Lease(log)).run(await stopped_after(1))
+    assert "acquired" not in log
+    assert (log[0], log[-1]) == ("serving", "closed")
 
 
 @pytest.mark.semantics("M-08", "M-16", "W-18", "L-09")

@@ -176,8 +176,10 @@ async def test_a_stream_that_takes_long_is_not_given_up_while_it_brings_objects(
 async def test_a_stream_that_is_a_watch_in_truth_is_given_up_however_much_happens() -> None:
     changes = [part for version in range(2, 40) for part in (WatchEvent("MODIFIED", thing("a", version)), 10)]
     script = Script([[added("a", 1), *changes], [HANG]], lists=[[thing("a", 1)]])
-    await played(script, 100)
+    with structlog.testing.capture_logs() as logs:
+        await played(script, 100)
     assert script.asked == ["stream", "list", "watch 10"]
+    assert [each["event"] for each in logs] == ["streamed lists do not end; listing by pages"]
 
 
 @pytest.mark.semantics("R-26")

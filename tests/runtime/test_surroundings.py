@@ -112,9 +112,9 @@ class Recorder:
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
 
-    def say(self, *notes: str) -> None:
+    def say(self, *notes: str, reason: str = "Created") -> None:
         for note in notes:
-            self.record.record(CLUSTER, type="Normal", reason="Created", action="Reconcile", note=note)
+            self.record.record(CLUSTER, type="Normal", reason=reason, action="Reconcile", note=note)
 
     @property
     def dropped(self) -> float | None:
@@ -131,8 +131,10 @@ async def test_a_repeat_is_counted_and_another_note_is_another_event() -> None:
         assert [event["note"] for event in events.created] == ["one", "two"]
         assert events.counts() == [2]
         recorder.say(*["one"] * 50)
+        recorder.say("one", reason="Deleted")
         await asyncio.sleep(50)
         assert events.counts() == [2]
+        assert [(event["reason"], event["note"]) for event in events.created[2:]] == [("Deleted", "one")]
         await asyncio.sleep(100)
         recorder.say("one")
         await asyncio.sleep(1)
@@ -140,7 +142,7 @@ async def test_a_repeat_is_counted_and_another_note_is_another_event() -> None:
         await asyncio.sleep(400)
         recorder.say("one")
         await asyncio.sleep(1)
-        assert [event["note"] for event in events.created] == ["one", "two", "one"]
+        assert [event["note"] for event in events.created] == ["one", "two", "one", "one"]
 
 
 @pytest.mark.looptime

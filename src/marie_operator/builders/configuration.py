@@ -61,7 +61,7 @@ def unrenderable(cluster: MarieCluster) -> list[Unrenderable]:
     if not renders(cluster):
         return []
     misread = [
-        Unrenderable(field, f"Marie would misread {text}: {quoting.ADVICE}")
+        Unrenderable(field, f"Marie would misread this text: {quoting.ADVICE}")
         for field, text in _texts(cluster)
         if text and not quoting.survives(text)
     ]

@@ -3,6 +3,7 @@
 import random
 import zlib
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +12,7 @@ from tests.simulation.campaigns.bases import BASES
 from tests.simulation.campaigns.fields import ABSENT, ITEM, fields, has_place, template_fields, value_at
 from tests.simulation.campaigns.values import template_values, values
 
+PAGE = Path(__file__).parents[3] / "docs" / "campaigns.md"
 SAMPLE = 12
 """One campaign in so many runs with the other tests."""
 RANDOM = 25
@@ -64,6 +66,11 @@ def _id(campaign: clusters.Campaign | jobs.Campaign) -> str:
 
 def _sampled(campaign: clusters.Campaign | jobs.Campaign) -> bool:
     return zlib.crc32(_id(campaign).encode()) % SAMPLE == 0
+
+
+def test_the_page_says_how_many_there_are() -> None:
+    size = f"{len(EVERY)} fields with {sum(len(each.values) for each in EVERY):,} values"
+    assert size in PAGE.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("campaign", [each for each in EVERY if _sampled(each)], ids=_id)
