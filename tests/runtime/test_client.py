@@ -42,6 +42,7 @@ from marie_operator.runtime import (
     TooManyRequests,
     Unauthorized,
     Unreachable,
+    WebhookFailed,
     connection,
     decoding,
     loaders,
@@ -163,6 +164,13 @@ async def test_a_conflict_of_fields_names_manager_and_field(tmp_path: Path) -> N
 async def test_an_object_that_cannot_be_merged_is_the_objects_fault(tmp_path: Path, said: str) -> None:
     async with serving(tmp_path, status(500, message=f"{said}: .spec: duplicate entries")) as (client, _):
         with pytest.raises(Invalid, match="duplicate entries"):
+            await client.apply(DEPLOYMENTS, OBJECT, field_manager="me")
+
+
+async def test_a_webhook_that_does_not_answer_is_told_from_a_server_that_fails(tmp_path: Path) -> None:
+    said = 'Internal error occurred: failed calling webhook "v.example.com": failed to call webhook: no endpoints'
+    async with serving(tmp_path, status(500, "InternalError", message=said)) as (client, _):
+        with pytest.raises(WebhookFailed, match="no endpoints"):
             await client.apply(DEPLOYMENTS, OBJECT, field_manager="me")
 
 

@@ -31,6 +31,7 @@ from marie_operator.runtime import (
     is_true,
     with_condition,
 )
+from marie_operator.runtime.conditions import LONGEST_MESSAGE
 from marie_operator.runtime.health import LoopLag, Server, metrics_page, probes
 from marie_operator.testing.apiserver.embedded import EmbeddedApiServer
 from tests.runtime.direct import DirectTransport, client_of
@@ -43,6 +44,13 @@ def condition(conditions: Any, status: Any, now: datetime, **more: Any) -> list[
     return with_condition(
         conditions, type="Ready", status=status, now=now, **{"reason": "R", "message": "m", "generation": 1, **more}
     )
+
+
+@pytest.mark.parametrize("length", [LONGEST_MESSAGE, LONGEST_MESSAGE + 1, 10 * LONGEST_MESSAGE])
+def test_a_message_is_no_longer_than_the_api_server_takes(length: int) -> None:
+    (found,) = condition([], "False", EARLY, message="m" * length)
+    assert len(found["message"]) == LONGEST_MESSAGE
+    assert found["message"].endswith("m" if length == LONGEST_MESSAGE else "…")
 
 
 def test_a_transition_time_moves_with_the_status_alone() -> None:

@@ -32,6 +32,7 @@ from marie_operator.runtime.errors import (
     TooManyRequests,
     Unauthorized,
     Unreachable,
+    WebhookFailed,
 )
 from marie_operator.runtime.events import EventRecorder, ObjectReference
 from marie_operator.runtime.health import BindError
@@ -135,6 +136,7 @@ __all__ = [
     "Unreachable",
     "WatchEvent",
     "Watchdog",
+    "WebhookFailed",
     "Writer",
     "always",
     "asked_for",

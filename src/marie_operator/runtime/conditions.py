@@ -6,6 +6,9 @@ from typing import Any, Literal
 
 from marie_operator.runtime.resource import Object
 
+LONGEST_MESSAGE = 32_768
+"""Characters that the API server takes in a condition's message (metav1.Condition)."""
+
 
 def with_condition(
     conditions: Sequence[Mapping[str, Any]],
@@ -24,7 +27,7 @@ def with_condition(
         type: Which one.
         status: True, False or Unknown.
         reason: One CamelCase word.
-        message: One sentence.
+        message: One sentence; what is beyond ``LONGEST_MESSAGE`` is cut.
         generation: The ``metadata.generation`` that was looked at.
         now: The time of the transition, in UTC.
     """
@@ -35,7 +38,7 @@ def with_condition(
         "type": str(type),
         "status": status,
         "reason": str(reason),
-        "message": message,
+        "message": message if len(message) <= LONGEST_MESSAGE else f"{message[: LONGEST_MESSAGE - 1]}…",
         "observedGeneration": generation,
         "lastTransitionTime": moved,
     }

@@ -137,6 +137,13 @@ class ServerError(ApiError):
     """5xx: the server, or a proxy before it, failed."""
 
 
+class WebhookFailed(ServerError):  # noqa: N818
+    """500: an admission webhook of this kind of object does not answer; other kinds are served.
+
+    The API server has no reason for that (plugin/webhook/errors), only words.
+    """
+
+
 _BY_CODE: Mapping[int, type[ApiError]] = {
     400: BadRequest,
     401: Unauthorized,
@@ -149,6 +156,7 @@ _BY_CODE: Mapping[int, type[ApiError]] = {
 }
 
 
+_WEBHOOK = "failed calling webhook "
 _UNMERGEABLE = ("failed to create typed patch object", "failed to convert new object")
 
 
@@ -170,5 +178,7 @@ def from_status(code: int, status: Mapping[str, Any], *, request: str, retry_aft
     message = str(status.get("message") or f"HTTP {code}")
     if code == 500 and message.startswith(_UNMERGEABLE):
         kind = Invalid
+    elif code == 500 and _WEBHOOK in message:
+        kind = WebhookFailed
     seconds = details.get("retryAfterSeconds") if retry_after is None else retry_after
     return kind(code, reason, message, details=details, retry_after=seconds, request=request)

@@ -362,8 +362,12 @@ def test_services_that_are_no_longer_managed_go_and_their_data_stays() -> None:
             return not {"EtcdReady", "PostgresReady"} & {each["type"] for each in conditions}
 
         await plane.until(untold)
+
+        async def left() -> bool:
+            return await plane.names("secrets") == {"database", "c-api-key", "c-postgres"}
+
         # The rendered configuration has nobody left who reads it; what was generated is the users' as well.
-        assert await plane.names("secrets") == {"database", "c-api-key", "c-postgres"}
+        await plane.until(left)
 
     run(story)
 

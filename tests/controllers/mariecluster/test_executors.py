@@ -425,6 +425,43 @@ def test_a_group_that_somebody_else_has_scaled_is_changed_all_the_same_and_keeps
     run(story)
 
 
+@pytest.mark.parametrize("how", ["own files", "none"])
+def test_a_configuration_stays_while_a_change_waits_that_would_leave_it_without_a_reader(how: str) -> None:
+    async def story(plane: Plane) -> None:
+        await at_work(plane, 1, busy=1, seconds=100.0)
+        spec = (await plane.get("marieclusters", "c"))["spec"]
+        if how == "none":
+            spec["backingServices"] = None
+        spec["serverSpec"]["configFile"] = "/own/marie.yml"
+        spec["executorGroupSpecs"][0]["configFile"] = "/own/flow.yml"
+        await plane.patch("marieclusters", "c", {"spec": spec})
+        await plane.condition("c", "UpgradePending")
+        await asyncio.sleep(30)
+        assert "c-config" in await plane.names("secrets")
+
+        async def gone() -> bool:
+            return "c-config" not in await plane.names("secrets")
+
+        await plane.until(gone, seconds=300)
+        await plane.condition("c", "Ready")
+
+    run(story)
+
+
+def test_a_group_that_somebody_else_has_scaled_goes_when_it_is_gone_from_the_spec() -> None:
+    async def story(plane: Plane) -> None:
+        await plane.apply(sized(1))
+        await plane.condition("c", "Ready")
+        await _scaled(plane, 3)
+        await plane.condition("c", "Ready", "False", reason="FieldConflict")
+        await plane.patch("marieclusters", "c", {"spec": {"executorGroupSpecs": []}})
+        await plane.until(lambda: size(plane, 0), seconds=120)
+        await plane.condition("c", "Ready")
+        assert await plane.names("deployments") == {"c-server"}
+
+    run(story)
+
+
 def test_a_group_that_is_scaled_back_to_what_it_asks_for_is_as_it_was() -> None:
     async def story(plane: Plane) -> None:
         await plane.apply(sized(1))

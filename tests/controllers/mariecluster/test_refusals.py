@@ -80,5 +80,31 @@ def test_a_secret_that_is_refused_is_told_and_comes_once_it_is_not(name: str) ->
     run(story)
 
 
+@pytest.mark.embedded
+def test_a_webhook_that_does_not_answer_for_one_child_is_told_and_holds_up_no_other() -> None:
+    async def story(plane: Plane) -> None:
+        message = (
+            'Internal error occurred: failed calling webhook "validate.nginx.ingress.kubernetes.io": failed to call '
+            "webhook: connection refused"
+        )
+        down = Fault(refuse(500, message), verbs={"create", "patch"}, resources={"ingresses"}, user=OPERATOR.name)
+        plane.server.server.faults.append(down)
+        await plane.apply(cluster(backingServices=MANAGED, enableIngress=True))
+        told = await plane.condition("c", "Ready", "False", reason="ChildRefused")
+        assert told["message"] == f"The API server refuses Ingress c-ingress: {message}."
+        # What comes after it in the chain is made all the same.
+        await plane.until(lambda: _budgeted(plane), seconds=60)
+        await asyncio.sleep(600)
+        assert len(down.met) < 40
+        plane.server.server.faults.remove(down)
+        await plane.condition("c", "Ready")
+
+    run(story)
+
+
+async def _budgeted(plane: Plane) -> bool:
+    return bool((await plane.api.get("/apis/policy/v1/namespaces/default/poddisruptionbudgets"))["items"])
+
+
 async def _passed(call: Call, serve: Serve) -> Answer:
     return await serve(call)

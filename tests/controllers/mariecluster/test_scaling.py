@@ -70,6 +70,13 @@ def test_it_shrinks_by_those_that_have_left() -> None:
     assert (plan.replicas, plan.mark, plan.delete) == (1, [], [])
 
 
+def test_a_mark_of_a_clock_that_was_ahead_is_renewed() -> None:
+    plan = scaling.decide(group(member("a", BUSY), left("b", ago=-3600), wanted=1), NOW)
+    assert (plan.replicas, names(each for each, _ in plan.mark)) == (2, ["b"])
+    # One that is a moment ahead is waited for.
+    assert scaling.decide(group(member("a", BUSY), left("b", ago=-2), wanted=1), NOW).mark == []
+
+
 def test_it_shrinks_by_as_many_as_are_idle_and_waits_for_the_rest() -> None:
     plan = scaling.decide(group(member("a", BUSY), member("b", BUSY), left("c"), wanted=0), NOW)
     assert plan.replicas == 2

@@ -125,8 +125,9 @@ def outlook(
         by_lists = served and any(_by_lists(member, occupancy) for member in members)
         wanted = 0 if group is None else association.replicas(cluster, group)
         state = scaling.Group(
-            # A size that somebody else has set is not worked towards; that he has is told.
-            wanted=wanted if ours else size,
+            # A size that somebody else has set is not worked towards; that he has is told. A group that is no longer
+            # in the spec has no size.
+            wanted=wanted if ours or group is None else size,
             live=size,
             settled=_is_settled(live, members) and not (by_lists and age > FRESH),
             members=members,

@@ -159,6 +159,7 @@ class MarieClusterReconciler:
             todo = [step for step in todo if not _makes_database(cluster, step)]
         pending, todo, vetoed = await self._decide(cluster, todo)
         refused += vetoed
+        is_configured = self._is_configured(cluster)
         # Marked first: whoever finds a worker withdrawn knows that its pod is to go.
         self._gateways.ask(kinds.key_of(cluster), pending.asks(outlook.question))
         self._gateways.withhold(kinds.key_of(cluster), on=pending.withholds)
@@ -166,7 +167,8 @@ class MarieClusterReconciler:
         if todo is not None:
             incomplete = withhold or bool(vetoed)
             refused += await self._converge(cluster, todo, outlook, pending, news, incomplete=incomplete)
-        if not refused and (backing.of(cluster) is not None or status.tells_of_services(cluster.status)):
+        # While a change waits, pods are made from templates that mount the configuration.
+        if is_configured and not (refused or withhold or pending.held or outlook.kept):
             await self._supplies.retire(cluster, news.done)
         route = await self._routes.provide(cluster, news.done)
         refused += () if route is None else route.refusals
@@ -183,6 +185,18 @@ class MarieClusterReconciler:
             todo = [step for step in todo if identity(step) not in vetoed]
             todo = self._admission.left(key, todo, children)
         return upgrade.decide(cluster, todo or (), children, known), todo, [*vetoed.values()]
+
+    def _is_configured(self, cluster: MarieCluster) -> bool:
+        """Whether there may be a rendered configuration."""
+        if backing.of(cluster) is not None or status.tells_of_services(cluster.status):
+            return True
+        name = association.config_secret_name(cluster.metadata.name)
+        return any(
+            volume.get("secret", {}).get("secretName") == name
+            for (kind, _), live in self._children(cluster).items()
+            if kind == DEPLOYMENTS
+            for volume in live["spec"]["template"]["spec"].get("volumes") or ()
+        )
 
     def _go_on(self, cluster: MarieCluster) -> Pause:
         """Have documents submitted and begun: no change waits, or can be made."""

@@ -4,14 +4,14 @@ import re
 from typing import NamedTuple, TypeAlias
 
 from marie_operator.api.conditions import ClusterReason
-from marie_operator.runtime import ApplyConflict, BadRequest, Forbidden, Invalid
+from marie_operator.runtime import ApplyConflict, BadRequest, Forbidden, Invalid, WebhookFailed
 from marie_operator.runtime.children import NameTaken, Step, identity
 
-DENIED = Invalid, BadRequest, Forbidden
+DENIED = Invalid, BadRequest, Forbidden, WebhookFailed
 """How the API server says no to what is written, whoever has it."""
 REFUSED = *DENIED, ApplyConflict, NameTaken
 """What another try does not overcome, as long as nobody changes anything."""
-Refused: TypeAlias = Invalid | BadRequest | Forbidden | ApplyConflict | NameTaken
+Refused: TypeAlias = Invalid | BadRequest | Forbidden | WebhookFailed | ApplyConflict | NameTaken
 
 _NO_RIGHT = re.compile(r"""User "[^"]*" cannot |you can't set finalizers on""")
 """How the API server says that who asks lacks a right; quotas and webhooks answer with the same code."""

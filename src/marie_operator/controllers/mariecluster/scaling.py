@@ -148,7 +148,7 @@ def decide(group: Group, now: datetime) -> Plan:
         mark=[
             (member, cost)
             for member in leaving
-            if (cost := _cost(group, member)) != ranking.deletion_cost(member.pod) or _marked_at(member.pod) is None
+            if (cost := _cost(group, member)) != ranking.deletion_cost(member.pod) or not _is_marked(member, now)
         ],
         restore=[member for member in stays if member.withdrawn is None],
         withdraw=frozenset(address for member in leaving for address in member.registered),
@@ -250,6 +250,12 @@ def _replicas(group: Group, step: int) -> int:
 def rolls(members: Sequence[Member]) -> bool:
     """Whether several ReplicaSets share the pods: how a smaller number is shared out is not foreseen here."""
     return len(ranking.replica_sets([member.pod for member in members])) > 1
+
+
+def _is_marked(member: Member, now: datetime) -> bool:
+    """Whether it is known since when a pod leaves: by a clock that was ahead of this one it is not."""
+    since = _marked_at(member.pod)
+    return since is not None and since - now < SETTLE
 
 
 def _has_left(member: Member, now: datetime) -> bool:
