@@ -17,6 +17,7 @@ from marie_operator.controllers.mariecluster import (
     sharing,
     sizes,
     status,
+    stranded,
     tending,
     upgrade,
 )
@@ -152,7 +153,8 @@ class MarieClusterReconciler:
         problems = await self._supply(cluster, news)
         await self._watch_gateway(cluster)
         outlook = self._look_at_executors(cluster, news)
-        refused = [*outlook.refusals, *await tending.tend(outlook, self._client, news)]
+        left = stranded.pods(self._children(cluster), self._pods(cluster)) if backing.managed(cluster) else ()
+        refused = [*outlook.refusals, *await tending.tend(outlook, self._client, news, stranded=left)]
         withhold = bool(problems) and not cluster.spec.suspend
         todo = await self._todo(cluster, outlook, withhold=withhold)
         if todo is not None and any(each.service is backing.Service.POSTGRES for each in problems):

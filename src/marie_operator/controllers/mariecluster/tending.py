@@ -1,6 +1,7 @@
-"""What is done to executor pods themselves: marked, deleted, and no longer waited for."""
+"""What is done to pods themselves: marked, deleted, and no longer waited for."""
 
 import contextlib
+from collections.abc import Sequence
 
 from marie_operator.api.conditions import EventReason
 from marie_operator.controllers.mariecluster import refusals
@@ -11,13 +12,14 @@ from marie_operator.runtime import Conflict, NotFound, PatchKind, Writer
 from marie_operator.runtime.resource import PODS, Object, ObjectKey
 
 
-async def tend(outlook: Outlook, client: Writer, news: News) -> list[Refusal]:
+async def tend(outlook: Outlook, client: Writer, news: News, *, stranded: Sequence[Object] = ()) -> list[Refusal]:
     """Do it; a pod that is gone, or another by now, needs nothing.
 
     Args:
-        outlook: What is to be done.
+        outlook: What is to be done to executors.
         client: Writes.
         news: Takes the events.
+        stranded: Pods of managed services that are to be made anew.
 
     Returns:
         What the API server refuses.
@@ -35,6 +37,10 @@ async def tend(outlook: Outlook, client: Writer, news: News) -> list[Refusal]:
                 deleted.add(pod["metadata"]["name"])
         for pod in outlook.end:
             await _deleted(client, pod, grace=LAST_GRACE)
+        for pod in stranded:
+            if await _deleted(client, pod):
+                what = f"Deleted Pod {pod['metadata']['name']}, which cannot start and is of an earlier template."
+                news.more.append(Told("Normal", EventReason.DELETED, what))
     except refusals.DENIED as error:
         return [refusals.worded(f"{PODS.kind} {pod['metadata']['name']}", error)]
     finally:
