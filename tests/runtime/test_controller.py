@@ -106,6 +106,29 @@ async def test_an_error_is_tried_again_with_a_growing_delay(error: Exception) ->
     assert run.count("controller_runtime_reconcile_errors_total") == 7
 
 
+@pytest.mark.semantics("C-11")
+async def test_one_that_awaits_what_others_have_cancelled_is_told_and_its_worker_goes_on() -> None:
+    ran: list[str] = []
+
+    async def reconcile(key: ObjectKey) -> Result:
+        ran.append(key.name)
+        if key.name == "bad":
+            shared: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            shared.cancel()
+            await shared
+        return Result()
+
+    async with Run(reconcile) as run:
+        for _ in range(3):
+            run.controller.enqueue(ObjectKey("n", "bad"))
+            await asyncio.sleep(5)
+        run.controller.enqueue(KEY)
+        await asyncio.sleep(5)
+    assert KEY.name in ran
+    assert ran.count("bad") > 3
+    assert run.count("controller_runtime_reconcile_panics_total") == ran.count("bad")
+
+
 @pytest.mark.semantics("C-08", "W-08")
 async def test_a_terminal_error_waits_for_the_next_event() -> None:
     ran = 0

@@ -34,6 +34,7 @@ _OWN = frozenset(
     }
 )
 """Fields that say when something happened, in which order, or to whom."""
+_ENDED = frozenset({"failed", "cancelled"})
 _CHANCE = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}|(?<=-)[0-9a-v]{13}(?=[-./])")
 """What is made of uids and times: ids of DAGs, digests in reference ids."""
 
@@ -45,35 +46,39 @@ class Ending:
     Attributes:
         objects: What there is, by kind and name, in comparable form.
         documents: By job: the documents that were done, as Marie has it.
+        failed: By job: those that ended otherwise, whether or not they were done at last.
     """
 
     objects: Mapping[str, str]
-    documents: Mapping[str, tuple[str, ...]]
+    documents: Mapping[str, frozenset[str]]
+    failed: Mapping[str, frozenset[str]]
 
     @classmethod
     def of(cls, world: World, invariants: Invariants) -> "Ending":
         """The present state of a world."""
         store = world.server.server.store
+        states = {entry.key.name: invariants.states(entry.object) for entry in store.range(JOBS)}
         documents = {
-            entry.key.name: tuple(
-                sorted(uri for uri, states in invariants.states(entry.object).items() if "completed" in states)
-            )
-            for entry in store.range(JOBS)
+            job: frozenset(uri for uri, each in found.items() if "completed" in each) for job, found in states.items()
+        }
+        failed = {
+            job: frozenset(uri for uri, each in found.items() if _ENDED & set(each)) for job, found in states.items()
         }
         objects = {
             f"{bucket[1]}/{entry.key.name}": _CHANCE.sub("…", json.dumps(_bare(entry.object), sort_keys=True))
             for bucket in COMPARED
             for entry in store.range(bucket, "default")
         }
-        return cls(objects, documents)
+        return cls(objects, documents, failed)
 
 
 def differences(calm: Ending, other: Ending) -> list[str]:
     """Where the end of a run is not that of its workload without faults.
 
-    Documents may fail because of what happened to executors; then what becomes of their job is left aside.
+    Documents may fail because of what happened to executors, as Marie has it; then what becomes of their job is left
+    aside.
     """
-    spoilt = {name for name, done in calm.documents.items() if other.documents.get(name) != done}
+    spoilt = {name for name, done in calm.documents.items() if _is_spoilt(done, name, other)}
     found = []
     for name in sorted(calm.objects.keys() | other.objects.keys()):
         if name.partition("/")[2].removesuffix("-failures") in spoilt and name.startswith(
@@ -84,6 +89,12 @@ def differences(calm: Ending, other: Ending) -> list[str]:
         if before != after:
             found.append(f"{name} is {_shown(after, before)} and, without faults, {_shown(before, after)}")
     return found
+
+
+def _is_spoilt(done: frozenset[str], job: str, other: Ending) -> bool:
+    """Whether documents of a job that were done in calm have failed, and none is missing for another reason."""
+    now = other.documents.get(job, frozenset())
+    return now != done and done - now <= other.failed.get(job, frozenset())
 
 
 def _bare(value: Any) -> Any:

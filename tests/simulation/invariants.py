@@ -57,6 +57,7 @@ class Invariants:
         self.written = 0
         self.last_write = 0.0
         self.sent: deque[str] = deque(maxlen=20)
+        self._gone: list[dict[str, Any]] = []
         store = world.server.server.store
         store.listen(DEPLOYMENTS, self._on_deployment)
         store.listen(CLUSTERS, self._on_cluster)
@@ -162,6 +163,8 @@ class Invariants:
 
     def _on_job(self, change: Change) -> None:
         job = change.entry.object
+        if change.removed:
+            self._gone.append(job)
         status = job.get("status") or {}
         if change.removed or (change.previous and change.previous.object.get("status") == status):
             return
@@ -204,14 +207,16 @@ class Invariants:
                 if dag.ref_id in references:
                     self._violated(f"{dag.ref_id} was submitted twice: {references[dag.ref_id]} and {dag.id}")
                 references[dag.ref_id] = dag.id
-        for entry in self._world.server.server.store.range(JOBS):
-            states = self.states(entry.object)
+        there = [entry.object for entry in self._world.server.server.store.range(JOBS)]
+        for job in (*self._gone, *there):
+            name, states = job["metadata"]["name"], self.states(job)
             twice = {uri: each for uri, each in states.items() if each.count("completed") > 1}
             if twice:
-                self._violated(f"{entry.key.name} had documents done twice: {twice}")
-            if set(states) - set(expected(entry.object)):
-                self._violated(f"{entry.key.name} submitted what it was not asked for: {states}")
-            self._check_results(entry.object, states)
+                self._violated(f"{name} had documents done twice: {twice}")
+            if set(states) - set(expected(job)):
+                self._violated(f"{name} submitted what it was not asked for: {states}")
+        for job in there:
+            self._check_results(job, self.states(job))
 
     def _check_results(self, job: dict[str, Any], states: dict[str, list[str]]) -> None:
         """What a job that has ended says to have copied is there, and its manifest lists each document once."""

@@ -1,21 +1,28 @@
 """Defects, planted, each of which the simulation finds: what it would miss if it were blind."""
 
+import asyncio
+import contextlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from marie_operator.api.conditions import JobReason
+from marie_operator.cli.assembly import Operator
 from marie_operator.controllers.mariecluster.scaling import Member
-from marie_operator.controllers.mariejob import reconciler
+from marie_operator.controllers.mariejob import decide, reconciler
+from marie_operator.controllers.mariejob.course import Course
+from marie_operator.controllers.mariejob.deadlines import Overrun
 from marie_operator.marie.document import Document
-from marie_operator.runtime import PatchKind
+from marie_operator.runtime import ApiError, Client, Manager, PatchKind, Unreachable
 from marie_operator.runtime.decoding import WatchEvent
 from marie_operator.runtime.informer import Informer
 from marie_operator.runtime.reflector import Reflector
-from marie_operator.runtime.resource import Object, ObjectKey, Resource
+from marie_operator.runtime.resource import SERVICES, Object, ObjectKey, Resource
 from marie_operator.runtime.status import StatusWriter, merge_patch
+from tests.simulation import run
 from tests.simulation.run import simulate, undisturbed, without_faults
 from tests.simulation.workload import GROUP, KEYS, Cluster, Group, Job, Step, Workload
 
@@ -72,6 +79,55 @@ def test_a_lost_event_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(Reflector, "_take", losing)
     assert falls() == told("a lost event")
+
+
+def test_a_write_that_nobody_checks_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each replica writes three times, whether or not it leads, and nothing is asked before that leaves."""
+    clients: list[Client] = []
+    make, manage = Operator.__init__, Manager.__init__
+
+    def made(operator: Operator, client: Client, **more: Any) -> None:
+        clients.append(client)
+        make(operator, client, **more)
+
+    def managed(manager: Manager, *, standing: Sequence[Any] = (), **more: Any) -> None:
+        client = clients[-1]
+
+        async def write() -> None:
+            for _ in range(3):
+                await asyncio.sleep(5)
+                with contextlib.suppress(ApiError, Unreachable):
+                    await client.delete(SERVICES, ObjectKey("default", "none"))
+
+        manage(manager, standing=(*standing, write), **more)
+
+    monkeypatch.setattr(Operator, "__init__", made)
+    monkeypatch.setattr(Manager, "__init__", managed)
+    assert falls("holds the lease") == told("an unchecked write")
+
+
+def test_a_job_that_is_given_up_for_nothing_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """While something goes wrong, what a job waits for is taken for its end."""
+    end, chaos = decide._end, [False]
+    carried_out = run._Run.carried_out
+
+    def carried(self: Any) -> list[str]:
+        chaos[0] = bool(self.ill.hits)
+        return carried_out(self)
+
+    def ended(course: Course, overrun: Overrun | None) -> Any:
+        if (
+            chaos[0]
+            and course.obstacle is not None
+            and course.job.status.start_time is not None
+            and course.documents.total != 0
+        ):
+            overrun = Overrun(JobReason.DEADLINE_EXCEEDED, "planted")
+        return end(course, overrun)
+
+    monkeypatch.setattr(run._Run, "carried_out", carried)
+    monkeypatch.setattr(decide, "_end", ended)
+    assert falls("mariejobs/") == told("a job given up")
 
 
 def test_a_removal_of_pods_at_work_is_found(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -36,6 +36,8 @@ T = TypeVar("T")
 
 _ETCD = re.compile(r"http://(?P<name>.+)-etcd\.(?P<namespace>[^.]+)\.svc:2379")
 """Where the etcd is that the operator runs for a cluster."""
+ELECTION = "/apis/coordination.k8s.io/v1/namespaces/marie-system/leases"
+"""Where who leads is written, which who does not lead has to write as well."""
 API_ERRORS = ((429, 1), (429, None), (500, None), (503, None), (504, None))
 """Codes and ``Retry-After`` of an API server that does not carry out a request."""
 
@@ -137,8 +139,8 @@ class ApiWire:
         """What becomes of a request that is about to leave; None where nothing can."""
         if request.check is not None:
             request.check()
-        # What is not checked is the lease itself.
-        writes = request.method != "GET" and request.check is not None
+        # By what it asks for, and not by whether it was checked: one that nobody checks is to be seen as well.
+        writes = request.method != "GET" and not request.path.startswith(ELECTION)
         if not self._port.passes(str(request), writes=writes):
             raise Unreachable(f"{request}: the process is dead", maybe_sent=False)
         if self._network.instant:
@@ -256,7 +258,7 @@ class GatewayWire:
     async def exchange(self, request: marie.Request) -> AsyncIterator[marie.Response]:
         """Send a request; leaving the block ends it."""
         self._check(request)
-        if not self._port.passes(f"{request.method} {request.base}{request.path}", writes=request.check is not None):
+        if not self._port.passes(f"{request.method} {request.base}{request.path}", writes=_changes(request)):
             raise marie.Unanswered(f"{request.base}: the process is dead", maybe_sent=False)
         if self._network.instant:
             reply = await self._served(request, Fate.ANSWERED)
@@ -323,6 +325,13 @@ class GatewayWire:
         if fate is Fate.FAILED:
             return Reply(500, b"Internal Server Error")
         return SimulatedEtcd(gateway).respond(request.method, request.path, request.body)
+
+
+def _changes(request: marie.Request) -> bool:
+    """Whether a request changes something at Marie; etcd is also read by what is posted."""
+    if _ETCD.fullmatch(request.base):
+        return isinstance(request.body, dict) and bool(request.body.get("compare"))
+    return request.method != "GET"
 
 
 class BucketWire:

@@ -285,7 +285,7 @@ class Controller:
         with structlog.contextvars.bound_contextvars(reconcile=uuid.uuid4().hex[:8]):
             try:
                 async with limit:
-                    result = _checked(await self._reconcile(key, cause))
+                    result = await self._result(key, cause)
                 self._succeeded(key, priority, result, told)
             except TerminalError as error:
                 self._terminal.inc()
@@ -325,6 +325,21 @@ class Controller:
             else:
                 return result.conclusive
         return False
+
+    async def _result(self, key: ObjectKey, cause: str) -> Result:
+        """What a reconcile returns.
+
+        Raises:
+            RuntimeError: what it awaited was cancelled by somebody else: a defect, which must not end its worker in
+                silence, as its own cancellation does.
+        """
+        try:
+            return _checked(await self._reconcile(key, cause))
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            raise RuntimeError("what a reconcile awaited was cancelled by somebody else") from error
 
     def _succeeded(
         self, key: ObjectKey, priority: int, result: Result, told: structlog.typing.FilteringBoundLogger
