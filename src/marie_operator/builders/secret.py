@@ -63,9 +63,9 @@ def config(cluster: MarieCluster, files: Mapping[str, str]) -> Object:
 
 
 def texts(secret: Object) -> dict[str, str]:
-    """The values of a Secret without the line break that ``echo`` leaves; those that are no text are left out."""
+    """The values of a Secret without the line break that ``echo`` leaves; those that are no text, or blank, are left out."""
     found = {name: _text(value) for name, value in (secret.get("data") or {}).items()}
-    return {name: value for name, value in found.items() if value}
+    return {name: value for name, value in found.items() if value.strip()}
 
 
 def encoded(value: str) -> str:
