@@ -44,7 +44,7 @@ group_names = words(LONGEST_OWN_GROUP).filter(lambda word: word[0] in LETTERS)
 
 @given(names, st.lists(group_names, max_size=4, unique=True))
 def test_whatever_the_names_the_cluster_is_valid(name: str, groups: list[str]) -> None:
-    services = {"etcd": {"managed": {}}, "postgres": {"managed": {}}}
+    services: dict[str, Any] = {"etcd": {"managed": {}}, "postgres": {"managed": {}}}
     manifest = own_cluster.manifest(owner(name, *groups, backingServices=services))
     made = MarieCluster.model_validate(manifest)
     assert validation.problems(made) == []

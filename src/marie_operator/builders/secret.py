@@ -63,7 +63,7 @@ def config(cluster: MarieCluster, files: Mapping[str, str]) -> Object:
 
 
 def texts(secret: Object) -> dict[str, str]:
-    """The values of a Secret without the line break that ``echo`` leaves; those that are no text, or blank, are left out."""
+    """The values of a Secret without the line break that ``echo`` leaves; what is blank or no text is left out."""
     found = {name: _text(value) for name, value in (secret.get("data") or {}).items()}
     return {name: value for name, value in found.items() if value.strip()}
 
