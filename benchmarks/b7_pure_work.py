@@ -20,7 +20,7 @@ from typing import Any, TypeAlias
 import yaml
 from prometheus_client import CollectorRegistry
 
-from benchmarks.rig import REPOSITORY, Options
+from benchmarks.rig import REPOSITORY, Options, unmeasured
 from marie_operator.api.mariecluster import MarieCluster
 from marie_operator.builders import chain
 from marie_operator.controllers.mariecluster import status
@@ -39,6 +39,8 @@ COUNTED = 200
 
 async def run(options: Options) -> list[str]:
     """Rows of the table."""
+    if options.peer:
+        return [unmeasured("B7", "its functions are its own")]
     if options.instructions and not shutil.which("valgrind"):
         sys.exit("--instructions counts with callgrind: install valgrind, or leave it out")
     live = await _applied(_wanted())

@@ -131,13 +131,12 @@ def test_a_type_that_names_no_queue_is_left_out_of_them() -> None:
 )
 def test_a_text_of_the_spec_that_marie_would_misread_is_told_of(service: str, field: str, text: str) -> None:
     secret = {"credentialsSecretRef": {"name": "s"}}
-    given = {
+    given: dict[str, dict[str, Any]] = {
         "postgres": {"host": "db", **secret},
         "s3": {"endpoint": "http://minio:9000", **secret},
         "rabbitmq": {"host": "rabbit", **secret},
     }
-    fields = {field: text}
-    services: dict[str, Any] = {**MANAGED, **given, service: {**given[service], **fields}}
+    services: dict[str, Any] = {**MANAGED, **given, service: given[service] | {field: text}}
     assert [str(each) for each in configuration.unrenderable(cluster(backingServices=services))] == [
         f"spec.backingServices.{service}.{field}: Marie would misread this text: choose a value that is no number, is "
         "not quoted, has no blanks at its ends, and has no $ or ! before a letter, digit or brace."

@@ -62,7 +62,7 @@ def _host_alone(service: Literal["etcd", "postgres", "rabbitmq"]) -> Rule[MarieC
     )
 
 
-def _bare_address(cluster: MarieCluster) -> Iterable[str]:
+def _etcd_by_ipv6(cluster: MarieCluster) -> Iterable[str]:
     services = cluster.spec.backing_services
     wrong = services is not None and re.fullmatch(_IPV6, services.etcd.host)
     return field_if(bool(wrong), "spec.backingServices.etcd.host")
@@ -283,7 +283,7 @@ CLUSTER_RULES: tuple[Rule[MarieCluster], ...] = (
         cel=f"!has(self.host) || !self.host.matches('^{_IPV6}$')",
         message="Marie does not reach etcd by an address of IPv6: give host a name that leads to it, such as that of "
         "a Service",
-        broken=_bare_address,
+        broken=_etcd_by_ipv6,
     ),
     _host_alone("postgres"),
     _host_alone("rabbitmq"),

@@ -207,9 +207,9 @@ class ClusterReason(StrEnum):
     """
 
     CHILD_REFUSED = "ChildRefused"
-    """The API server or an admission policy refused a child.
+    """The API server or an admission policy refused a child, or a webhook that it has to ask does not answer.
 
-    Correct what the message quotes: template, quota, policy.
+    Correct what the message quotes: template, quota, policy, webhook.
     """
 
     FIELD_CONFLICT = "FieldConflict"

@@ -27,7 +27,7 @@ def with_condition(
         type: Which one.
         status: True, False or Unknown.
         reason: One CamelCase word.
-        message: One sentence; what is beyond ``LONGEST_MESSAGE`` is cut.
+        message: One sentence; of one beyond 32,768 characters the end is cut.
         generation: The ``metadata.generation`` that was looked at.
         now: The time of the transition, in UTC.
     """

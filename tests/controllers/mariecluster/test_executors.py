@@ -448,12 +448,17 @@ def test_a_configuration_stays_while_a_change_waits_that_would_leave_it_without_
     run(story)
 
 
+async def _overruled(plane: Plane) -> None:
+    """A group of one that somebody else has scaled to three."""
+    await plane.apply(sized(1))
+    await plane.condition("c", "Ready")
+    await _scaled(plane, 3)
+    await plane.condition("c", "Ready", "False", reason="FieldConflict")
+
+
 def test_a_group_that_somebody_else_has_scaled_goes_when_it_is_gone_from_the_spec() -> None:
     async def story(plane: Plane) -> None:
-        await plane.apply(sized(1))
-        await plane.condition("c", "Ready")
-        await _scaled(plane, 3)
-        await plane.condition("c", "Ready", "False", reason="FieldConflict")
+        await _overruled(plane)
         await plane.patch("marieclusters", "c", {"spec": {"executorGroupSpecs": []}})
         await plane.until(lambda: size(plane, 0), seconds=120)
         await plane.condition("c", "Ready")
@@ -464,10 +469,7 @@ def test_a_group_that_somebody_else_has_scaled_goes_when_it_is_gone_from_the_spe
 
 def test_a_group_that_is_scaled_back_to_what_it_asks_for_is_as_it_was() -> None:
     async def story(plane: Plane) -> None:
-        await plane.apply(sized(1))
-        await plane.condition("c", "Ready")
-        await _scaled(plane, 3)
-        await plane.condition("c", "Ready", "False", reason="FieldConflict")
+        await _overruled(plane)
         await _scaled(plane, 1)
         await plane.condition("c", "Ready")
         await _scaled(plane, 3)

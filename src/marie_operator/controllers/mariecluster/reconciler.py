@@ -153,15 +153,16 @@ class MarieClusterReconciler:
         problems = await self._supply(cluster, news)
         await self._watch_gateway(cluster)
         outlook = self._look_at_executors(cluster, news)
-        left = stranded.pods(self._children(cluster), self._pods(cluster)) if backing.managed(cluster) else ()
-        refused = [*outlook.refusals, *await tending.tend(outlook, self._client, news, stranded=left)]
+        children = self._children(cluster)
+        is_configured = _is_configured(cluster, children)
+        anew = stranded.pods(children, self._pods(cluster))
+        refused = [*outlook.refusals, *await tending.tend(outlook, self._client, news, stranded=anew)]
         withhold = bool(problems) and not cluster.spec.suspend
         todo = await self._todo(cluster, outlook, withhold=withhold)
         if todo is not None and any(each.service is backing.Service.POSTGRES for each in problems):
             todo = [step for step in todo if not _makes_database(cluster, step)]
         pending, todo, vetoed = await self._decide(cluster, todo)
         refused += vetoed
-        is_configured = self._is_configured(cluster)
         # Marked first: whoever finds a worker withdrawn knows that its pod is to go.
         self._gateways.ask(kinds.key_of(cluster), pending.asks(outlook.question))
         self._gateways.withhold(kinds.key_of(cluster), on=pending.withholds)
@@ -187,18 +188,6 @@ class MarieClusterReconciler:
             todo = [step for step in todo if identity(step) not in vetoed]
             todo = self._admission.left(key, todo, children)
         return upgrade.decide(cluster, todo or (), children, known), todo, [*vetoed.values()]
-
-    def _is_configured(self, cluster: MarieCluster) -> bool:
-        """Whether there may be a rendered configuration."""
-        if backing.of(cluster) is not None or status.tells_of_services(cluster.status):
-            return True
-        name = association.config_secret_name(cluster.metadata.name)
-        return any(
-            volume.get("secret", {}).get("secretName") == name
-            for (kind, _), live in self._children(cluster).items()
-            if kind == DEPLOYMENTS
-            for volume in live["spec"]["template"]["spec"].get("volumes") or ()
-        )
 
     def _go_on(self, cluster: MarieCluster) -> Pause:
         """Have documents submitted and begun: no change waits, or can be made."""
@@ -414,3 +403,16 @@ def _makes_database(cluster: MarieCluster, step: Step) -> bool:
 def _starts_store(step: Step, volumeless: Collection[str]) -> bool:
     """Whether a step has a managed service begin on a volume that is another's, and may be about to go."""
     return isinstance(step, Create) and step.resource == STATEFUL_SETS and refusals.name(step) in volumeless
+
+
+def _is_configured(cluster: MarieCluster, children: LiveChildren) -> bool:
+    """Whether there may be a rendered configuration."""
+    if backing.of(cluster) is not None or status.tells_of_services(cluster.status):
+        return True
+    name = association.config_secret_name(cluster.metadata.name)
+    return any(
+        volume.get("secret", {}).get("secretName") == name
+        for (kind, _), live in children.items()
+        if kind == DEPLOYMENTS
+        for volume in live["spec"]["template"]["spec"].get("volumes") or ()
+    )

@@ -10,7 +10,7 @@ from marie_operator.runtime.children import NameTaken, Step, identity
 DENIED = Invalid, BadRequest, Forbidden, WebhookFailed
 """How the API server says no to what is written, whoever has it."""
 REFUSED = *DENIED, ApplyConflict, NameTaken
-"""What another try does not overcome, as long as nobody changes anything."""
+"""What another try at once does not overcome: it takes somebody's change, or a webhook that answers again."""
 Refused: TypeAlias = Invalid | BadRequest | Forbidden | WebhookFailed | ApplyConflict | NameTaken
 
 _NO_RIGHT = re.compile(r"""User "[^"]*" cannot |you can't set finalizers on""")

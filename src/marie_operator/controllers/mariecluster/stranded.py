@@ -13,8 +13,8 @@ _REVISION = "controller-revision-hash"
 def pods(children: LiveChildren, among: Iterable[Object]) -> list[Object]:
     """Pods that cannot start, and are of an earlier template than their StatefulSet's.
 
-    Its controller waits for each of its pods to be ready before it replaces any (kubernetes#67250, mended in newer
-    versions alone), so that an image that was wrong once could not be corrected.
+    Many a version of its controller waits for each of its pods to be ready before it replaces any (kubernetes#67250),
+    so that an image that was wrong once could not be corrected.
 
     Args:
         children: A cluster's.
