@@ -100,6 +100,28 @@ class TestStart:
             assert_includes(status, expected)
             assert await events.next_or_end() is None
 
+    async def test_what_comes_before_a_version_that_is_yet_to_come_is_not_told(
+        self, api: Client, ns: Namespace
+    ) -> None:
+        made = (await api.post(ns("configmaps"), config_map("a"))).ok(201)
+        since = at = int(made["metadata"]["resourceVersion"]) + 50
+        query: dict[str, Any] = {"resourceVersion": str(since), "allowWatchBookmarks": True, "timeoutSeconds": 20}
+        async with api.watch(ns("configmaps"), **query) as events:
+            value = 0
+            while at <= since:
+                value += 1
+                changed = (await api.patch(ns("configmaps", "a"), {"data": {"k": str(value)}})).ok()
+                at = int(changed["metadata"]["resourceVersion"])
+            kind, told = await events.next()
+        assert (kind, told["metadata"]["resourceVersion"]) == ("MODIFIED", str(at))
+
+    async def test_nothing_is_told_up_to_a_version_that_is_not_reached(self, api: Client, ns: Namespace) -> None:
+        ahead = str(int(await version(api, ns("configmaps"))) + 1_000_000)
+        query: dict[str, Any] = {"resourceVersion": ahead, "allowWatchBookmarks": True, "timeoutSeconds": 5}
+        async with api.watch(ns("configmaps"), **query) as events:
+            await change(api, ns)
+            assert await events.rest() == []
+
     async def test_no_version(self, api: Client, ns: Namespace) -> None:
         reply = await api.get(ns("configmaps"), watch=True, resourceVersion="abc")
         why = 'resourceVersion: Invalid value: "abc": strconv.ParseUint: parsing "abc": invalid syntax'
@@ -321,6 +343,31 @@ class TestInitialEvents:
         (await api.get(ns("configmaps"), resourceVersion=made["metadata"]["resourceVersion"])).ok()
         async with api.watch(ns("configmaps"), resourceVersion="0", **INITIAL) as events:
             assert [(await events.next())[0] for _ in range(2)] == ["ADDED", "BOOKMARK"]
+
+    async def test_of_a_version_that_is_yet_to_come(self, api: Client, ns: Namespace) -> None:
+        ahead = int(await version(api, ns("configmaps"))) + 1_000_000
+        async with api.watch(ns("configmaps"), resourceVersion=str(ahead), **INITIAL) as events:
+            kind, status = await events.next()
+            assert await events.next_or_end() is None
+        assert kind == "ERROR"
+        expected = {
+            "kind": "Status",
+            "apiVersion": "v1",
+            "status": "Failure",
+            "reason": "Timeout",
+            "code": 504,
+            "message": re.compile(rf"Timeout: Too large resource version: {ahead}, current: \d+"),
+            "details": {
+                "causes": [{"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}],
+                "retryAfterSeconds": 1,
+            },
+        }
+        assert_includes(status, expected)
+
+    async def test_of_no_version(self, api: Client, ns: Namespace) -> None:
+        reply = await api.get(ns("configmaps"), watch=True, resourceVersion="abc", **INITIAL)
+        why = 'resourceVersion: Invalid value: "abc": strconv.ParseUint: parsing "abc": invalid syntax'
+        reply.refused(500, "", why)
 
     async def test_selected(self, api: Client, ns: Namespace) -> None:
         for name in ("a", "b"):

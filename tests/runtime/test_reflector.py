@@ -1,6 +1,6 @@
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -37,16 +37,21 @@ def refusal(code: int, message: str = "no") -> Exception:
 
 HANG = object()
 """In a script: the stream stays open and says nothing."""
+SILENCE = Silent("silent for 90 s", maybe_sent=True)
 GARBAGE = object()
 """In a script: what the client did not foresee."""
 
 
 @dataclass
 class Script:
-    """An API server that follows a script: one entry for each watch or list, in order, and silence afterwards."""
+    """An API server that follows a script: one entry for each watch or list, in order, and silence afterwards.
+
+    How far it is, where it is asked for one object, is in ``versions``; 1000 afterwards.
+    """
 
     watches: list[Any] = field(default_factory=list)
     lists: list[Any] = field(default_factory=list)
+    versions: list[Any] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
     options: list[dict[str, Any]] = field(default_factory=list)
     open: int = 0
@@ -88,6 +93,14 @@ class Script:
         if isinstance(found, Exception):
             raise found
         return ObjectList(found, "10")
+
+    async def pages(self, _: Resource, __: str, *, limit: int) -> AsyncGenerator[ObjectList, None]:
+        assert limit == 1
+        self.asked.append("version")
+        found = self.versions.pop(0) if self.versions else "1000"
+        if isinstance(found, Exception):
+            raise found
+        yield ObjectList([thing("a", 1)], found)
 
 
 @dataclass
@@ -233,9 +246,28 @@ async def test_a_watch_from_a_version_that_a_restored_server_does_not_have_reads
 
 
 @pytest.mark.semantics("W-03")
-@pytest.mark.parametrize("back", [bookmark(3), added("b", 3)], ids=["bookmark", "event"])
-async def test_a_watch_that_goes_back_is_of_a_server_that_was_set_back(back: WatchEvent) -> None:
+@pytest.mark.parametrize("broken", [Unreachable("reset", maybe_sent=True), SILENCE], ids=["broken", "silent"])
+async def test_a_server_that_is_behind_when_it_is_met_again_was_set_back(broken: Exception) -> None:
     """Such a server takes a watch from a version that it does not have, and says nothing until it is past it."""
+    script = Script([[bookmark(5, end=True), 2, broken], [bookmark(4, end=True), HANG]], versions=["3"])
+    _, sink = await played(script, 5)
+    assert script.asked == ["stream", "version", "stream"]
+    assert sink.told == ["replace  @5", "replace  @4"]
+
+
+@pytest.mark.semantics("W-03", "R-21")
+async def test_a_server_is_asked_how_far_it_is_once_after_each_break_until_it_says_so() -> None:
+    script = Script(
+        [[bookmark(5, end=True), 2, Unreachable("reset", maybe_sent=True)], [added("a", 6), 2], [2, SILENCE], [HANG]],
+        versions=[Unreachable("connection refused", maybe_sent=False), "5", "6"],
+    )
+    await played(script, 15)
+    assert script.asked == ["stream", "version", "version", "watch 5", "watch 6", "version", "watch 6"]
+
+
+@pytest.mark.semantics("W-03")
+@pytest.mark.parametrize("back", [bookmark(3), added("b", 3)], ids=["bookmark", "event"])
+async def test_a_watch_that_goes_back_is_not_believed(back: WatchEvent) -> None:
     script = Script([[bookmark(5, end=True), 2], [2, back, HANG], [bookmark(4, end=True), HANG]])
     _, sink = await played(script, 5)
     assert script.asked == ["stream", "watch 5", "stream"]
@@ -262,10 +294,10 @@ async def test_a_storm_of_forgotten_versions_is_met_with_patience() -> None:
 @pytest.mark.semantics("R-01", "R-02", "R-21", "R-31", "W-27")
 async def test_a_server_that_is_down_is_asked_less_and_less_and_not_read_anew() -> None:
     down = Unreachable("connection refused", maybe_sent=False)
-    script = Script([[bookmark(5, end=True), 1], *[down] * 60])
+    script = Script([[bookmark(5, end=True), 1], down], versions=[down] * 60)
     reflector, _ = await played(script, 300)
-    assert script.asked[0] == "stream"
-    assert set(script.asked[1:]) == {"watch 5"}
+    assert script.asked[:2] == ["stream", "watch 5"]
+    assert set(script.asked[2:]) == {"version"}
     assert len(script.asked) <= 18
     assert reflector.last_error == "cannot list or watch things.example.com in all namespaces: connection refused"
 
@@ -487,15 +519,12 @@ async def test_lists_and_ends_of_watches_are_counted_by_their_reason_and_silence
     assert reflector.age == pytest.approx(200 - 160 - 0.8, abs=2.0)
 
 
-SILENCE = Silent("silent for 90 s", maybe_sent=True)
-
-
 @pytest.mark.semantics("R-28", "W-13")
 async def test_a_quiet_watch_of_a_server_without_bookmarks_begins_anew_and_that_is_no_trouble() -> None:
     script = Script([[bookmark(5, end=True), 1], *[[90, SILENCE]] * 3, [HANG]])
     with structlog.testing.capture_logs() as logs:
         reflector, _ = await played(script, 275)
-    assert script.asked == ["stream", *["watch 5"] * 4]
+    assert script.asked == ["stream", "watch 5", *["version", "watch 5"] * 3]
     assert reflector.last_error == ""
     assert [log["event"] for log in logs] == ["a silent watch begins anew"]
 
@@ -509,7 +538,7 @@ async def test_a_watch_whose_bookmarks_stop_is_trouble_until_it_is_accepted_agai
         assert [log["event"] for log in logs] == ["cannot keep up with the API server"]
     script = Script([[bookmark(5, end=True), 1], [60, bookmark(6), 90, SILENCE], [HANG]])
     reflector, _ = await played(script, 152)
-    assert script.asked == ["stream", "watch 5", "watch 6"]
+    assert script.asked == ["stream", "watch 5", "version", "watch 6"]
     assert reflector.last_error == ""
 
 

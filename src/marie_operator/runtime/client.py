@@ -2,7 +2,7 @@
 
 import copy
 import random
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from types import TracebackType
@@ -167,7 +167,7 @@ class Client:
         field_selector: str = "",
         resource_version: str | None = None,
         limit: int = 500,
-    ) -> AsyncIterator[ObjectList]:
+    ) -> AsyncGenerator[ObjectList, None]:
         """A collection's pages; all carry the resource version of the first (R-13).
 
         Items are whole objects: of built-in kinds the API server leaves out what the list says for all of them.

@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Protocol
@@ -165,6 +166,7 @@ class Reflector:
         self._quiet_told = False
         self._opened = False
         self._bookmarked = False
+        self._parted = False
         self.last_error = ""
 
     @property
@@ -198,6 +200,7 @@ class Reflector:
     def _quiet(self, error: Silent) -> None:
         """Begin the watch anew: not every server sends bookmarks, without which silence is no trouble."""
         self._ended(type(error).__name__)
+        self._parted = True
         if not self._quiet_told:
             log.info("a silent watch begins anew", resource=str(self._resource), problem=str(error))
         self._quiet_told = True
@@ -219,9 +222,12 @@ class Reflector:
                 at_once = self._clock.monotonic() - self._read_at > SHORT_WATCH
                 self._quorum = self._quorum or not at_once
                 self._state = anew
-            case TooManyRequests() | Unreachable():
+            case TooManyRequests():
                 # The copy is still good: go on from the same version (R-21, R-23).
                 pass
+            case Unreachable():
+                # So it is now, unless the server was set back to a backup while nobody could see it.
+                self._parted = self._parted or watched
             case Forbidden() | NotFound() | Unauthorized():
                 self._state = anew
             case _ if self._state is _State.STREAM:
@@ -289,6 +295,8 @@ class Reflector:
 
     async def _watch(self) -> None:
         # Before the request is sent: proxies may hold back the answer until there is something to say (R-30).
+        if self._parted:
+            await self._meet_again()
         began, delivered = self._clock.monotonic(), False
         async for event in self._events(self._version, initial=False):
             delivered = True
@@ -298,6 +306,29 @@ class Reflector:
             self._state = _State.STREAM if self._streams else _State.LIST
             raise Unreachable("the watch ended at once", maybe_sent=True)
         self._ended(CollectionMetrics.CLOSED)
+
+    async def _meet_again(self) -> None:
+        """See that the server is not behind what is known, before it is watched again after a break (W-03).
+
+        One that was set back takes a watch from a version that it has yet to reach, and tells nothing up to there,
+        not even of bookmarks: https://github.com/kubernetes/kubernetes, cache_watcher.go, ``process``.
+
+        Raises:
+            Expired: it is behind.
+        """
+        async with aclosing(self._client.pages(self._resource, self._namespace, limit=1)) as pages:
+            self._see((await anext(pages)).resource_version)
+        self._parted = False
+
+    def _see(self, version: str) -> None:
+        """Learn how far the server is.
+
+        Raises:
+            Expired: less far than it was before.
+        """
+        if _older(version, self._version):
+            self._quorum = True
+            raise Expired(410, "Expired", f"the API server is at version {version}, and was at {self._version} before")
 
     def _events(self, version: str, *, initial: bool) -> AsyncIterator[WatchEvent]:
         self._opened = self._bookmarked = False
@@ -326,7 +357,7 @@ class Reflector:
             raise Expired(410, "Expired", f"a list at version {version} was given for {asked}")
         self._sink.replace(self._namespace, items, version)
         self._version = version
-        self._quorum = False
+        self._quorum = self._parted = False
         self._unended = 0
         self._read_at = self._clock.monotonic()
         self._well()
@@ -338,10 +369,7 @@ class Reflector:
             log.warning("unknown watch event", resource=str(self._resource), type=event.type)
             return
         version = event.object["metadata"]["resourceVersion"]
-        if _older(version, self._version):
-            # A watch never goes back: the server itself was, and tells nothing until it is past where it was (W-03).
-            self._quorum = True
-            raise Expired(410, "Expired", f"the API server is at version {version}, and was at {self._version} before")
+        self._see(version)
         if event.type == "BOOKMARK":
             self._bookmarked = True
             self._sink.bookmark(self._namespace, version)

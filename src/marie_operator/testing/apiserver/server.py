@@ -212,7 +212,7 @@ class ApiServer:
         try:
             watch = Watch(self.store, kind, about.namespace, selection, call.query, shown.writer(kind))
         except Refusal as refusal:
-            if refusal.code != 410:
+            if refusal.code not in {410, 504}:
                 raise
             return Answer(200, stream=told(refusal))
         self._watches[watch] = None

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Callable, Mapping
 
 from marie_operator.testing.apiserver.errors import FieldError, Object, Refusal, invalid
 from marie_operator.testing.apiserver.kinds import Kind
-from marie_operator.testing.apiserver.lists import Selection
+from marie_operator.testing.apiserver.lists import Selection, asked_revision
 from marie_operator.testing.apiserver.requests import flag, number
 from marie_operator.testing.apiserver.store import Change, Entry, Forgotten, Store
 
@@ -35,7 +35,8 @@ class Watch:
         show: How objects are written.
 
     Raises:
-        Refusal: 410, the version is no longer kept; 422, the options contradict one another.
+        Refusal: 410, the version is no longer kept; 422, the options contradict one another; 500, the version is no
+            number; 504, the objects are wanted as they have yet to be.
     """
 
     def __init__(
@@ -55,6 +56,9 @@ class Watch:
         self._waiting: deque[bytes] = deque()
         self._wake = asyncio.Event()
         self._ended = False
+        # Whoever watches from a version on has what came before: nothing up to there is told, be it still to come, as
+        # on a server that was set back.
+        self._floor = 0
         self._begin(query)
         self._stop = store.listen(kind.bucket, self._on_change)
 
@@ -62,7 +66,11 @@ class Watch:
         version = query.get("resourceVersion", "")
         initial = flag(query, "sendInitialEvents") if "sendInitialEvents" in query else None
         _check(initial, query.get("resourceVersionMatch", ""))
-        if initial or (initial is None and version in {"", "0"}):
+        asked = 0 if version in {"", "0"} else watched_revision(version)
+        if initial:
+            asked_revision(self._store, version)
+        if initial or (initial is None and not asked):
+            self._floor = self._store.revision
             for entry in self._store.range(self._kind.bucket, self._namespace):
                 served = self._kind.read(entry)
                 if self._selection.takes(served.object):
@@ -70,11 +78,11 @@ class Watch:
             if initial and self._bookmarks:
                 self._say("BOOKMARK", self._bookmark(ended=True))
             return
-        revision = self._store.revision if version in {"", "0"} else watched_revision(version)
+        self._floor = asked or self._store.revision
         try:
-            missed = self._store.since(self._kind.bucket, revision)
+            missed = self._store.since(self._kind.bucket, self._floor)
         except Forgotten as error:
-            raise Refusal(410, f"too old resource version: {revision} ({error.oldest})") from error
+            raise Refusal(410, f"too old resource version: {self._floor} ({error.oldest})") from error
         for change in missed:
             self._on_change(change)
 
@@ -98,7 +106,8 @@ class Watch:
                     if loop.time() >= end:
                         return
                     bookmark = _next_bookmark(loop.time(), end)
-                    self._say("BOOKMARK", self._bookmark())
+                    if self._store.revision > self._floor:
+                        self._say("BOOKMARK", self._bookmark())
         finally:
             self._stop()
 
@@ -113,7 +122,11 @@ class Watch:
         self.close()
 
     def _on_change(self, change: Change) -> None:
-        if self._ended or (self._namespace and change.entry.key.namespace != self._namespace):
+        if (
+            self._ended
+            or change.revision <= self._floor
+            or (self._namespace and change.entry.key.namespace != self._namespace)
+        ):
             return
         entry = self._kind.read(change.entry)
         previous = None if change.previous is None else self._kind.read(change.previous)
