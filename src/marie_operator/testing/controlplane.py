@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import secrets
+import shutil
 import signal
 import subprocess
 from collections.abc import Awaitable, Callable, Sequence
@@ -238,6 +239,24 @@ class ControlPlane:
     async def kill_etcd(self) -> None:
         """End etcd as a crash would; its data stays on disk."""
         await self._etcd.stop(signal.SIGKILL)
+
+    async def back_up(self) -> None:
+        """Keep what etcd holds for ``restore``; meanwhile it is away."""
+        await self._etcd.stop()
+        await asyncio.to_thread(shutil.copytree, self.directory / "etcd", self.directory / "backup")
+        await self.start_etcd()
+
+    async def restore(self) -> None:
+        """Have etcd hold what it held at the one ``back_up``: all that came later never was, resource versions included.
+
+        The API server is dead meanwhile, as it has to be.
+        """
+        await self.kill_apiserver()
+        await self.kill_etcd()
+        await asyncio.to_thread(shutil.rmtree, self.directory / "etcd")
+        await asyncio.to_thread(shutil.move, self.directory / "backup", self.directory / "etcd")
+        await self.start_etcd()
+        await self.start_apiserver()
 
     async def compact(self) -> None:
         """Have etcd forget all history, as an API server asks it to each five minutes for what is older than that."""

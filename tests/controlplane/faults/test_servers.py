@@ -1,4 +1,4 @@
-"""The servers fail: etcd and the API server die in the middle, forget, deny and lose a kind."""
+"""The servers fail: etcd and the API server die in the middle, forget, deny, lose a kind and are set back."""
 
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -20,6 +20,8 @@ Action: TypeAlias = Callable[[], Awaitable[None]]
 
 OUTAGE = 15.0
 """Most seconds that a server is away in these tests, its start included."""
+LEAD = 1000
+"""Versions by which a server that is set back is behind: more than are given anew before it is asked how far it is."""
 BINDING = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings/marie-operator"
 DEFINITION = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/marieclusters.marie.ai"
 
@@ -69,6 +71,27 @@ async def test_an_etcd_that_is_killed_in_the_middle(trial: Trial) -> None:
                 await outage.enter_async_context(away(plane.kill_etcd, plane.start_etcd))
             await trial.told(log, "the API server cannot be used", within=after_silence(HASTY))
         await trial.clusters(first=2)
+        await trial.recovered(within=after_outage(OUTAGE))
+
+
+async def test_a_backup_that_is_restored(trial: Trial, line: TcpProxy) -> None:
+    """All that came after it never was, and the versions of then are given anew."""
+    plane = trial.plane
+    async with trial.running(trial.through(line.port)):
+        await trial.started()
+        await trial.clusters(last=2)
+        await plane.back_up()
+        for number in range(LEAD):
+            note = {"kind": "ConfigMap", "apiVersion": "v1", "metadata": {"name": "note"}, "data": {"at": str(number)}}
+            await trial.api.apply(trial.path("configmaps", "note"), note)
+        await trial.clusters(first=2)
+        await trial.until("all children are there", trial.complete)
+        line.refusing, log = True, trial.log_from_now()
+        line.cut()
+        await plane.restore()
+        await trial.clusters(first=2)
+        line.refusing = False
+        await trial.told(log, "the API server was set back to an earlier state", within=after_outage(OUTAGE))
         await trial.recovered(within=after_outage(OUTAGE))
 
 
