@@ -247,7 +247,7 @@ class ControlPlane:
         await self.start_etcd()
 
     async def restore(self) -> None:
-        """Have etcd hold what it held at the one ``back_up``: all that came later never was, resource versions included.
+        """Have etcd hold what it held at the one ``back_up``: all that came later never was, and versions go back.
 
         The API server is dead meanwhile, as it has to be.
         """

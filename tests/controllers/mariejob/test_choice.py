@@ -10,6 +10,7 @@ from marie_operator.api.mariejob import JobDocuments, MarieJobStatus
 from marie_operator.api.meta import Condition
 from marie_operator.controllers.mariejob.choice import choose, rivals
 from marie_operator.controllers.mariejob.observation import Obstacle
+from marie_operator.runtime import Unparsable
 from tests.controllers.mariejob.clusters import Clusters
 from tests.controllers.mariejob.samples import NOW, cluster, job
 
@@ -58,6 +59,24 @@ def test_before_documents_were_taken_a_new_selector_chooses_anew() -> None:
 def test_a_cluster_that_is_gone_is_replaced() -> None:
     chosen = job(**SELECTOR, status=MarieJobStatus(cluster_name="b"))
     assert name(choose(chosen, Clusters(ready("a"), cluster("b", deleting=True)))) == "a"
+
+
+def test_a_cluster_that_has_documents_stays_until_it_is_gone() -> None:
+    taken = job(**SELECTOR, status=MarieJobStatus(cluster_name="b", documents=JobDocuments(listed=1)))
+    found = choose(taken, Clusters(ready("a"), cluster("b", deleting=True)))
+    assert isinstance(found, Obstacle)
+    assert found.message.startswith("MarieCluster b is being deleted. The job goes on with another")
+    assert name(choose(taken, Clusters(ready("a")))) == "a"
+
+
+def test_a_cluster_that_has_documents_and_cannot_be_read_is_not_replaced() -> None:
+    clusters = Clusters(ready("a"), Unparsable({}, "spec.image: missing"))
+    taken = job(**SELECTOR, status=MarieJobStatus(cluster_name="c", documents=JobDocuments(listed=1)))
+    found = choose(taken, clusters)
+    assert isinstance(found, Obstacle)
+    assert found.message.startswith("MarieCluster c cannot be read: spec.image: missing.")
+    idle = job(**SELECTOR, status=MarieJobStatus(cluster_name="c"))
+    assert name(choose(idle, clusters)) == "a"
 
 
 def test_without_a_match_the_job_waits() -> None:

@@ -29,19 +29,15 @@ class Clusters(Protocol):
 def choose(job: MarieJob, clusters: Clusters) -> MarieCluster | Obstacle:
     """The cluster that ``job`` names, or that it selects by labels.
 
-    Among several that match, the one already chosen stays for as long as it exists. Once documents were taken it stays
-    whatever became of labels and selector: they may be in its queue. A first choice prefers what runs, then the
-    alphabet. A cluster of the job's own is chosen whether or not it can be used yet.
+    Among several that match, the one already chosen stays for as long as it can be used. Once documents were taken it
+    stays for as long as it exists, whatever became of labels and selector: they may be in its queue. A first choice
+    prefers what runs, then the alphabet. A cluster of the job's own is chosen whether or not it can be used yet.
     """
     if job.spec.cluster_spec is not None:
         return _own(job, clusters)
     if job.spec.cluster_ref:
         return _named(job, clusters, job.spec.cluster_ref)
-    if job.status.cluster_name:
-        chosen = _named(job, clusters, job.status.cluster_name)
-        if isinstance(chosen, MarieCluster) and (_has_taken(job) or _matches(job, chosen)):
-            return chosen
-    return _selected(job, clusters)
+    return _settled(job, clusters) or _selected(job, clusters)
 
 
 def rivals(job: MarieJob, clusters: Clusters, chosen: MarieCluster) -> Sequence[str]:
@@ -49,6 +45,27 @@ def rivals(job: MarieJob, clusters: Clusters, chosen: MarieCluster) -> Sequence[
     if job.spec.cluster_spec is not None or job.spec.cluster_ref or job.status.cluster_name:
         return ()
     return [each.metadata.name for each in _matching(job, clusters) if each.metadata.name != chosen.metadata.name]
+
+
+def _settled(job: MarieJob, clusters: Clusters) -> MarieCluster | Obstacle | None:
+    """The one that was selected before; None where the job may be done by another."""
+    name, taken = job.status.cluster_name, _has_taken(job)
+    found = clusters.get(ObjectKey(job.metadata.namespace, name)) if name else None
+    if not taken and (not isinstance(found, MarieCluster) or not _matches(job, found)):
+        return None
+    match found:
+        case MarieCluster() if found.metadata.deletion_timestamp is None:
+            return found
+        case MarieCluster() if taken:
+            return Obstacle(
+                JobReason.CLUSTER_NOT_READY,
+                f"MarieCluster {name} is being deleted. The job goes on with another that has its labels once it is "
+                "gone, and documents that had not ended begin anew.",
+            )
+        case Unparsable():
+            return _unreadable(name, found)
+        case _:
+            return None
 
 
 def _has_taken(job: MarieJob) -> bool:
@@ -72,10 +89,7 @@ def _own(job: MarieJob, clusters: Clusters) -> MarieCluster | Obstacle:
             "Delete it, or make the job under another name.",
         )
     if isinstance(found, Unparsable):
-        return Obstacle(
-            JobReason.CLUSTER_NOT_READY,
-            f"MarieCluster {name} cannot be read: {found.error}. Correct it; the job then goes on by itself.",
-        )
+        return _unreadable(name, found)
     if found.metadata.deletion_timestamp is not None:
         return Obstacle(
             JobReason.CLUSTER_NOT_READY,
@@ -94,12 +108,16 @@ def _named(job: MarieJob, clusters: Clusters, name: str) -> MarieCluster | Obsta
         case MarieCluster():
             return Obstacle(*_gone(job, f"MarieCluster {name} is being deleted", "Create it again once it is gone"))
         case Unparsable():
-            return Obstacle(
-                JobReason.CLUSTER_NOT_READY,
-                f"MarieCluster {name} cannot be read: {found.error}. Correct it; the job then goes on by itself.",
-            )
+            return _unreadable(name, found)
         case None:
             return Obstacle(*_gone(job, f"There is no MarieCluster {name} in namespace {namespace}", "Create it"))
+
+
+def _unreadable(name: str, found: Unparsable) -> Obstacle:
+    return Obstacle(
+        JobReason.CLUSTER_NOT_READY,
+        f"MarieCluster {name} cannot be read: {found.error}. Correct it; the job then goes on by itself.",
+    )
 
 
 def _gone(job: MarieJob, what: str, remedy: str) -> tuple[JobReason, str]:
