@@ -70,3 +70,11 @@ def test_a_look_that_failed_is_due_again() -> None:
     document.listed([node(END, NodeState.CREATED)], RETRACE)
     document.unlooked()
     assert document.listed([node(END, NodeState.CREATED)], RETRACE + 1)
+
+
+def test_what_is_asked_for_is_what_the_job_said_last() -> None:
+    first, corrected = (Submission("s3://b/k", "extract", planner, "extract") for planner in ("extrakt", "extract"))
+    document = Document.of(Ticket("r", first, fresh=True), 0.0)
+    document.expect(Ticket("r", corrected), 1.0)
+    assert document.ticket.submission.planner == "extract"
+    assert where(document) is DocumentState.WAITING

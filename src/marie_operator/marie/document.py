@@ -102,15 +102,13 @@ class Document:
         return cls(ticket, view, now, examined=ticket.fresh)
 
     def expect(self, ticket: Ticket, now: float) -> None:
-        """Who submits it, or whether it is to be submitted, may be different now.
+        """What is to be asked for, who submits it, or whether it is to be submitted, may be different now.
 
         What another process was to submit, and is not with Marie by then, is looked up anew.
         """
-        same = ticket.awaited == self.ticket.awaited
-        if same and ticket.withheld == self.ticket.withheld:
-            return
+        handed_over = ticket.awaited != self.ticket.awaited
         self.ticket = ticket
-        if not same and self.state in {DocumentState.WAITING, DocumentState.LOOKING_UP}:
+        if handed_over and self.state in {DocumentState.WAITING, DocumentState.LOOKING_UP}:
             self.since = now
             self._is(DocumentState.LOOKING_UP)
 
