@@ -71,6 +71,8 @@ BROKEN = DENIED.replace("403 Forbidden", "503 Service Unavailable").replace("Acc
 UNREACHABLE = (
     "Generic S3 error: Error performing GET http://s3/b in 1ms, after 2 retries - HTTP error: error sending request"
 )
+SKEWED = DENIED.replace("AccessDenied", "RequestTimeTooSkewed")
+ODD_KEY = 'Generic S3 error: Encountered object with invalid path: Path "invoices//a.pdf" contained empty path segment'
 NO_CREDENTIALS = "Generic S3 error: Error performing PUT http://169.254.169.254/latest/api/token in 1ms - nothing there"
 
 
@@ -344,6 +346,8 @@ SITUATIONS: dict[str, Callable[[], Decision]] = {
     "listing denied": lambda: decide(job(), listing_failed(DENIED)),
     "bucket missing": lambda: decide(job(), listing_failed(NO_BUCKET)),
     "credentials refused": lambda: decide(job(), listing_failed(REFUSED)),
+    "clock wrong": lambda: decide(job(), listing_failed(SKEWED)),
+    "key that is no path": lambda: decide(job(), listing_failed(ODD_KEY)),
     "object store broken": lambda: decide(job(), listing_failed(BROKEN)),
     "object store unreachable": lambda: decide(job(), listing_failed(UNREACHABLE)),
     "no credentials": lambda: decide(job(), listing_failed(NO_CREDENTIALS)),

@@ -13,6 +13,7 @@ from marie_operator.controllers.mariejob.source import Prefix
 from marie_operator.controllers.mariejob.store import BucketLister, ListingError, ListRequest, Page, documents
 from marie_operator.runtime.resource import ObjectKey
 from marie_operator.testing.controlplane import locate_binaries
+from marie_operator.testing.objectstore import SimulatedS3
 from marie_operator.testing.s3 import S3Server
 
 pytestmark = pytest.mark.controlplane
@@ -62,6 +63,19 @@ async def test_a_page_begins_after_the_cursor(s3: S3Server) -> None:
 async def test_a_whole_bucket_is_a_prefix_too(s3: S3Server) -> None:
     page = await BucketLister({}).page(asked(s3, prefix=""))
     assert len(page.keys) == 6
+
+
+@pytest.mark.parametrize("key", ["in//a.pdf", "in/b/../a.pdf", "in/./a.pdf"])
+async def test_a_key_that_is_no_path_is_named(key: str) -> None:
+    """No file system has such a key, and so no server here but the simulated one."""
+    async with SimulatedS3() as simulated:
+        simulated.put("bucket", key, b"%PDF")
+        access = Credentials(
+            access_key_id=simulated.access_key, secret_access_key="any", endpoint_url=simulated.endpoint
+        )
+        found = await refusal(ListRequest(Prefix("bucket", "in/"), "", access))
+    assert f"has '{key}', which is no path" in str(found)
+    assert found.answered
 
 
 async def test_nothing_under_a_prefix_is_the_last_page(s3: S3Server) -> None:

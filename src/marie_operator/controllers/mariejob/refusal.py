@@ -18,6 +18,9 @@ class Refusal(Enum):
     NOT_ACCEPTED = auto()
     DENIED = auto()
     OTHER_REGION = auto()
+    CLOCK = auto()
+    ARCHIVED = auto()
+    ODD_KEY = auto()
     OTHER_STATUS = auto()
     UNREACHABLE = auto()
     OTHER = auto()
@@ -25,7 +28,7 @@ class Refusal(Enum):
     @property
     def answered(self) -> bool:
         """Whether only a correction on our side will change it."""
-        return self not in {Refusal.UNREACHABLE, Refusal.OTHER_STATUS}
+        return self not in {Refusal.UNREACHABLE, Refusal.CLOCK, Refusal.OTHER_STATUS}
 
 
 class Reading(NamedTuple):
@@ -33,7 +36,7 @@ class Reading(NamedTuple):
 
     Attributes:
         refusal: Its kind.
-        code: The store's word for it, or else the status.
+        code: The store's word for it, or else the status; of an odd key, the key.
         status: The HTTP status; empty where there was no answer.
         first_line: For people, where nothing else is known.
     """
@@ -46,6 +49,8 @@ class Reading(NamedTuple):
 
 _CODE = re.compile(r"<Code>(\w+)</Code>")
 _STATUS = re.compile(r"non-2xx status code: (\d{3})")
+# obstore has keys as paths, and gives up a listing in which one is none.
+_ODD_KEY = re.compile(r'with invalid path: .*?Path "(.*?)"(?:: | contained )')
 # Where obstore looks for credentials last, when nothing else gives any.
 _METADATA_SERVICES = ("169.254.169.254", "169.254.170.2", "fd00:ec2::254", "metadata.google.internal")
 _BY_CODE = {
@@ -54,8 +59,12 @@ _BY_CODE = {
     "InvalidAccessKeyId": Refusal.NOT_ACCEPTED,
     "SignatureDoesNotMatch": Refusal.NOT_ACCEPTED,
     "ExpiredToken": Refusal.NOT_ACCEPTED,
+    "ExpiredTokenException": Refusal.NOT_ACCEPTED,
     "InvalidToken": Refusal.NOT_ACCEPTED,
     "XAdminUserNotFound": Refusal.NOT_ACCEPTED,
+    "RequestTimeTooSkewed": Refusal.CLOCK,
+    "RequestExpired": Refusal.CLOCK,
+    "InvalidObjectState": Refusal.ARCHIVED,
     "PermanentRedirect": Refusal.OTHER_REGION,
     "AuthorizationHeaderMalformed": Refusal.OTHER_REGION,
     "ContainerNotFound": Refusal.NO_BUCKET,
@@ -72,6 +81,8 @@ def read(error: str) -> Reading:
     status = match.group(1) if (match := _STATUS.search(error)) else ""
     if any(address in error for address in _METADATA_SERVICES):
         refusal = Refusal.NO_CREDENTIALS
+    elif match := _ODD_KEY.search(error):
+        refusal, code = Refusal.ODD_KEY, match.group(1)
     elif code in _BY_CODE:
         refusal = _BY_CODE[code]
     elif status:
@@ -95,6 +106,15 @@ _SENTENCES = {
         "{place} does not let {whose} {verb} {kind} {bucket} ({code}). Grant them {right} on it, or use others."
     ),
     Refusal.OTHER_REGION: "Bucket {bucket} is in another region. Set the region to it where {whose} are set.",
+    Refusal.CLOCK: (
+        "{place} finds that the operator's clock is wrong ({code}). Set the time of the machine that the operator runs "
+        "on. The operator tries again."
+    ),
+    Refusal.ARCHIVED: "{place} has {uri} in an archive ({code}). Restore it there, so that it can be read.",
+    Refusal.ODD_KEY: (
+        "{place} has {code!r}, which is no path, as one with two slashes in a row or with '..' is not: nothing beside "
+        "it can be listed. Rename or delete it, or name a prefix without it."
+    ),
     Refusal.OTHER_STATUS: (
         "{place} answered {status} {code} when asked to {verb} {uri}. "
         "The operator tries again; if it lasts, see the object store's log."
