@@ -39,6 +39,8 @@ def test_labels_choose_what_runs_before_the_alphabet() -> None:
     idle, suspended = cluster("a", labels=PROD), cluster("b", labels=PROD, suspend=True)
     assert name(choose(job(**SELECTOR), Clusters(suspended, idle, ready("c")))) == "c"
     assert name(choose(job(**SELECTOR), Clusters(suspended, idle))) == "a"
+    foreign = cluster("0", labels=PROD, managedBy="example.com/other")
+    assert name(choose(job(**SELECTOR), Clusters(foreign, suspended))) == "b"
 
 
 def test_a_choice_stays_while_it_matches() -> None:

@@ -332,6 +332,7 @@ SITUATIONS: dict[str, Callable[[], Decision]] = {
     "cluster deleted under the job": lambda: decide(begun(job(), "a", "b"), missing(begun(job(), "a", "b"))),
     "cluster suspended": lambda: decide(job(), seen(cluster=cluster(suspend=True))),
     "cluster about to be changed": lambda: decide(job(), changing()),
+    "cluster of another operator": lambda: decide(job(), seen(cluster=cluster(managedBy="kueue.x-k8s.io/multikueue"))),
     "cluster starting": lambda: decide(job(), seen(gateway=None)),
     "server failing": lambda: decide(
         job(), starting("ServerFailing", "pod c-server-0 cannot be scheduled: 0/3 nodes fit.", None)

@@ -8,6 +8,7 @@ from marie_operator.api.mariecluster import MarieCluster
 from marie_operator.api.mariejob import MarieJob
 from marie_operator.builders import own_cluster as building
 from marie_operator.controllers.conditions import is_true
+from marie_operator.controllers.custody import is_ours
 from marie_operator.controllers.mariejob import own_cluster
 from marie_operator.controllers.mariejob.observation import Obstacle
 from marie_operator.runtime.resource import ObjectKey
@@ -31,7 +32,8 @@ def choose(job: MarieJob, clusters: Clusters) -> MarieCluster | Obstacle:
 
     Among several that match, the one already chosen stays for as long as it can be used. Once documents were taken it
     stays for as long as it exists, whatever became of labels and selector: they may be in its queue. A first choice
-    prefers what runs, then the alphabet. A cluster of the job's own is chosen whether or not it can be used yet.
+    prefers what this operator looks after, then what runs, then the alphabet. A cluster of the job's own is chosen
+    whether or not it can be used yet.
     """
     if job.spec.cluster_spec is not None:
         return _own(job, clusters)
@@ -159,6 +161,6 @@ def _selected(job: MarieJob, clusters: Clusters) -> MarieCluster | Obstacle:
     )
 
 
-def _preference(cluster: MarieCluster) -> tuple[bool, bool, str]:
+def _preference(cluster: MarieCluster) -> tuple[bool, bool, bool, str]:
     ready = is_true(cluster.status, ClusterCondition.SERVER_POD_READY)
-    return cluster.spec.suspend, not ready, cluster.metadata.name
+    return not is_ours(cluster), cluster.spec.suspend, not ready, cluster.metadata.name

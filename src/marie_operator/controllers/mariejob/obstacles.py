@@ -6,6 +6,7 @@ from marie_operator.api.mariejob import JobDocuments, MarieJob
 from marie_operator.api.meta import Condition, SecretKeyReference
 from marie_operator.builders import submitter as building
 from marie_operator.controllers.conditions import condition, is_true
+from marie_operator.controllers.custody import is_ours
 from marie_operator.controllers.mariejob import submission
 from marie_operator.controllers.mariejob.line import Turn
 from marie_operator.controllers.mariejob.listing import ListingFailure
@@ -27,6 +28,12 @@ def of_cluster(seen: Observation) -> Obstacle | None:
     if isinstance(cluster, Obstacle):
         return cluster
     name = cluster.metadata.name
+    if not is_ours(cluster):
+        return Obstacle(
+            JobReason.CLUSTER_NOT_READY,
+            f"MarieCluster {name} is looked after by {cluster.spec.managed_by}, as its spec.managedBy says, and this "
+            "operator does not ask its gateway. Name another cluster, or have the job looked after by the same.",
+        )
     if cluster.spec.suspend:
         field = "its spec.suspend" if seen.own is None else "spec.clusterSpec.suspend of the job"
         return Obstacle(
