@@ -20,7 +20,8 @@ CLUSTER, JOB = ObjectKey("n", "c"), ObjectKey("n", "j")
 EXECUTOR = "extract_executor"
 
 
-async def _once(body: bytes) -> AsyncIterator[bytes]:
+async def once(body: bytes) -> AsyncIterator[bytes]:
+    """A body in one piece."""
     yield body
 
 
@@ -50,7 +51,7 @@ class Direct:
         await self._pass()
         if reply is None:
             raise Unanswered("broke off", maybe_sent=True)
-        yield Response(reply.status, _once(reply.body))
+        yield Response(reply.status, once(reply.body))
 
     async def _pass(self) -> None:
         if self._latency:
@@ -58,10 +59,10 @@ class Direct:
 
 
 @contextmanager
-def watched(marie: SimulatedMarie) -> Iterator[Gateways]:
+def watched(marie: SimulatedMarie, transport: Direct | None = None) -> Iterator[Gateways]:
     """One gateway, watched in virtual time."""
     gateways = Gateways(
-        Direct(marie),
+        transport or Direct(marie),
         clock=LoopClock(),
         metrics=GatewayMetrics(CollectorRegistry()),
         on_cluster=lambda _: None,

@@ -1,4 +1,4 @@
-"""When a document's DAG is looked at whole, which costs requests, and when it is not."""
+"""When a document's DAG is looked at whole, which costs requests, and what is believed of what is found."""
 
 from collections.abc import Sequence
 
@@ -16,8 +16,9 @@ def node(node_id: str, state: NodeState) -> Node:
     return Node(id=node_id, dag_id=DAG, name="extract", state=state, executor=executor, ref_id="r")
 
 
-def whole(extract: NodeState, end: NodeState) -> Sequence[Node]:
-    return [node(START, NodeState.COMPLETED), node(EXTRACT, extract), node(END, end)]
+def whole(end: NodeState = NodeState.COMPLETED) -> Sequence[Node]:
+    """The tasks as they are counted up, the last of them as the gateway remembers it."""
+    return [node(START, NodeState.CREATED), node(EXTRACT, NodeState.FAILED), node(END, end)]
 
 
 def followed() -> Document:
@@ -36,7 +37,8 @@ def test_one_that_goes_its_way_is_looked_at_once() -> None:
     assert where(document) is DocumentState.RUNNING
     assert not document.listed([node(END, NodeState.CREATED)], 2.0)
     assert document.listed([], 3.0)
-    document.walked(whole(NodeState.COMPLETED, NodeState.COMPLETED), 3.0)
+    document.examined_for_ends([], 3.0)
+    document.walked(whole())
     assert where(document) is DocumentState.SUCCEEDED
 
 
@@ -45,7 +47,7 @@ def test_one_whose_task_failed_stands_still_and_is_looked_at() -> None:
     document.listed([node(EXTRACT, NodeState.ACTIVE), node(END, NodeState.CREATED)], 0.0)
     assert not document.listed([node(END, NodeState.CREATED)], 1.0)
     assert document.listed([node(END, NodeState.CREATED)], 1.0 + STILL)
-    document.walked(whole(NodeState.FAILED, NodeState.CREATED), 4.0)
+    document.examined_for_ends([node(EXTRACT, NodeState.FAILED)], 4.0)
     assert where(document) is DocumentState.FAILED
 
 
@@ -55,13 +57,25 @@ def test_one_that_failed_before_anybody_looked_is_found_out() -> None:
     assert document.listed([node(END, NodeState.CREATED)], RETRACE)
 
 
-def test_what_was_completed_is_not_asked_for_again_unless_somebody_reset_it() -> None:
+def test_an_end_that_the_gateway_remembers_otherwise_is_believed_when_the_lists_say_it_twice() -> None:
     document = followed()
-    document.listed([node(EXTRACT, NodeState.ACTIVE), node(END, NodeState.CREATED)], RETRACE)
-    document.walked(whole(NodeState.ACTIVE, NodeState.CREATED), RETRACE)
-    assert [each.id for each in document.known if each.state is NodeState.COMPLETED] == [START]
-    document.listed([node(START, NodeState.CREATED), node(END, NodeState.CREATED)], 20.0)
-    assert document.known == ()
+    for look in (1.0, 2.0):
+        assert where(document) is DocumentState.SUBMITTED
+        assert document.listed([], look)
+        document.examined_for_ends([], look)
+        document.walked(whole(NodeState.CREATED))
+    assert where(document) is DocumentState.SUCCEEDED
+
+
+def test_what_the_lists_say_between_two_of_their_silences_counts() -> None:
+    document = followed()
+    tasks = [node(EXTRACT, NodeState.RETRY), node(END, NodeState.CREATED)]
+    for look, listed in enumerate(([], tasks, [])):
+        document.listed(listed, float(look))
+        document.examined_for_ends([], float(look))
+        if document.over:
+            document.walked(whole(NodeState.CREATED))
+    assert where(document) is DocumentState.SUBMITTED
 
 
 def test_a_look_that_failed_is_due_again() -> None:

@@ -5,16 +5,17 @@ import json
 import re
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
-from marie_operator.marie import client, transport
+from marie_operator.marie import client
 from marie_operator.marie.client import Gateway
 from marie_operator.marie.replies import Accepted, NodeState, RefusalKind, Refused, Slots
-from marie_operator.marie.transport import Unanswered
+from marie_operator.marie.transport import TIMEOUT, Request, Response, Transport, Unanswered
 from tests.marie.wire import INVOICE, KEY, response, wire
 from tests.testing.recording import RECORDINGS
 
@@ -434,12 +435,31 @@ async def test_what_was_never_sent_is_known_not_to_be(ask: str) -> None:
     _readable(answer, server.url, maybe_sent=False)
 
 
-async def test_silence_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transport, "TIMEOUT", 0.1)
+class Hasty:
+    """Has no request last longer than a hundredth of the time that it may."""
+
+    def __init__(self, carrier: Transport) -> None:
+        self._carrier = carrier
+
+    def exchange(self, request: Request) -> AbstractAsyncContextManager[Response]:
+        return self._carrier.exchange(replace(request, timeout=request.timeout / 100))
+
+
+async def test_silence_ends() -> None:
     async with wire() as (server, gateway):
         server.silent = True
-        answer = await asked(QUESTIONS["submit"], gateway)
+        answer = await asked(QUESTIONS["submit"], Gateway(Hasty(gateway._transport), server.url))
     _readable(answer, server.url, maybe_sent=True)
+
+
+async def test_a_list_may_take_its_time_to_the_first_byte() -> None:
+    """Marie makes the whole of it before it sends any."""
+    async with wire() as (server, gateway):
+        server.answer = response("200 OK", json.dumps({"status": "OK", "result": {ROOT: ROW}}).encode())
+        server.delay = 3 * TIMEOUT / 100
+        hasty = Gateway(Hasty(gateway._transport), server.url)
+        assert len((await hasty.nodes(NodeState.ACTIVE)).nodes) == 1
+        _readable(await asked(QUESTIONS["submit"], hasty), server.url, maybe_sent=True)
 
 
 async def test_a_list_over_the_budget_is_incomplete(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,6 +24,7 @@ class Wire:
         answer: Sent for every request.
         answers: By request line, instead.
         silent: Send nothing, and keep the connection.
+        delay: Seconds until the answer is sent.
         reset: Break the connection off when the answer has been sent, rather than end it.
         heads: What was asked, up to the empty line.
         bodies: What came with it.
@@ -34,6 +35,7 @@ class Wire:
     answer: bytes = b""
     answers: Callable[[str], bytes] | None = None
     silent: bool = False
+    delay: float = 0.0
     reset: bool = False
     heads: list[str] = field(default_factory=list)
     bodies: list[bytes] = field(default_factory=list)
@@ -59,6 +61,7 @@ class Wire:
         self.bodies.append(await reader.readexactly(int(lengths[0])) if lengths else b"")
         if self.silent:
             await reader.read()
+        await asyncio.sleep(self.delay)
         writer.write(self.answers(self.lines[-1]) if self.answers else self.answer)
         with contextlib.suppress(ConnectionError):  # The client may have read enough.
             await writer.drain()

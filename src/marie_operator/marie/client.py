@@ -114,27 +114,27 @@ class Gateway:
     async def node(self, node_id: str) -> Node | None:
         """One task; None when there surely is none of this id.
 
+        Its state is as the gateway remembers it, which of one that was asked for before may be an old one (MA-26).
+
         Raises:
             Unanswered: the gateway cannot tell.
         """
         return await self._ask(replies.node, "GET", f"/api/jobsXX/{node_id}")
 
     async def walk(self, dag_id: str, known: Sequence[Node] = ()) -> list[Node]:
-        """A DAG's tasks by counting up from its id; empty when the DAG is not there.
+        """A DAG's tasks by counting up from its id, in states as for ``node``; empty when the DAG is not there.
 
         A custom planner may give its tasks other ids: then only the first few, the root, or none are found.
 
         Args:
             dag_id: Which DAG.
-            known: All of its tasks as an earlier walk found them; what was completed then is not asked for again.
+            known: All of its tasks as an earlier walk found them; only the last is asked for again.
 
         Raises:
             Unanswered: the gateway cannot tell.
         """
-        again = [node if node.state is NodeState.COMPLETED else await self.node(node.id) for node in known]
-        whole = [node for node in again if node is not None]
-        if known and len(whole) == len(known):
-            return whole
+        if known and (last := await self.node(known[-1].id)) is not None:
+            return [*known[:-1], last]
         found: list[Node] = []
         for node_id in replies.successors(dag_id):
             node = await self.node(node_id)
@@ -175,14 +175,26 @@ class Gateway:
         Raises:
             Unanswered: the gateway cannot tell.
         """
-        wanted, dags, exhaustive = frozenset(ref_ids), dict[str, str](), True
+        wanted, dags, exhaustive, rows = frozenset(ref_ids), dict[str, str](), True, 0
+
+        def is_wanted(node: Node) -> bool:
+            nonlocal rows
+            rows += 1
+            return node.ref_id in wanted
+
         for state in (*_SEARCHED, NodeState.COMPLETED):
             if state is NodeState.COMPLETED and (not completed or wanted <= dags.keys()):
                 return Found(dags, exhaustive and completed)
-            listing = await self.nodes(state, keep=lambda node: node.ref_id in wanted)
+            rows = 0
+            listing = await self.nodes(state, keep=is_wanted)
             for node in listing.nodes:
                 dags[node.ref_id] = min(node.dag_id, dags.get(node.ref_id, node.dag_id))
             exhaustive = exhaustive and listing.complete
+        if not rows and (count := (await self.debug()).tasks.get(NodeState.COMPLETED)):
+            # A list that its database would not make is given as an empty one (MA-27), and it is the longest.
+            raise Unanswered(
+                f"{self.url} lists no completed tasks and counts {count}; the gateway's log says why", maybe_sent=True
+            )
         return Found(dags, exhaustive)
 
     async def debug(self) -> Debug:

@@ -16,8 +16,8 @@ from marie_operator.runtime.clock import Clock
 from marie_operator.runtime.errors import NotLeader
 from marie_operator.runtime.resource import ObjectKey
 
-SEARCHING = 2.0
-"""Seconds between two searches."""
+SEARCHING, MAX_SEARCHING = 2.0, 60.0
+"""Seconds between two searches; these double while the gateway cannot tell."""
 SHOWING = 0.2
 """Seconds from an answer within which a submission does not show: Marie writes it down later."""
 KEY_AGAIN = 60.0
@@ -56,6 +56,7 @@ class Dispatch:
         self._fence = fence
         self._refused: dict[str, tuple[float, str]] = {}
         self._searched_at = float("-inf")
+        self._searching = SEARCHING
 
     @property
     def due(self) -> bool:
@@ -65,7 +66,7 @@ class Dispatch:
 
     def interrupted(self) -> None:
         """The gateway was away, or is another process: what is in doubt is so from now on, and keys may be new."""
-        now = self._clock.monotonic()
+        now, self._searching = self._clock.monotonic(), SEARCHING
         for document in self._roster:
             document.undetermined(now)
         self._refused = {key: (float("-inf"), message) for key, (_, message) in self._refused.items()}
@@ -80,7 +81,7 @@ class Dispatch:
         began = self._clock.monotonic()
         decisive = [document for document in doubtful if document.settled(began, backlog=backlog)]
         new = any(document.since > self._searched_at for document in doubtful)
-        if not doubtful or not (decisive or began - self._searched_at >= SEARCHING):
+        if not doubtful or not (decisive or began - self._searched_at >= self._searching):
             return
         self._searched_at = began
         # What is completed is in a list that only grows: it is read at first, for what ended while nobody looked, and
@@ -89,11 +90,18 @@ class Dispatch:
         try:
             found = await self._gateway.find([document.ticket.ref_id for document in doubtful], completed=completed)
         except Unanswered as error:
-            log.debug("search failed", url=self._gateway.url, problem=str(error))
-            for document in doubtful:
-                document.undetermined(self._clock.monotonic())
+            self._unfound(doubtful, error)
             return
+        self._searching = SEARCHING
         self._take_in(doubtful, found, began, completed=completed, backlog=backlog)
+
+    def _unfound(self, doubtful: list[Document], error: Unanswered) -> None:
+        """The gateway could not tell: it is asked less and less."""
+        tell = log.warning if self._searching == SEARCHING else log.debug
+        tell("cannot tell whether documents were submitted", url=self._gateway.url, problem=str(error))
+        self._searching = min(2 * self._searching, MAX_SEARCHING)
+        for document in doubtful:
+            document.undetermined(self._clock.monotonic(), str(error))
 
     def _take_in(self, doubtful: list[Document], found: Found, began: float, *, completed: bool, backlog: bool) -> None:
         too_long = completed and not found.exhaustive

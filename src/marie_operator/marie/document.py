@@ -11,7 +11,6 @@ from marie_operator.marie.client import Found
 from marie_operator.marie.database import StoredDag
 from marie_operator.marie.listing import Listing
 from marie_operator.marie.replies import (
-    UNFINISHED,
     Accepted,
     Node,
     NodeState,
@@ -57,7 +56,7 @@ class Document:
         unseen_since: When its DAG was first not found; None while it is.
         tasks: What counting up found last.
         unsure: Whether counting up does not surely find all of its tasks.
-        quiet: Whether the last look at such a DAG found nothing that is not completed.
+        quiet: Whether the last look found nothing of it that has yet to be done, or went wrong, without proof.
         works: Its tasks that executors had at the last look at the lists.
         forsaken: Those of them that the gateway had given away before it ended.
         forsaken_at: When that was noticed.
@@ -134,10 +133,13 @@ class Document:
 
     @property
     def known(self) -> Sequence[Node]:
-        """All of its tasks as they were last, where these are sure; none when a list holds one that was completed."""
-        unfinished = self.unfinished or frozenset()
-        repaired = any(node.state is NodeState.COMPLETED and node.id in unfinished for node in self.tasks)
-        return () if self.unsure or repaired else self.tasks
+        """All of its tasks, where these are sure."""
+        return () if self.unsure else self.tasks
+
+    @property
+    def over(self) -> bool:
+        """Whether the lists held nothing of it at the last look that has yet to be done."""
+        return self.unfinished is not None and not self.unfinished
 
     def _is(self, state: DocumentState, message: str = "", *, dag_id: str = "") -> None:
         self.view = replace(self.view, state=state, dag_id=dag_id, message=message)
@@ -239,12 +241,19 @@ class Document:
         """
         return now - self.since >= (BACKLOG if backlog else SETTLE)
 
-    def undetermined(self, now: float) -> None:
-        """The gateway could not tell, as while its database is down, or is another process: the doubt begins anew."""
+    def undetermined(self, now: float, problem: str = "") -> None:
+        """The gateway could not tell, as while its database is down, or is another process: the doubt begins anew.
+
+        Args:
+            now: From when on.
+            problem: Why it could not, where it was searched.
+        """
         if self.state is DocumentState.SUBMITTING and not self.job_id:
             self.unanswered("the request was interrupted.", now, maybe_sent=True)
         elif self.doubted:
             self.since, self.excused = now, True
+            if problem and self.state is DocumentState.LOOKING_UP:
+                self._is(DocumentState.LOOKING_UP, f"Whether Marie has the document cannot be told: {problem}.")
 
     def confirmed(self, node: Node | None, began: float, *, backlog: bool) -> None:
         """The gateway was asked, at ``began``, for the DAG of the submission it accepted."""
@@ -309,6 +318,7 @@ class Document:
             self._is(DocumentState.FAILED, message, dag_id=dag_id)
             return False
         unfinished = frozenset(node.id for node in nodes)
+        self.quiet = self.quiet and not unfinished
         asked = self.unfinished is None and bool(self.met)
         if unfinished != self.unfinished:
             self.due = now + (STILL if self.met else RETRACE)
@@ -316,65 +326,64 @@ class Document:
         self.met |= unfinished
         return asked or not unfinished or now >= self.due or (self.unsure and now - self.looked >= RETRACE)
 
-    def walked(self, walk: Sequence[Node], now: float, reasons: Mapping[str, str] = NO_REASONS) -> None:
-        """Its tasks as they were counted up.
-
-        That there are no others is sure when the last one is the plan's end and no list has ever held another.
+    def examined_for_ends(self, ended: Sequence[Node], now: float, reasons: Mapping[str, str] = NO_REASONS) -> None:
+        """The lists of what has ended otherwise than well were read, after those of what has yet to be done.
 
         Args:
-            walk: The tasks.
+            ended: Those of its tasks that failed, expired or were cancelled.
             now: When they had been read.
             reasons: Why tasks failed, by id, as far as that is known.
         """
+        if self.followed:
+            self.looked, self.due = now, float("inf")
+            self._broken(ended, reasons)
+
+    def walked(self, walk: Sequence[Node]) -> None:
+        """Its tasks as they were counted up, now that the lists hold nothing that has yet to be done.
+
+        That there are no others is sure when the last one is the plan's end and no list has ever held another. It is
+        done when nothing else can be: the end is done last, and does not go back and forth between two lists.
+
+        Args:
+            walk: The tasks. Their states may be old ones, but for the last word: none leaves ``completed``.
+        """
         if not self.followed:
             return
-        self.looked, self.due = now, float("inf")
         self.tasks = tuple(walk)
-        walked = {node.id for node in walk}
-        self.unsure = not (len(walk) > 1 and walk[-1].idle and self.met <= walked)
-        unfinished = {node.id for node in walk if node.state in UNFINISHED or node.state is NodeState.OTHER}
-        if self._broken(walk, reasons):
-            return
+        self.unsure = not (len(walk) > 1 and walk[-1].idle and self.met <= {node.id for node in walk})
         if walk:
             self.unseen_since = None
-        if not self.unsure and not unfinished:
-            self._is(DocumentState.SUCCEEDED, dag_id=self.view.dag_id)
-        elif self.unfinished is not None and self.unfinished & walked != unfinished:
-            # The lists said otherwise, because something moved between them and the walk: look again.
-            self.unfinished = None
+        if not self.unsure and self.over:
+            self._done(proven=walk[-1].state is NodeState.COMPLETED)
 
-    def traced(
-        self,
-        walk: Sequence[Node],
-        ended: Sequence[Node],
-        completed: Listing | None,
-        now: float,
-        reasons: Mapping[str, str] = NO_REASONS,
-    ) -> None:
-        """Where its tasks are, when counting up does not surely find all, by the lists of what has ended.
+    def traced(self, walk: Sequence[Node], completed: Listing | None, now: float) -> None:
+        """Whether it is done, when counting up does not surely find all of its tasks.
 
         Args:
             walk: Those that were counted up.
-            ended: Those of its DAG that failed, expired or were cancelled.
             completed: Those of any DAG that are completed, when they were read.
             now: When all that had been read.
-            reasons: Why tasks failed, by id, as far as that is known.
         """
-        if not self.followed or self._broken(ended, reasons):
+        if not self.followed:
             return
         known = [*walk, *(node for node in (completed.nodes if completed else ()) if node.dag_id == self.view.dag_id)]
         if not known and not self.unfinished and (completed is None or completed.complete):
             self._vanished(now)
             return
-        done = not self.unfinished and all(node.state is NodeState.COMPLETED for node in known)
-        if done and (self.quiet or completed is not None):
-            # Where the completed ones are too many to be read, it is among them: it is nowhere else.
-            self._is(DocumentState.SUCCEEDED, dag_id=self.view.dag_id)
-            return
         self.unseen_since = None
-        if done != self.quiet:
-            # Its tasks are known from lists alone, so look twice.
-            self.quiet, self.unfinished = done, None
+        if self.over:
+            # Where the completed ones are too many to be read, it is among them: it is nowhere else.
+            self._done(proven=completed is not None)
+
+    def _done(self, *, proven: bool) -> None:
+        """Nothing of it has yet to be done, nor went wrong: that is seen twice, unless it is proven.
+
+        A list that Marie's database would not make is empty (MA-27), and so may be all of them, once.
+        """
+        if proven or self.quiet:
+            self._is(DocumentState.SUCCEEDED, dag_id=self.view.dag_id)
+        else:
+            self.quiet, self.unfinished = True, None
 
     def unlooked(self) -> None:
         """The look at the whole failed: it is due again."""

@@ -18,11 +18,16 @@ log = structlog.get_logger(__name__)
 
 Reasons = Callable[[Collection[str]], Awaitable[Mapping[str, str]]]
 
+ENDED_SHARE = 9.0
+"""How much longer than it took to read the lists of what has ended they are not read again."""
 _ENDED = (NodeState.FAILED, NodeState.CANCELLED, NodeState.EXPIRED)
 
 
 class Progress:
-    """Where the confirmed documents of one gateway are: three lists for all of them, and a walk for each that moved.
+    """Where the confirmed documents of one gateway are.
+
+    Three lists for all of them say what has yet to be done. Where something has moved, three more say what went wrong;
+    and of each of which nothing is left to be done, the tasks are counted up.
 
     Args:
         gateway: Which one.
@@ -40,6 +45,7 @@ class Progress:
         self._clock = clock
         self._limit = limit
         self._reasons = reasons
+        self._ended_due = float("-inf")
 
     async def look(self) -> None:
         """Look once."""
@@ -53,11 +59,38 @@ class Progress:
             return
         now = self._clock.monotonic()
         moved = [document for document in followed if document.listed(unfinished[document.view.dag_id], now)]
+        if moved:
+            await self._look_whole(moved)
+
+    async def _look_whole(self, moved: Sequence[Document]) -> None:
+        """Look for the ends of documents of which something has moved."""
+        if not await self._ended(moved):
+            for document in moved:
+                document.unlooked()
+            return
+        over = [document for document in moved if document.followed and document.over]
         walks: dict[str, Sequence[Node]] = {}
         async with asyncio.TaskGroup() as group:
-            for document in moved:
+            for document in over:
                 group.create_task(self._walk(document, walks))
-        await self._trace([document for document in moved if document.followed and document.unsure], walks)
+        await self._trace([document for document in over if document.followed and document.unsure], walks)
+
+    async def _ended(self, moved: Sequence[Document]) -> bool:
+        """Look in the lists of what has ended otherwise than well, which grow for ever; whether they were read."""
+        began = self._clock.monotonic()
+        if began < self._ended_due:
+            return False
+        try:
+            ended = await self._listed(_ENDED, {document.view.dag_id for document in moved})
+        except Unanswered as error:
+            log.debug("search for the end failed", url=self._gateway.url, problem=str(error))
+            return False
+        now = self._clock.monotonic()
+        self._ended_due = now + ENDED_SHARE * (now - began)
+        reasons = await self._reasons(_broken([node for nodes in ended.values() for node in nodes]))
+        for document in moved:
+            document.examined_for_ends(ended[document.view.dag_id], now, reasons)
+        return True
 
     async def _listed(self, states: Sequence[NodeState], dag_ids: Collection[str]) -> dict[str, list[Node]]:
         found: dict[str, list[Node]] = defaultdict(list)
@@ -75,31 +108,26 @@ class Progress:
                 log.debug("walk failed", url=self._gateway.url, problem=str(error))
                 document.unlooked()
             else:
-                reasons = await self._reasons(_broken(walk))
                 walks[dag_id] = walk
-                document.walked(walk, self._clock.monotonic(), reasons)
+                document.walked(walk)
 
     async def _trace(self, unsure: Sequence[Document], walks: dict[str, Sequence[Node]]) -> None:
-        """Look in the lists of what has ended for DAGs whose tasks cannot be counted up: the planner's ids differ."""
+        """Look for DAGs whose tasks cannot be counted up, as the planner's ids differ."""
         unsure = [document for document in unsure if document.view.dag_id in walks]
-        if not unsure:
-            return
         now = self._clock.monotonic()
         missing = {document.view.dag_id for document in unsure if document.missing(now)}
         completed: Listing | None = None
-        try:
-            ended = await self._listed(_ENDED, {document.view.dag_id for document in unsure})
-            if missing:
+        if missing:
+            try:
                 completed = await self._gateway.nodes(NodeState.COMPLETED, keep=lambda node: node.dag_id in missing)
-        except Unanswered as error:
-            log.debug("search for the end failed", url=self._gateway.url, problem=str(error))
-            for document in unsure:
-                document.unlooked()
-            return
-        reasons = await self._reasons(_broken([node for nodes in ended.values() for node in nodes]))
+            except Unanswered as error:
+                log.debug("search for the end failed", url=self._gateway.url, problem=str(error))
+                for document in unsure:
+                    document.unlooked()
+                return
         for document in unsure:
             dag_id = document.view.dag_id
-            document.traced(walks[dag_id], ended[dag_id], completed if dag_id in missing else None, now, reasons)
+            document.traced(walks[dag_id], completed if dag_id in missing else None, now)
 
 
 def _broken(nodes: Sequence[Node]) -> list[str]:

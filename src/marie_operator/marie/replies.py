@@ -108,6 +108,7 @@ class Debug:
         pending: Submissions that were answered and are not in the database yet. They are registered before the answer
             goes out, so that none pending means that each is in the database, or lost.
         dags: Number of DAGs by state, over all queues.
+        tasks: Number of tasks by state, likewise.
         idle: Whether nothing is to be done, whoever asked for it: no DAG is unfinished, no task is in hand, be it of a
             DAG that has failed, and nothing is pending. False where the page does not say.
         paused: Whether somebody has told the scheduler to begin nothing new, which Marie 5 knows.
@@ -118,6 +119,7 @@ class Debug:
     alive: float | None = None
     pending: int = 0
     dags: Mapping[str, int] = field(default_factory=dict)
+    tasks: Mapping[str, int] = field(default_factory=dict)
     idle: bool = False
     paused: bool = False
 
@@ -233,6 +235,7 @@ def debug(status: int, body: Json) -> Debug:
         alive=None if started is None or present is None else (present - started).total_seconds(),
         pending=pending,
         dags=dags,
+        tasks=tasks,
         idle={"dag_state_counts", "job_state_counts"} <= result.keys() and not works,
         paused=scheduler.get("paused") is True,
     )

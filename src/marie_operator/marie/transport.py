@@ -96,7 +96,7 @@ class HttpTransport:
         Raises:
             Unanswered: no answer came, or it broke off; also out of ``chunks``.
         """
-        limits = aiohttp.ClientTimeout(total=request.timeout, connect=CONNECT_TIMEOUT, sock_read=TIMEOUT)
+        limits = aiohttp.ClientTimeout(total=request.timeout, connect=CONNECT_TIMEOUT)
         headers = {**request.headers, **({"Authorization": f"Bearer {request.key}"} if request.key else {})}
         url = request.base + request.path
         try:

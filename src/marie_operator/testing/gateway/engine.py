@@ -18,6 +18,8 @@ from marie_operator.testing.gateway.pool import Pool, Worker
 from marie_operator.testing.gateway.results import results
 
 ACCEPTING_POLICIES = frozenset({"allow_all", "allow_duplicate"})
+REMEMBERED = 5000
+"""Nodes that the gateway keeps in memory for who asks for one of them."""
 SOURCES = frozenset({"uri", "srcUrl", "data", "srcData", "srcBase64", "srcFile"})
 
 
@@ -82,6 +84,7 @@ class Engine:
         self._reaping = False
         self._looks = 0
         self._given: dict[str, tuple[int, str]] = {}
+        self._remembered: dict[str, NodeState] = {}
 
     @property
     def now(self) -> float:
@@ -118,6 +121,7 @@ class Engine:
         self._busy.clear()
         self._inbox.clear()
         self._unwritten.clear()
+        self._remembered.clear()
         self._reaping = False
         self._looks = 0
 
@@ -276,9 +280,24 @@ class Engine:
         """Nodes that a worker works at."""
         return [call.node.id for call in self._calls.values() if call.worker.address == address]
 
-    def node(self, node_id: str) -> Node | None:
-        """A node by its id."""
-        return self._nodes.get(node_id)
+    def recalled(self, node_id: str) -> tuple[Node, NodeState] | None:
+        """A node, and its state as the gateway remembers it.
+
+        That is what it was when it was first asked for, or what its executor told since. Of what is not remembered, the
+        database is asked.
+        """
+        node = self._nodes.get(node_id)
+        if node is None or (node_id not in self._remembered and not self._database):
+            return None
+        return node, self._remember(node, self._remembered.pop(node_id, node.state))
+
+    def _remember(self, node: Node, state: NodeState) -> NodeState:
+        """Keep a state that is asked for or told, of so many nodes as the gateway has room for."""
+        self._remembered.pop(node.id, None)
+        self._remembered[node.id] = state
+        if len(self._remembered) > REMEMBERED:
+            del self._remembered[next(iter(self._remembered))]
+        return state
 
     def nodes(self, state: NodeState) -> list[Node]:
         """All nodes in a state."""
@@ -371,7 +390,7 @@ class Engine:
             self._reap_later()
             self._failed(node)
             return
-        node.state = "active"
+        node.state = self._remember(node, "active")
         document = Document(str(metadata["ref_id"]), str(metadata.get("uri") or ""), node.executor, metadata)
         call = _Call(node, worker, document, self.outcome(document))
         self._given[worker.address] = (self._given.get(worker.address, (0, ""))[0] + 1, node.id)
@@ -388,6 +407,9 @@ class Engine:
         if self._store is not None and node.attempts > call.outcome.failures:
             for key, content in results(call.document).items():
                 self._store(key, content)
+
+        # What a failure comes to, another attempt or not, is for the database alone to say.
+        self._remember(node, "failed" if node.attempts <= call.outcome.failures else "completed")
 
         def write() -> None:
             if node.state == "cancelled":

@@ -256,13 +256,13 @@ class SimulatedMarie:
 
 
 def _node(engine: Engine, node_id: str) -> Reply:
+    found = engine.recalled(node_id.lower())
+    if found is not None:
+        return Reply.written(pages.okay(pages.written(*found)))
     if not engine.database:
         broken = {"status": "error", "message": "Internal server error", "detail": "connection already closed"}
         return Reply.of(broken, 500)
-    node = engine.node(node_id.lower())
-    if node is None:
-        return Reply.of({"status": "error", "result": "Job not found"})
-    return Reply.written(pages.okay(pages.written(node)))
+    return Reply.of({"status": "error", "result": "Job not found"})
 
 
 def _list(engine: Engine, asked: str) -> Reply:
@@ -275,7 +275,7 @@ def _list(engine: Engine, asked: str) -> Reply:
     if not engine.database:
         message = "Failed to retrieve jobs: connection already closed"
         return Reply.of({"status": "error", "message": message, "code": "INTERNAL_ERROR"})
-    rows = ",".join(f'"{node.id}":{pages.written(node)}' for node in engine.nodes(state))
+    rows = ",".join(f'"{node.id}":{pages.written(node, node.state)}' for node in engine.nodes(state))
     return Reply.written(pages.okay(f"{{{rows}}}"))
 
 

@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Any
 
 from marie_operator.testing.gateway import exchange
-from marie_operator.testing.gateway.dag import Dag, Node, successor
+from marie_operator.testing.gateway.dag import Dag, Node, NodeState, successor
 from marie_operator.testing.gateway.engine import Engine
 from marie_operator.testing.gateway.planner import NOOP, Planner
 from marie_operator.testing.gateway.pool import Pool, Worker
@@ -37,10 +37,10 @@ def okay(result: str) -> str:
     return f'{{"status":"OK","result":{result}}}'
 
 
-def written(node: Node) -> str:
+def written(node: Node, state: NodeState) -> str:
     """A node's row in JSON: lists show each many times, and the same until its state changes."""
-    if node.shown is None or node.shown[0] != node.state:
-        node.shown = node.state, exchange.written(row(node))
+    if node.shown is None or node.shown[0] != state:
+        node.shown = state, exchange.written({**row(node), "state": state})
     return node.shown[1]
 
 
