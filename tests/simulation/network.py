@@ -150,10 +150,13 @@ class Network:
         self.behind = None
         self._caught_up.set()
 
-    async def caught_up(self) -> None:
-        """Wait until the API server's cache keeps up."""
+    async def caught_up(self, seconds: float | None = None) -> bool:
+        """Wait until the API server's cache keeps up; tells whether it does, after so many seconds at most."""
         if self.behind is not None:
-            await self._caught_up.wait()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await self._caught_up.wait()
+        return self.behind is None
 
     async def mute(self, seconds: float) -> None:
         """Nothing comes for so long, unless the network is healed."""
