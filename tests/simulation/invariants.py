@@ -18,6 +18,7 @@ from tests.simulation.world import World
 CLUSTERS, JOBS = ("marie.ai", "marieclusters"), ("marie.ai", "mariejobs")
 DEPLOYMENTS, REPLICA_SETS = ("apps", "deployments"), ("apps", "replicasets")
 PODS = ("", "pods")
+SUBMITTERS = ("batch", "jobs")
 LEASES = ("coordination.k8s.io", "leases")
 MOST_WRITES = 400
 """Writes of all replicas within a minute; more is a loop that has no end."""

@@ -32,6 +32,7 @@ from tests.simulation.ending import COMPARED, Ending, differences
 from tests.simulation.invariants import CLUSTERS, JOBS, LEASES, PODS, Invariants, condition
 from tests.simulation.replica import LEASE, NAMESPACE, Replica
 from tests.simulation.trace import Trace
+from tests.simulation.wires import Port
 from tests.simulation.workload import KEYS, Workload
 from tests.simulation.world import World, confined, installed
 
@@ -50,6 +51,8 @@ QUIET = 75.0
 longer than a pod counts as busy after its last work."""
 RESTING = 1 / 8
 """Of runs, those that stay at their end for that long and longer."""
+SEARCHES = 3
+"""Halves of an operator's messages until a submitter dies: it has searched with fifty by the time that it submits."""
 IDLE = 75.0
 """Seconds for which nobody writes after that: whoever writes every two and a half minutes, or more often, is seen."""
 REPAIR = 60.0
@@ -64,7 +67,6 @@ KINDS: frozenset[Bucket] = frozenset(
         PODS,
         *(("", each) for each in ("events", "namespaces", "nodes", "serviceaccounts")),
         ("apps", "replicasets"),
-        ("batch", "jobs"),
         ("apiextensions.k8s.io", "customresourcedefinitions"),
         ("coordination.k8s.io", "leases"),
         ("events.k8s.io", "events"),
@@ -197,6 +199,7 @@ class _Run:
         self.seconds = 0.0
         self.writes = 0
         self._problems: list[str] = []
+        self._ended: list[Port] = []
         self._over = False
 
     def carried_out(self) -> list[str]:
@@ -274,6 +277,8 @@ class _Run:
         match hit.blow:
             case "crash" if replica.running:
                 await replica.crash()
+            case "crash on message" if self._submits and hit.whom % 2:
+                world.submitters.kill(hit.count * SEARCHES // 2)
             case "crash on message":
                 replica.port.fuse = hit.count
             case "stand still":
@@ -334,8 +339,23 @@ class _Run:
     def _on_end(self, replica: Replica, error: BaseException | None) -> None:
         if error is not None and type(error).__name__ != "LeadershipLost":
             self._problems.append(f"{replica.identity} ended with {error!r}")
+        self._ended.append(replica.port)
+        if not replica.process.dead:
+            # Whoever ends by itself, asked or not, has ended all that it began; what ends in this turn has its say.
+            asyncio.get_running_loop().call_soon(self._look_behind, replica.port)
         if not self._over:
             asyncio.get_running_loop().call_later(self.source.uniform(0.5, 5.0), self._start, replica)
+
+    @property
+    def _submits(self) -> bool:
+        """Whether pods submit documents."""
+        return any(isinstance(step.wish, workload.Job) and step.wish.by_pod for step in self.users.steps)
+
+    def _look_behind(self, port: Port) -> None:
+        if tasks := port.process.tasks:
+            self._problems.append(f"{port.name} has left tasks: {tasks}")
+        if port.streams:
+            self._problems.append(f"{port.name} has left {port.streams} watches open")
 
     def _start(self, replica: Replica) -> None:
         if not replica.running and not self._over:
@@ -349,6 +369,7 @@ class _Run:
         self.world.network.heal()
         for replica in self.world.replicas:
             replica.port.fuse = None
+        self.world.submitters.spare()
         self._repair()
 
     async def _settled(self) -> bool:
@@ -425,14 +446,14 @@ class _Run:
             self._problems.append(f"{more} writes in {IDLE:g} s of {what}: {told}")
 
     async def _stop(self) -> None:
-        """Every process ends cleanly, and leaves nothing behind."""
+        """Every process ends cleanly, and nothing goes on of any that has ended, however it did."""
         self._over = True
         for replica in self.world.replicas:
             if replica.running:
                 await replica.stop()
-                await asyncio.sleep(0)
-                if left := replica.process.tasks:
-                    self._problems.append(f"{replica.identity} has left tasks: {left}")
+        await asyncio.sleep(0)
+        for port in self._ended:
+            self._look_behind(port)
 
     # Marie, as people look after it.
 

@@ -56,6 +56,7 @@ class Port:
         trace: What happened.
         on_send: Called with the name and what is sent, when a write or a submission is about to leave.
         fuse: Messages until the process dies of one: before it leaves, or right after; None for never.
+        streams: How many the process reads.
     """
 
     network: Network
@@ -64,6 +65,7 @@ class Port:
     trace: Trace
     on_send: Callable[[str, str], None]
     fuse: int | None = None
+    streams: int = 0
 
     def passes(self, what: str, *, writes: bool) -> bool:
         """Whether a message leaves; when it is a write, it is told."""
@@ -130,9 +132,11 @@ class ApiWire:
             raise _broken(request)
         answer = await self._served(request, fate or Fate.ANSWERED)
         chunks = self._chunks(request, answer, silence)
+        self._port.streams += 1
         try:
             yield api.Stream(answer.code, chunks, _retry_after(answer))
         finally:
+            self._port.streams -= 1
             await chunks.aclose()
 
     async def close(self) -> None:

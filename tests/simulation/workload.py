@@ -23,6 +23,10 @@ GROUP = "extract"
 """A group that a cluster always has."""
 
 
+_BY_POD = {"submissionMode": "K8sJobSubmission", "submitterConfig": {"backoffLimit": 8}}
+"""A job fails when its submitter's pod does, more often than this: what happens to pods in a run is to be less."""
+
+
 @dataclass(frozen=True, slots=True)
 class Group:
     """One executor group as its user wants it."""
@@ -321,5 +325,5 @@ def _job_spec(name: str, job: Job) -> dict[str, Any]:
         "batch": {"maxInFlight": job.in_flight},
         "backoffLimit": job.attempts,
         **({"output": {"uri": f"s3://{RESULTS}/{name}/"}} if job.output else {}),
-        **({"submissionMode": "K8sJobSubmission"} if job.by_pod else {}),
+        **(_BY_POD if job.by_pod else {}),
     }
