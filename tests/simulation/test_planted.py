@@ -41,6 +41,8 @@ PAGE = Path(__file__).parents[2] / "docs" / "simulation.md"
 """Says at which seed each does."""
 MESSAGES = range(3, 7)
 """As for an operator: a submitter that does not search is killed as it submits, or a little earlier or later."""
+SLOW = 5
+"""A seed by which pods take four seconds to start."""
 EVERY = 50
 """Of the versions of objects, one in so many is never told of."""
 
@@ -148,6 +150,25 @@ def test_a_removal_of_pods_at_work_is_found(monkeypatch: pytest.MonkeyPatch) -> 
     assert undisturbed(users, "sound").problems == ()
     monkeypatch.setattr(Member, "idle", True)
     assert any("has been at work" in problem for problem in undisturbed(users, "planted").problems)
+
+
+def test_readiness_that_went_with_a_node_and_is_still_told_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a Deployment whose pods are all lost nothing is heard until it has one again."""
+    take = Reflector._take
+    users = Workload((Step(0.0, "c0", Cluster()),), {})
+    ill = Chaos((Hit(10.0, "node lost", 1, 3.0, 1),))
+
+    def problems() -> list[str]:
+        return run._Run(users, ill, random.Random(SLOW), Trace()).carried_out()
+
+    def hopeful(reflector: Reflector, event: WatchEvent) -> None:
+        status = event.object.get("status") or {}
+        if event.object["kind"] != "Deployment" or status.get("readyReplicas") or event.type != "MODIFIED":
+            take(reflector, event)
+
+    assert problems() == []
+    monkeypatch.setattr(Reflector, "_take", hopeful)
+    assert any("c0 is told to have 1 ready pods in group extract, which had [0]" in each for each in problems())
 
 
 def test_a_submitter_that_does_not_search_is_found(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,7 +29,7 @@ from marie_operator.testing.apiserver.watches import INITIAL_END
 from marie_operator.testing.gateway import Reply, SimulatedEtcd, SimulatedGateways, SimulatedMarie
 from marie_operator.testing.gateway import Request as Asked
 from marie_operator.testing.virtual import Process
-from tests.simulation.network import SILENCE, Fate, Network, Stream
+from tests.simulation.network import RETRY, SILENCE, Fate, Network, Stream
 from tests.simulation.stored import Stored
 from tests.simulation.trace import Trace
 
@@ -133,10 +133,13 @@ class ApiWire:
         answer = await self._served(request, fate or Fate.ANSWERED)
         chunks = self._chunks(request, answer, silence)
         self._port.streams += 1
+        if answer.stream is not None:
+            self._network.troubles.end(self._port.name, request.path)
         try:
             yield api.Stream(answer.code, chunks, _retry_after(answer))
         finally:
             self._port.streams -= 1
+            self._unheard(request)
             await chunks.aclose()
 
     async def close(self) -> None:
@@ -154,6 +157,7 @@ class ApiWire:
             return None
         fate = self._network.fate("apiserver")
         if fate is Fate.REFUSED:
+            self._network.troubles.last(RETRY)
             self._port.note(f"{request}: connection refused")
             raise Unreachable(f"{request}: connection refused", maybe_sent=False)
         return fate
@@ -166,13 +170,22 @@ class ApiWire:
             answer = None
         else:
             answer = await self._served(request, fate)
-        await asyncio.sleep(SILENCE if fate is Fate.SILENT else self._network.delay())
+        await self._back(fate)
         if reply.done():
             return
         if answer is None or fate in {Fate.UNANSWERED, Fate.SILENT}:
             reply.set_exception(_broken(request))
         else:
             reply.set_result(_reply(answer))
+
+    async def _back(self, fate: Fate) -> None:
+        """Let a reply be on its way, or not come."""
+        troubles = self._network.troubles
+        if fate is Fate.SILENT:
+            troubles.last(SILENCE)
+        await asyncio.sleep(SILENCE if fate is Fate.SILENT else self._network.delay())
+        if fate is not Fate.ANSWERED:
+            troubles.last(RETRY)
 
     async def _served(self, request: api.Request, fate: Fate) -> Answer:
         call = self._call(request)
@@ -247,6 +260,7 @@ class ApiWire:
                     self._port.note(f"{request} ...", chunk)
                     yield chunk
         except TimeoutError:
+            self._unheard(request)
             if limit == line.mute:
                 await self._network.mute(silence)
             self._port.note(f"{request}: the stream broke")
@@ -254,10 +268,17 @@ class ApiWire:
         if "apiserver" in self._network.down:
             raise _broken(request)
 
+    def _unheard(self, request: api.Request) -> None:
+        """Until it is watched again, a process that lives learns nothing of a collection."""
+        if not self._port.process.dead and not request.path.startswith(ELECTION):
+            self._network.troubles.begin(self._port.name, request.path)
+
     async def _late(self, line: Stream) -> None:
         """Let an event be on its way."""
         if line.lag:
-            await asyncio.sleep(self._network.source.uniform(0, line.lag))
+            delay = self._network.source.uniform(0, line.lag)
+            self._network.troubles.last(delay)
+            await asyncio.sleep(delay)
         elif delay := self._network.delay():
             await asyncio.sleep(delay)
 
