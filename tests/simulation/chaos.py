@@ -20,6 +20,7 @@ Blow: TypeAlias = Literal[
     "pod deleted",
     "container crash",
     "node dead",
+    "node lost",
     "weather",
 ]
 _BLOWS: dict[Blow, int] = {
@@ -35,6 +36,7 @@ _BLOWS: dict[Blow, int] = {
     "pod deleted": 2,
     "container crash": 2,
     "node dead": 1,
+    "node lost": 1,
     "weather": 3,
 }
 DRIZZLE = Weather(
@@ -60,8 +62,6 @@ _HOLDUPS: dict[Blow, int] = {"stand still": 1, "loop stalled": 3, "api server do
 """For how many times a blow's seconds it lasts: a stalled loop is to be ended by its watchdog now and then."""
 LOOK = 8.0
 """Seconds from a look at who works until the pods that were idle are deleted (docs/executor-groups.md), and some."""
-LATE = 60.0
-"""Seconds within which every status is computed anew from what its writer knew, and has arrived or not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,16 +96,14 @@ class Chaos:
     weather: Weather = CALM
 
     @property
-    def blindness(self) -> float:
-        """Seconds for which an operator may believe what is no longer so, and say it."""
-        mute = 700.0 if any(weather.mute for weather in self._weathers) else 0.0
-        late = max(weather.latest + weather.slowest for weather in self._weathers)
-        return LATE + self._stood + mute + 4 * late
-
-    @property
     def tardiness(self) -> float:
         """Seconds from a look at who works until the pods have ended that it found idle."""
         return LOOK + self._stood + 2 * max(weather.slowest for weather in self._weathers)
+
+    @property
+    def loses_nodes(self) -> bool:
+        """Whether a node stays away for so long that controllers notice."""
+        return any(hit.blow == "node lost" for hit in self.hits)
 
     @property
     def _weathers(self) -> list[Weather]:

@@ -2,11 +2,13 @@
 
 import asyncio
 import json
+import math
 from collections import defaultdict, deque
 from collections.abc import Iterable
 from typing import Any
 
 from marie_operator.builders import association
+from marie_operator.controllers.mariecluster.status import DETAIL_INTERVAL
 from marie_operator.controllers.mariejob import refs
 from marie_operator.testing.apiserver.store import Change, Key
 from tests.simulation.chaos import Chaos
@@ -17,8 +19,13 @@ from tests.simulation.world import World
 
 CLUSTERS, JOBS = ("marie.ai", "marieclusters"), ("marie.ai", "mariejobs")
 DEPLOYMENTS, REPLICA_SETS = ("apps", "deployments"), ("apps", "replicasets")
-PODS = ("", "pods")
+PODS, NODES = ("", "pods"), ("", "nodes")
+SUBMITTERS = ("batch", "jobs")
 LEASES = ("coordination.k8s.io", "leases")
+KNOWN = 1.0
+"""Seconds without trouble in which what happens reaches whoever writes a status."""
+TOLD = DETAIL_INTERVAL.total_seconds() + 2.0
+"""Such seconds within which it stands in the status, where mere numbers wait for one another."""
 MOST_WRITES = 400
 """Writes of all replicas within a minute; more is a loop that has no end."""
 
@@ -33,7 +40,7 @@ class Invariants:
     Args:
         world: The world.
         workload: What its users want.
-        ill: What goes wrong, which decides for how long an operator may believe what is no longer so.
+        ill: What goes wrong, which decides how late pods may go.
         elected: Whether there is a lease.
 
     Attributes:
@@ -47,7 +54,7 @@ class Invariants:
     def __init__(self, world: World, workload: Workload, ill: Chaos, *, elected: bool) -> None:
         self._world = world
         self._workload = workload
-        self._blindness, self._tardiness = ill.blindness, ill.tardiness
+        self._tardiness = ill.tardiness
         self._elected = elected
         self._ready: defaultdict[str, list[tuple[float, int]]] = defaultdict(lambda: [(0.0, 0)])
         self._writes: deque[float] = deque()
@@ -93,9 +100,9 @@ class Invariants:
         if history[-1][1] != ready:
             history.append((self._now(), ready))
 
-    def _lately(self, deployment: str) -> set[int]:
-        """The numbers of ready pods that a Deployment has told of within the time of blindness."""
-        since, found = self._now() - self._blindness, set[int]()
+    def _lately(self, deployment: str, seconds: float) -> set[int]:
+        """The numbers of ready pods that a Deployment has told of as far back as an operator may be."""
+        since, found = self._world.network.troubles.before(seconds), set[int]()
         for moment, ready in reversed(self._ready[deployment]):
             found.add(ready)
             if moment < since:
@@ -108,14 +115,34 @@ class Invariants:
         status = change.entry.object.get("status")
         if change.removed or not status or (change.previous and change.previous.object.get("status") == status):
             return
-        name = change.entry.key.name
-        server = self._lately(association.server_deployment_name(name))
+        self._check_cluster(change.entry.object, KNOWN)
+
+    def look(self, *, led: bool) -> None:
+        """See that what statuses say is not long out of date.
+
+        Args:
+            led: Whether there is anybody to write them.
+        """
+        troubles = self._world.network.troubles
+        if not led:
+            troubles.begin(LEASE, "holder")
+            return
+        troubles.end(LEASE, "holder")
+        if self.found:
+            # Whatever is so stays so for a while.
+            return
+        for entry in self._world.server.server.store.range(CLUSTERS, "default"):
+            self._check_cluster(entry.object, TOLD)
+
+    def _check_cluster(self, cluster: dict[str, Any], seconds: float) -> None:
+        name = cluster["metadata"]["name"]
+        server = self._lately(association.server_deployment_name(name), seconds)
         for kind in ("Ready", "ServerPodReady"):
-            if condition(change.entry.object, kind) == "True" and not any(server):
+            if condition(cluster, kind) == "True" and not any(server):
                 self._violated(f"{name} is told to be {kind}, and no server has been ready")
-        for group, told in (status.get("executorGroupStatuses") or {}).items():
+        for group, told in ((cluster.get("status") or {}).get("executorGroupStatuses") or {}).items():
             ready = int(told.get("readyReplicas", 0))
-            known = self._lately(association.executor_deployment_name(name, group))
+            known = self._lately(association.executor_deployment_name(name, group), seconds)
             if ready not in known:
                 self._violated(f"{name} is told to have {ready} ready pods in group {group}, which had {sorted(known)}")
 
@@ -130,7 +157,7 @@ class Invariants:
         if labels.get(association.NODE_TYPE_LABEL) == association.SERVER or name in self.sacrificed:
             return
         cluster = labels.get(association.CLUSTER_LABEL, "")
-        if self._is_unwanted(cluster) or self._is_outdated(pod):
+        if self._is_unwanted(cluster) or self._is_outdated(pod) or self._is_evicted(pod):
             return
         engine = self._world.gateways.cluster("default", cluster).engine
         address = f"{pod.get('status', {}).get('podIP')}:{association.WORKER_PORT}"
@@ -146,7 +173,14 @@ class Invariants:
         found = self._world.server.server.store.get(CLUSTERS, Key("default", cluster))
         if found is None or _is_unwanted(found.object):
             return True
-        return self._now() - self._unwanted.get(cluster, -self._blindness) < self._blindness
+        return self._unwanted.get(cluster, -math.inf) >= self._world.network.troubles.before(KNOWN)
+
+    def _is_evicted(self, pod: dict[str, Any]) -> bool:
+        """Whether a pod's node is taken for lost, and its pods are told to go."""
+        node = self._world.server.server.store.get(NODES, Key("", pod["spec"].get("nodeName", "")))
+        return node is not None and any(
+            each["effect"] == "NoExecute" for each in node.object["spec"].get("taints") or ()
+        )
 
     def _is_outdated(self, pod: dict[str, Any]) -> bool:
         """Whether a pod is of another template than its Deployment has."""

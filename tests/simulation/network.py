@@ -9,8 +9,12 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Any
 
+from tests.simulation.troubles import Troubles
+
 SILENCE = 30.0
 """Seconds after which a client gives a request up that nobody answers."""
+RETRY = 3.0
+"""Seconds within which one has sent a request again that failed, to a server that asks it to wait, or without."""
 
 
 class Fate(Enum):
@@ -83,6 +87,7 @@ class Network:
         weather: May be changed.
         down: Names of servers that nobody reaches.
         behind: The revision at which the API server's cache stands still; None while it keeps up.
+        troubles: When anything was not as usual between a process and the API server.
     """
 
     def __init__(self, source: random.Random, usual: tuple[float, float] | None = None) -> None:
@@ -90,6 +95,7 @@ class Network:
         self.weather = CALM
         self.down: set[str] = set()
         self.behind: int | None = None
+        self.troubles = Troubles()
         self._usual = usual
         # What is under way belongs to no process: it arrives although its sender has been killed.
         self._context = contextvars.copy_context()
@@ -118,7 +124,9 @@ class Network:
     def delay(self) -> float:
         """Seconds that the next message takes."""
         if self.weather.slow and self.source.random() < self.weather.slow:
-            return self.source.uniform(0, self.weather.slowest)
+            delay = self.source.uniform(0, self.weather.slowest)
+            self.troubles.last(delay)
+            return delay
         return self.source.uniform(*self._usual) if self._usual else 0.0
 
     def stream(self) -> Stream:
@@ -143,17 +151,22 @@ class Network:
     def fall_behind(self, revision: int) -> None:
         """Have the API server know nothing from its cache that is newer."""
         self.behind = revision
+        self.troubles.begin("apiserver", "cache")
         self._caught_up.clear()
 
     def catch_up(self) -> None:
         """Have the API server's cache know everything again."""
         self.behind = None
+        self.troubles.end("apiserver", "cache")
         self._caught_up.set()
 
-    async def caught_up(self) -> None:
-        """Wait until the API server's cache keeps up."""
+    async def caught_up(self, seconds: float | None = None) -> bool:
+        """Wait until the API server's cache keeps up; tells whether it does, after so many seconds at most."""
         if self.behind is not None:
-            await self._caught_up.wait()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await self._caught_up.wait()
+        return self.behind is None
 
     async def mute(self, seconds: float) -> None:
         """Nothing comes for so long, unless the network is healed."""

@@ -154,7 +154,7 @@ class Replica:
         elector = None
         if self._terms is not None:
             duration, deadline, period = self._terms
-            self._watchdog = Watchdog(lambda: self._around.network.send(self.crash()))
+            self._watchdog = Watchdog(lambda: around.network.send(self.crash()))
             elector = Elector(
                 client(),
                 namespace=NAMESPACE,
@@ -195,6 +195,9 @@ class Replica:
         error = None if task.cancelled() else task.exception()
         self._around.trace.note(self.identity, f"ended: {error}" if error is not None else "ended")
         self.ended(self, error)
+        if not self.process.dead:
+            # With its main program ends all that it has left, such as the timer of its watchdog.
+            self._around.network.send(self.process.kill())
 
 
 def _unexpected(replica: Replica, error: BaseException | None) -> None:

@@ -21,6 +21,7 @@ from marie_operator.testing.apiserver.store import Bucket, Key
 from marie_operator.testing.gateway import SimulatedMarie
 from marie_operator.testing.kubelet import Behaviour, NodeSpec
 from marie_operator.testing.workloads.deployment import Deployments
+from marie_operator.testing.workloads.eviction import TaintEviction
 from marie_operator.testing.workloads.garbage import GarbageCollector
 from marie_operator.testing.workloads.job import Jobs
 from marie_operator.testing.workloads.nodes import NodeLifecycle
@@ -32,7 +33,8 @@ from tests.simulation.ending import COMPARED, Ending, differences
 from tests.simulation.invariants import CLUSTERS, JOBS, LEASES, PODS, Invariants, condition
 from tests.simulation.replica import LEASE, NAMESPACE, Replica
 from tests.simulation.trace import Trace
-from tests.simulation.workload import KEYS, Workload
+from tests.simulation.wires import Port
+from tests.simulation.workload import KEYS, TOLERANCE, Workload
 from tests.simulation.world import World, confined, installed
 
 T = TypeVar("T")
@@ -50,6 +52,10 @@ QUIET = 75.0
 longer than a pod counts as busy after its last work."""
 RESTING = 1 / 8
 """Of runs, those that stay at their end for that long and longer."""
+GLANCE = 1.0
+"""Seconds between two looks at what stands in statuses."""
+SEARCHES = 3
+"""Halves of an operator's messages until a submitter dies: it has searched with fifty by the time that it submits."""
 IDLE = 75.0
 """Seconds for which nobody writes after that: whoever writes every two and a half minutes, or more often, is seen."""
 REPAIR = 60.0
@@ -58,13 +64,16 @@ MARIE = "/apis/marie.ai/v1alpha1/namespaces/default"
 NODES = (NodeSpec("node-1"), NodeSpec("node-2"))
 CONTROLLERS = (ReplicaSets, Deployments, Jobs, GarbageCollector, NodeLifecycle, Scheduler)
 """Those that have something to do in a run."""
+LEASE_PERIOD = 5.0
+"""Seconds between the renewals of a node's lease where a node is lost; elsewhere there are none, which cost."""
+LOST = 6 * LEASE_PERIOD + TOLERANCE
+"""Seconds of a node's silence after which its pods have been evicted: a grace of four periods, looks, and a margin."""
 KINDS: frozenset[Bucket] = frozenset(
     {
         *COMPARED,
         PODS,
         *(("", each) for each in ("events", "namespaces", "nodes", "serviceaccounts")),
         ("apps", "replicasets"),
-        ("batch", "jobs"),
         ("apiextensions.k8s.io", "customresourcedefinitions"),
         ("coordination.k8s.io", "leases"),
         ("events.k8s.io", "events"),
@@ -197,6 +206,7 @@ class _Run:
         self.seconds = 0.0
         self.writes = 0
         self._problems: list[str] = []
+        self._ended: list[Port] = []
         self._over = False
 
     def carried_out(self) -> list[str]:
@@ -222,11 +232,11 @@ class _Run:
             terms=self.terms,
             nodes=NODES,
             behaviours=behaviours,
-            lease_period=3600.0,
+            lease_period=LEASE_PERIOD if self.ill.loses_nodes else 3600.0,
             outcome=self.users.outcome,
             keys=KEYS,
             trace=self.trace,
-            controllers=CONTROLLERS,
+            controllers=(*CONTROLLERS, TaintEviction) if self.ill.loses_nodes else CONTROLLERS,
         )
         self.invariants = Invariants(self.world, self.users, self.ill, elected=self.terms is not None)
         async with self.world as world:
@@ -234,6 +244,7 @@ class _Run:
             for replica in world.replicas:
                 replica.ended = self._on_end
                 replica.start()
+            looking = asyncio.create_task(self._look())
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._use())
                 for hit in self.ill.hits:
@@ -244,9 +255,16 @@ class _Run:
                     await self._idle()
                 self.ending = Ending.of(world, self.invariants)
             self.invariants.check_documents()
+            looking.cancel()
             await self._stop()
         self._problems += self.invariants.found
         self.seconds, self.writes = loop.time(), self.invariants.written
+
+    async def _look(self) -> None:
+        """Look every now and then at what nobody writes."""
+        while True:
+            await asyncio.sleep(GLANCE)
+            self.invariants.look(led=self._led())
 
     # Users.
 
@@ -274,14 +292,18 @@ class _Run:
         match hit.blow:
             case "crash" if replica.running:
                 await replica.crash()
+            case "crash on message" if self._submits and hit.whom % 2:
+                world.submitters.kill(hit.count * SEARCHES // 2)
             case "crash on message":
                 replica.port.fuse = hit.count
             case "stand still":
                 process = replica.process
                 process.stop()
+                world.network.troubles.last(hit.seconds)
                 await asyncio.sleep(hit.seconds)
                 process.resume()
             case "loop stalled" if replica.running:
+                world.network.troubles.last(hit.holds_up)
                 await replica.stall(hit.holds_up)
             case "restart" if replica.running:
                 await replica.stop()
@@ -319,10 +341,10 @@ class _Run:
             case "container crash":
                 if pods := self._pods():
                     world.kubelet.crash("default", self._chosen(pods, hit))
-            case "node dead":
+            case "node dead" | "node lost":
                 node = self._chosen(list(NODES), hit).name
                 world.kubelet.kill_node(node)
-                await asyncio.sleep(hit.seconds)
+                await asyncio.sleep(hit.seconds + (LOST if hit.blow == "node lost" else 0.0))
                 await world.kubelet.revive_node(node)
             case _:
                 pass
@@ -334,8 +356,24 @@ class _Run:
     def _on_end(self, replica: Replica, error: BaseException | None) -> None:
         if error is not None and type(error).__name__ != "LeadershipLost":
             self._problems.append(f"{replica.identity} ended with {error!r}")
+        self._ended.append(replica.port)
+        self.world.network.troubles.end(replica.port.name)
+        if not replica.process.dead:
+            # Whoever ends by itself, asked or not, has ended all that it began; what ends in this turn has its say.
+            asyncio.get_running_loop().call_soon(self._look_behind, replica.port)
         if not self._over:
             asyncio.get_running_loop().call_later(self.source.uniform(0.5, 5.0), self._start, replica)
+
+    @property
+    def _submits(self) -> bool:
+        """Whether pods submit documents."""
+        return any(isinstance(step.wish, workload.Job) and step.wish.by_pod for step in self.users.steps)
+
+    def _look_behind(self, port: Port) -> None:
+        if tasks := port.process.tasks:
+            self._problems.append(f"{port.name} has left tasks: {tasks}")
+        if port.streams:
+            self._problems.append(f"{port.name} has left {port.streams} watches open")
 
     def _start(self, replica: Replica) -> None:
         if not replica.running and not self._over:
@@ -349,6 +387,7 @@ class _Run:
         self.world.network.heal()
         for replica in self.world.replicas:
             replica.port.fuse = None
+        self.world.submitters.spare()
         self._repair()
 
     async def _settled(self) -> bool:
@@ -425,14 +464,14 @@ class _Run:
             self._problems.append(f"{more} writes in {IDLE:g} s of {what}: {told}")
 
     async def _stop(self) -> None:
-        """Every process ends cleanly, and leaves nothing behind."""
+        """Every process ends cleanly, and nothing goes on of any that has ended, however it did."""
         self._over = True
         for replica in self.world.replicas:
             if replica.running:
                 await replica.stop()
-                await asyncio.sleep(0)
-                if left := replica.process.tasks:
-                    self._problems.append(f"{replica.identity} has left tasks: {left}")
+        await asyncio.sleep(0)
+        for port in self._ended:
+            self._look_behind(port)
 
     # Marie, as people look after it.
 

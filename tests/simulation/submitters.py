@@ -46,11 +46,26 @@ class Submitters:
         around: What they run in.
         lines: What each has printed, by the pod's name.
         fuses: Messages after which those that start next are killed, one each; of the others, none.
+        running: Where the messages of those leave that run.
     """
 
     around: Surroundings
     lines: defaultdict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     fuses: list[int] = field(default_factory=list)
+    running: list[Port] = field(default_factory=list)
+
+    def kill(self, messages: int) -> None:
+        """Kill one that runs, or else the next that starts, at its so manieth message from here on."""
+        if self.running:
+            self.running[0].fuse = messages
+        else:
+            self.fuses.append(messages)
+
+    def spare(self) -> None:
+        """Kill none any more."""
+        self.fuses.clear()
+        for port in self.running:
+            port.fuse = None
 
     async def __call__(self, pod: Pod) -> tuple[int, str]:
         """Run a pod's container to its end."""
@@ -68,6 +83,7 @@ class Submitters:
             jitter=around.source.random,
         )
         run = process.start(submitter.run())
+        self.running.append(port)
         try:
             return await run
         except asyncio.CancelledError:
@@ -76,6 +92,7 @@ class Submitters:
                 raise
             return KILLED, ""
         finally:
+            self.running.remove(port)
             if not process.dead:
                 await process.kill()
 

@@ -2,8 +2,11 @@
 
 import asyncio
 import contextlib
+import random
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +18,9 @@ from marie_operator.controllers.mariecluster.scaling import Member
 from marie_operator.controllers.mariejob import decide, reconciler
 from marie_operator.controllers.mariejob.course import Course
 from marie_operator.controllers.mariejob.deadlines import Overrun
+from marie_operator.marie import submitter
 from marie_operator.marie.document import Document
+from marie_operator.marie.ticket import Ticket
 from marie_operator.runtime import ApiError, Client, Manager, PatchKind, Unreachable
 from marie_operator.runtime.decoding import WatchEvent
 from marie_operator.runtime.informer import Informer
@@ -23,7 +28,9 @@ from marie_operator.runtime.reflector import Reflector
 from marie_operator.runtime.resource import SERVICES, Object, ObjectKey, Resource
 from marie_operator.runtime.status import StatusWriter, merge_patch
 from tests.simulation import run
+from tests.simulation.chaos import Chaos, Hit
 from tests.simulation.run import simulate, undisturbed, without_faults
+from tests.simulation.trace import Trace
 from tests.simulation.workload import GROUP, KEYS, Cluster, Group, Job, Step, Workload
 
 pytestmark = pytest.mark.timeout(900)
@@ -32,6 +39,10 @@ SEEDS = 1000
 """Within so many, each must fall."""
 PAGE = Path(__file__).parents[2] / "docs" / "simulation.md"
 """Says at which seed each does."""
+MESSAGES = range(3, 7)
+"""As for an operator: a submitter that does not search is killed as it submits, or a little earlier or later."""
+SLOW = 5
+"""A seed by which pods take four seconds to start."""
 EVERY = 50
 """Of the versions of objects, one in so many is never told of."""
 
@@ -139,6 +150,41 @@ def test_a_removal_of_pods_at_work_is_found(monkeypatch: pytest.MonkeyPatch) -> 
     assert undisturbed(users, "sound").problems == ()
     monkeypatch.setattr(Member, "idle", True)
     assert any("has been at work" in problem for problem in undisturbed(users, "planted").problems)
+
+
+def test_readiness_that_went_with_a_node_and_is_still_told_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a Deployment whose pods are all lost nothing is heard until it has one again."""
+    take = Reflector._take
+    users = Workload((Step(0.0, "c0", Cluster()),), {})
+    ill = Chaos((Hit(10.0, "node lost", 1, 3.0, 1),))
+
+    def problems() -> list[str]:
+        return run._Run(users, ill, random.Random(SLOW), Trace()).carried_out()
+
+    def hopeful(reflector: Reflector, event: WatchEvent) -> None:
+        status = event.object.get("status") or {}
+        if event.object["kind"] != "Deployment" or status.get("readyReplicas") or event.type != "MODIFIED":
+            take(reflector, event)
+
+    assert problems() == []
+    monkeypatch.setattr(Reflector, "_take", hopeful)
+    assert any("c0 is told to have 1 ready pods in group extract, which had [0]" in each for each in problems())
+
+
+def test_a_submitter_that_does_not_search_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A submitter that was killed as it had submitted is followed by one that takes nothing to be with Marie."""
+    users = Workload(
+        (Step(0.0, "c0", Cluster()), Step(8.0, "j1", Job("c0", "s3://bucket/documents/a.pdf", by_pod=True))),
+        dict.fromkeys(KEYS, 20.0),
+    )
+
+    def problems(message: int) -> list[str]:
+        ill = Chaos((Hit(5.0, "crash on message", 1, 0.0, message), Hit(20.0, "compaction", 0, 0.0, 1)))
+        return run._Run(users, ill, random.Random(1), Trace()).carried_out()
+
+    assert not any(map(problems, MESSAGES))
+    monkeypatch.setattr(submitter, "Ticket", partial(Ticket, fresh=True))
+    assert any("submitted twice" in found for found in chain.from_iterable(map(problems, MESSAGES)))
 
 
 def test_a_stale_read_is_found(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -117,3 +117,20 @@ def test_containers_that_crash_are_started_again_in_their_pod() -> None:
     before, once, twice = virtual.run(main)
     assert [before[:2], once[:2], twice[:2]] == [("True", 0), ("True", 1), ("True", 2)]
     assert before[2] == once[2] == twice[2]
+
+
+def test_a_killed_process_leaves_no_watchdog_to_the_next() -> None:
+    origin = installed()
+
+    async def main() -> tuple[int, bool]:
+        async with World(origin, random.Random(1), usual=(0.0005, 0.005), terms=(15, 10, 2), lease_period=600) as world:
+            (replica,) = world.replicas
+            replica.start()
+            await asyncio.sleep(5)
+            await replica.crash()
+            await asyncio.sleep(1)
+            replica.start()
+            await asyncio.sleep(60)
+            return replica.life, replica.running
+
+    assert virtual.run(main) == (2, True)

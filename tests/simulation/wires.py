@@ -19,16 +19,17 @@ from marie_operator.controllers.mariejob.store import ListingError, ListRequest,
 from marie_operator.marie import transport as marie
 from marie_operator.runtime import NotLeader, Unreachable
 from marie_operator.runtime import transport as api
-from marie_operator.testing.apiserver.answers import Answer
+from marie_operator.testing.apiserver.answers import Answer, refused
 from marie_operator.testing.apiserver.direct import call_of
 from marie_operator.testing.apiserver.faults import refuse
+from marie_operator.testing.apiserver.lists import too_large
 from marie_operator.testing.apiserver.requests import Call, target
 from marie_operator.testing.apiserver.server import ApiServer
 from marie_operator.testing.apiserver.watches import INITIAL_END
 from marie_operator.testing.gateway import Reply, SimulatedEtcd, SimulatedGateways, SimulatedMarie
 from marie_operator.testing.gateway import Request as Asked
 from marie_operator.testing.virtual import Process
-from tests.simulation.network import SILENCE, Fate, Network, Stream
+from tests.simulation.network import RETRY, SILENCE, Fate, Network, Stream
 from tests.simulation.stored import Stored
 from tests.simulation.trace import Trace
 
@@ -38,6 +39,8 @@ _ETCD = re.compile(r"http://(?P<name>.+)-etcd\.(?P<namespace>[^.]+)\.svc:2379")
 """Where the etcd is that the operator runs for a cluster."""
 ELECTION = "/apis/coordination.k8s.io/v1/namespaces/marie-system/leases"
 """Where who leads is written, which who does not lead has to write as well."""
+FRESHNESS = 3.0
+"""Seconds for which the API server waits until its cache has reached a version (watch_cache.go, blockTimeout)."""
 API_ERRORS = ((429, 1), (429, None), (500, None), (503, None), (504, None))
 """Codes and ``Retry-After`` of an API server that does not carry out a request."""
 
@@ -53,6 +56,7 @@ class Port:
         trace: What happened.
         on_send: Called with the name and what is sent, when a write or a submission is about to leave.
         fuse: Messages until the process dies of one: before it leaves, or right after; None for never.
+        streams: How many the process reads.
     """
 
     network: Network
@@ -61,6 +65,7 @@ class Port:
     trace: Trace
     on_send: Callable[[str, str], None]
     fuse: int | None = None
+    streams: int = 0
 
     def passes(self, what: str, *, writes: bool) -> bool:
         """Whether a message leaves; when it is a write, it is told."""
@@ -127,9 +132,14 @@ class ApiWire:
             raise _broken(request)
         answer = await self._served(request, fate or Fate.ANSWERED)
         chunks = self._chunks(request, answer, silence)
+        self._port.streams += 1
+        if answer.stream is not None:
+            self._network.troubles.end(self._port.name, request.path)
         try:
             yield api.Stream(answer.code, chunks, _retry_after(answer))
         finally:
+            self._port.streams -= 1
+            self._unheard(request)
             await chunks.aclose()
 
     async def close(self) -> None:
@@ -147,6 +157,7 @@ class ApiWire:
             return None
         fate = self._network.fate("apiserver")
         if fate is Fate.REFUSED:
+            self._network.troubles.last(RETRY)
             self._port.note(f"{request}: connection refused")
             raise Unreachable(f"{request}: connection refused", maybe_sent=False)
         return fate
@@ -159,13 +170,22 @@ class ApiWire:
             answer = None
         else:
             answer = await self._served(request, fate)
-        await asyncio.sleep(SILENCE if fate is Fate.SILENT else self._network.delay())
+        await self._back(fate)
         if reply.done():
             return
         if answer is None or fate in {Fate.UNANSWERED, Fate.SILENT}:
             reply.set_exception(_broken(request))
         else:
             reply.set_result(_reply(answer))
+
+    async def _back(self, fate: Fate) -> None:
+        """Let a reply be on its way, or not come."""
+        troubles = self._network.troubles
+        if fate is Fate.SILENT:
+            troubles.last(SILENCE)
+        await asyncio.sleep(SILENCE if fate is Fate.SILENT else self._network.delay())
+        if fate is not Fate.ANSWERED:
+            troubles.last(RETRY)
 
     async def _served(self, request: api.Request, fate: Fate) -> Answer:
         call = self._call(request)
@@ -180,32 +200,46 @@ class ApiWire:
         return answer
 
     async def _old(self, call: Call, behind: int) -> Answer:
-        """From a cache that is behind: lists of a version are older than they may be, and watches learn nothing new.
+        """From a server whose cache is behind, which gives what it has, and of watches nothing new.
 
-        What is asked for without a version comes from storage, and is new.
+        Lists without a version, of pages, or of the very version come from storage (cacher.go, shouldDelegateList).
         """
         about, query = target(call.path), call.query
-        if about is None or about.name:
-            return await self._server.handle(call)
         streamed = query.get("sendInitialEvents") == "true"
-        version = query.get("resourceVersion", "")
-        if version and (streamed or "watch" not in query):
-            exact = {"resourceVersion": str(min(behind, int(version))), "resourceVersionMatch": "Exact"}
-            kept = {name: query[name] for name in ("labelSelector", "fieldSelector") if name in query}
-            listed = await self._server.handle(replace(call, query={**kept, **exact}))
-            if not streamed or listed.code != HTTPStatus.OK:
-                return listed
-            return Answer(HTTPStatus.OK, stream=_once(_initial_events(listed.body)))
-        answer = await self._server.handle(call)
-        return answer if answer.stream is None else replace(answer, stream=self._held(answer.stream, streamed))
+        if about is not None and not about.name:
+            if streamed:
+                return await self._streamed(call, behind)
+            if "watch" in query:
+                answer = await self._server.handle(call)
+                return answer if answer.stream is None else replace(answer, stream=self._held(answer.stream))
+            if "resourceVersion" in query and query.get("resourceVersionMatch") != "Exact" and "limit" not in query:
+                return await self._cached(call, behind, int(query["resourceVersion"]))
+        return await self._server.handle(call)
 
-    async def _held(self, stream: AsyncGenerator[bytes, None], streamed: bool) -> AsyncGenerator[bytes, None]:
-        """A watch that tells nothing until the cache has caught up, but for what it began with."""
+    async def _streamed(self, call: Call, behind: int) -> Answer:
+        version = call.query.get("resourceVersion")
+        # Without a version it is of what storage has as it is asked for.
+        listed = await self._cached(call, behind, int(version) if version else self._server.store.revision)
+        if listed.stream is not None:
+            return listed
+        told = _initial_events(listed.body) if listed.code == HTTPStatus.OK else _error_event(listed.body)
+        return Answer(HTTPStatus.OK, stream=_once(told))
+
+    async def _cached(self, call: Call, behind: int, asked: int) -> Answer:
+        """What the cache has; what it has not reached is waited for, and refused when it does not come."""
+        if asked > behind and not await self._network.caught_up(FRESHNESS):
+            return refused(too_large(asked, behind))
+        if self._network.behind is None:
+            return await self._server.handle(call)
+        exact = {"resourceVersion": str(behind), "resourceVersionMatch": "Exact"}
+        kept = {name: call.query[name] for name in ("labelSelector", "fieldSelector") if name in call.query}
+        return await self._server.handle(replace(call, query={**kept, **exact}))
+
+    async def _held(self, stream: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+        """A watch that tells nothing until the cache has caught up."""
         async with contextlib.aclosing(stream):
             async for chunk in stream:
-                if not streamed:
-                    await self._network.caught_up()
-                streamed = False
+                await self._network.caught_up()
                 yield chunk
 
     def _call(self, request: api.Request) -> Call:
@@ -226,6 +260,7 @@ class ApiWire:
                     self._port.note(f"{request} ...", chunk)
                     yield chunk
         except TimeoutError:
+            self._unheard(request)
             if limit == line.mute:
                 await self._network.mute(silence)
             self._port.note(f"{request}: the stream broke")
@@ -233,10 +268,17 @@ class ApiWire:
         if "apiserver" in self._network.down:
             raise _broken(request)
 
+    def _unheard(self, request: api.Request) -> None:
+        """Until it is watched again, a process that lives learns nothing of a collection."""
+        if not self._port.process.dead and not request.path.startswith(ELECTION):
+            self._network.troubles.begin(self._port.name, request.path)
+
     async def _late(self, line: Stream) -> None:
         """Let an event be on its way."""
         if line.lag:
-            await asyncio.sleep(self._network.source.uniform(0, line.lag))
+            delay = self._network.source.uniform(0, line.lag)
+            self._network.troubles.last(delay)
+            await asyncio.sleep(delay)
         elif delay := self._network.delay():
             await asyncio.sleep(delay)
 
@@ -508,6 +550,11 @@ def _initial_events(listed: bytes) -> bytes:
     events = [{"type": "ADDED", "object": {**bare, **item}} for item in found["items"]]
     events.append({"type": "BOOKMARK", "object": {**bare, "metadata": end}})
     return b"".join(json.dumps(event).encode() + b"\n" for event in events)
+
+
+def _error_event(status: bytes) -> bytes:
+    """What a watch tells that cannot begin."""
+    return b'{"type":"ERROR","object":%s}\n' % status
 
 
 async def _once(body: bytes) -> AsyncGenerator[bytes, None]:

@@ -23,6 +23,16 @@ GROUP = "extract"
 """A group that a cluster always has."""
 
 
+TOLERANCE = 10
+"""Seconds until pods are evicted from a node that was lost."""
+_TOLERATIONS = [
+    {"key": f"node.kubernetes.io/{key}", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": TOLERANCE}
+    for key in ("not-ready", "unreachable")
+]
+_BY_POD = {"submissionMode": "K8sJobSubmission", "submitterConfig": {"backoffLimit": 8}}
+"""A job fails when its submitter's pod does, more often than this: what happens to pods in a run is to be less."""
+
+
 @dataclass(frozen=True, slots=True)
 class Group:
     """One executor group as its user wants it."""
@@ -292,7 +302,7 @@ def _cluster_spec(cluster: Cluster) -> dict[str, Any]:
     if cluster.env:
         container["env"] = [{"name": "MARIE_SETTING", "value": cluster.env}]
     return {
-        "serverSpec": {"template": {"spec": {"containers": [container]}}},
+        "serverSpec": {"template": {"spec": {"containers": [container], "tolerations": _TOLERATIONS}}},
         "executorGroupSpecs": [_group_spec(name, group) for name, group in cluster.groups.items()],
         "suspend": cluster.suspend,
         "enableIngress": cluster.ingress,
@@ -300,7 +310,8 @@ def _cluster_spec(cluster: Cluster) -> dict[str, Any]:
 
 
 def _group_spec(name: str, group: Group) -> dict[str, Any]:
-    template: dict[str, Any] = {"spec": {"containers": [{"name": "marie", "image": group.image}]}}
+    containers = [{"name": "marie", "image": group.image}]
+    template: dict[str, Any] = {"spec": {"containers": containers, "tolerations": _TOLERATIONS}}
     if group.label:
         template["metadata"] = {"labels": {"colour": group.label}}
     return {
@@ -321,5 +332,5 @@ def _job_spec(name: str, job: Job) -> dict[str, Any]:
         "batch": {"maxInFlight": job.in_flight},
         "backoffLimit": job.attempts,
         **({"output": {"uri": f"s3://{RESULTS}/{name}/"}} if job.output else {}),
-        **({"submissionMode": "K8sJobSubmission"} if job.by_pod else {}),
+        **(_BY_POD if job.by_pod else {}),
     }

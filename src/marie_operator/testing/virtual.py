@@ -55,6 +55,7 @@ class Process:
     def __init__(self) -> None:
         self._tasks: dict[asyncio.Task[Any], None] = {}
         self._held: list[asyncio.Handle] | None = None
+        self._gone = False
         self.dead = False
 
     @property
@@ -80,7 +81,7 @@ class Process:
         loop.catch_up(held)
 
     async def kill(self) -> None:
-        """End it at once, as SIGKILL does: every task is cancelled until none is left.
+        """End it at once, as SIGKILL does: every task is cancelled until none is left, and its timers never come.
 
         Raises:
             RuntimeError: a task does not end.
@@ -89,6 +90,7 @@ class Process:
         self.resume()
         for _ in range(1000):
             if not self._tasks:
+                self._gone = True
                 return
             for task in self.tasks:
                 task.cancel()
@@ -101,7 +103,9 @@ class Process:
         task.add_done_callback(self._ended, context=contextvars.Context())
 
     def holds(self, handle: asyncio.Handle) -> bool:
-        """Whether a turn must wait because it is stopped; it is taken then."""
+        """Whether a turn must wait because it is stopped, when it is taken, or never comes because nothing is left."""
+        if self._gone:
+            return True
         if self._held is None:
             return False
         self._held.append(handle)

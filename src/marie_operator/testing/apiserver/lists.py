@@ -189,16 +189,26 @@ def asked_revision(store: Store, version: str, *, exact: bool = False) -> int:
         return store.revision
     revision = parsed_version(version)
     if revision > store.revision:
-        raise Refusal(
-            504,
-            f"Timeout: Too large resource version: {revision}, current: {store.revision}",
-            details={
-                "causes": [{"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}],
-                "retryAfterSeconds": 1,
-            },
-            retry_after=1,
-        )
+        raise too_large(revision, store.revision)
     return revision if exact else store.revision
+
+
+def too_large(revision: int, current: int) -> Refusal:
+    """What is said of a revision that is yet to come.
+
+    Args:
+        revision: That was asked for.
+        current: The newest there is.
+    """
+    return Refusal(
+        504,
+        f"Timeout: Too large resource version: {revision}, current: {current}",
+        details={
+            "causes": [{"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}],
+            "retryAfterSeconds": 1,
+        },
+        retry_after=1,
+    )
 
 
 def _token(revision: int, key: Key) -> str:
