@@ -280,13 +280,17 @@ class Engine:
         """Nodes that a worker works at."""
         return [call.node.id for call in self._calls.values() if call.worker.address == address]
 
+    def node(self, node_id: str) -> Node | None:
+        """A node of the database, by its id."""
+        return self._nodes.get(node_id)
+
     def recalled(self, node_id: str) -> tuple[Node, NodeState] | None:
         """A node, and its state as the gateway remembers it.
 
         That is what it was when it was first asked for, or what its executor told since. Of what is not remembered, the
         database is asked.
         """
-        node = self._nodes.get(node_id)
+        node = self.node(node_id)
         if node is None or (node_id not in self._remembered and not self._database):
             return None
         return node, self._remember(node, self._remembered.pop(node_id, node.state))
