@@ -209,6 +209,25 @@ def test_a_group_without_etcd_keeps_its_pods_while_there_is_work() -> None:
     run(story)
 
 
+@pytest.mark.parametrize("etcd", [True, False])
+def test_a_group_whose_pods_never_become_ready_can_be_made_smaller(etcd: bool) -> None:
+    async def story(plane: Plane) -> None:
+        made = sized(3)
+        if not etcd:
+            del made["spec"]["backingServices"]
+        hung = Behaviour(labels={"marie.ai/node-type": "executor"}, ready=False)
+        with plane.kubelet.behaving(hung):
+            await plane.apply(made)
+            await plane.condition("c", "ServerPodReady")
+            await plane.until(lambda: size(plane, 3))
+            await scale(plane, 1)
+            await asyncio.sleep(300)
+            assert await size(plane, 3), "they may begin to work at any moment"
+            await plane.until(lambda: size(plane, 1), seconds=600)
+
+    run(story)
+
+
 def test_pods_at_work_are_marked_once_and_protected_from_eviction_and_node_autoscalers() -> None:
     async def story(plane: Plane) -> None:
         take(plane, seconds=2.0)
