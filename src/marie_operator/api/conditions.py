@@ -11,7 +11,11 @@ class ClusterCondition(StrEnum):
     """Conditions of a MarieCluster."""
 
     READY = "Ready"
-    """The summary: the scheduler runs and every wanted executor is ready. Wait for it with ``kubectl wait``."""
+    """The summary: the scheduler runs, every wanted executor is ready, and the pods are those of the present spec.
+
+    Wait for it with ``kubectl wait``. Jobs go on while it is false, as long as ``ServerPodReady`` is true. A change
+    that waits for documents (``UpgradePending``) and pods above the size that still work do not make it false.
+    """
 
     PROVISIONED = "MarieClusterProvisioned"
     """The cluster was ready at least once since it was created or resumed; it stays true while pods come and go."""
@@ -64,6 +68,9 @@ class ClusterReason(StrEnum):
 
     PROVISIONED = "Provisioned"
     """The cluster has been ready. Nothing to do."""
+
+    ROLLING_OUT = "RollingOut"
+    """Pods are replaced by those of the present spec, or are about to be; those of before serve meanwhile. Wait."""
 
     SERVER_READY = "ServerReady"
     """The server's pod is ready and its scheduler runs. Nothing to do."""

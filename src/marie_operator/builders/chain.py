@@ -1,5 +1,6 @@
 """A cluster's children, as data: one link for each kind of child, in the order users know them."""
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
@@ -102,6 +103,11 @@ def warnings(cluster: MarieCluster) -> list[tuple[EventReason, str]]:
         if (clamping := clamped(group))
     ]
     return found
+
+
+def unclamped(message: str) -> str:
+    """What a group's message tells beside ``clamped``."""
+    return re.sub(r"^Group \S+ has \d+ pods and not \d+, because \w+ is \d+\.\s*", "", message)
 
 
 def clamped(group: ExecutorGroupSpec) -> str:

@@ -16,7 +16,7 @@ from marie_operator.marie.document import Document
 from marie_operator.marie.etcd import Etcd
 from marie_operator.marie.metrics import CountedTransport, GatewayMetrics
 from marie_operator.marie.monitor import MAX_BACKOFF, GatewayView, Hold, Monitor
-from marie_operator.marie.occupancy import Occupancy, OccupancyWatch, Question
+from marie_operator.marie.occupancy import BOOT, Occupancy, OccupancyWatch, Question
 from marie_operator.marie.ticket import DocumentState, DocumentView, Ticket
 from marie_operator.marie.transport import Transport
 from marie_operator.marie.withdrawal import DatabaseView
@@ -24,6 +24,7 @@ from marie_operator.runtime.clock import Clock
 from marie_operator.runtime.resource import ObjectKey
 
 __all__ = [
+    "BOOT",
     "DatabaseView",
     "Document",
     "DocumentState",

@@ -23,6 +23,8 @@ HURRIED = 1.0
 """Seconds between two looks while somebody waits for workers to be idle."""
 LATELY = 60.0
 """Seconds for which a worker counts as busy after its last work in what is told and marked, which is not to flicker."""
+BOOT = 600.0
+"""Seconds without a pause in which etcd has told of no worker of a pod, after which its executors count as failed."""
 FIRST_BACKOFF, MAX_BACKOFF = 5.0, 60.0
 """Seconds without a question to an etcd that has not answered."""
 
@@ -42,6 +44,8 @@ class Occupancy:
         workers: By address; None while etcd cannot be asked.
         withdrawn: Seconds for which a worker has been known not to be registered, by address.
         lately: Addresses of workers that were busy within the last minute.
+        asked: Seconds for which etcd has told of the workers each time that it was asked.
+        met: Addresses of workers that there were within the last ``BOOT`` seconds.
         tasks: Number of tasks by executor name; None where they were not asked for, or cannot be told.
         at: When they were looked at, in seconds of the clock.
         whole: Whether ``tasks`` are all that are unfinished, and not only those in hand.
@@ -58,6 +62,8 @@ class Occupancy:
     workers: Mapping[str, Worker] | None = None
     withdrawn: Mapping[str, float] = field(default_factory=dict)
     lately: frozenset[str] = frozenset()
+    asked: float = 0.0
+    met: frozenset[str] = frozenset()
     tasks: Mapping[str, int] | None = None
     at: float = 0.0
     whole: bool = False
@@ -122,6 +128,8 @@ class OccupancyWatch:
         self._busy_at: dict[str, float] = {}
         self._served_at: dict[str, float] = {}
         self._absent: dict[str, float] = {}
+        self._met_at: dict[str, float] = {}
+        self._asked_since: float | None = None
         self._given: dict[str, int] = {}
         self._retry_at = 0.0
         self._backoff = 0.0
@@ -188,6 +196,8 @@ class OccupancyWatch:
             workers=workers,
             withdrawn={address: now - since for address, since in self._absent.items()},
             lately=frozenset(self._busy_at),
+            asked=0.0 if self._asked_since is None else now - self._asked_since,
+            met=frozenset(self._met_at),
             tasks=tasks,
             at=began,
             whole=question.hurried,
@@ -263,11 +273,16 @@ class OccupancyWatch:
         if tasks is not None:
             self._served_at |= dict.fromkeys(tasks, now)
         self._served_at = {name: at for name, at in self._served_at.items() if now - at <= LATELY}
-        if workers is not None:
+        if workers is None:
+            self._asked_since = None
+        else:
+            self._asked_since = now if self._asked_since is None else self._asked_since
+            self._met_at |= dict.fromkeys(workers, now)
             self._busy_at |= {address: now for address, worker in workers.items() if worker.busy}
             away = [address for address, worker in workers.items() if not worker.registered]
             self._absent = {address: self._absent.get(address, now) for address in away}
             self._given = {address: at for address, at in self._given.items() if address in workers}
+        self._met_at = {address: at for address, at in self._met_at.items() if now - at <= BOOT}
         self._busy_at = {address: at for address, at in self._busy_at.items() if now - at <= LATELY}
 
     def _lost(self, workers: Mapping[str, Worker]) -> Mapping[str, str]:

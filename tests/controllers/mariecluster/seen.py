@@ -42,6 +42,7 @@ def children(of: MarieCluster, ready: dict[str, int]) -> dict[Any, Object]:
             live[resource, name]["status"] = {
                 "replicas": max(count, manifest["spec"]["replicas"]) if count or manifest["spec"]["replicas"] else 0,
                 "readyReplicas": count,
+                "updatedReplicas": max(count, manifest["spec"]["replicas"]),
                 "availableReplicas": count,
             }
     return live

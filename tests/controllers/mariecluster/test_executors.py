@@ -157,6 +157,10 @@ async def _message(plane: Plane) -> str:
     return str((await group(plane)).get("message", ""))
 
 
+async def _says(plane: Plane, message: str) -> bool:
+    return await _message(plane) == message
+
+
 async def _silent(plane: Plane) -> bool:
     return not await _message(plane)
 
@@ -205,6 +209,25 @@ def test_a_group_without_etcd_keeps_its_pods_while_there_is_work() -> None:
         await plane.until(lambda: size(plane, 1), seconds=120)
         assert await done(plane)
         assert watch.busy == []
+
+    run(story)
+
+
+@pytest.mark.parametrize("etcd", [True, False])
+def test_a_group_whose_pods_never_become_ready_can_be_made_smaller(etcd: bool) -> None:
+    async def story(plane: Plane) -> None:
+        made = sized(3)
+        if not etcd:
+            del made["spec"]["backingServices"]
+        hung = Behaviour(labels={"marie.ai/node-type": "executor"}, ready=False)
+        with plane.kubelet.behaving(hung):
+            await plane.apply(made)
+            await plane.condition("c", "ServerPodReady")
+            await plane.until(lambda: size(plane, 3))
+            await scale(plane, 1)
+            await asyncio.sleep(300)
+            assert await size(plane, 3), "they may begin to work at any moment"
+            await plane.until(lambda: size(plane, 1), seconds=600)
 
     run(story)
 
@@ -260,8 +283,8 @@ def test_workers_to_delete_go_once_each_and_only_when_idle() -> None:
         await scale(plane, 2, scaleStrategy={"workersToDelete": [idle[1], worker, "mine"]})
         await plane.until(lambda: size(plane, 2), seconds=60)
         assert watch.deleted == [idle[1]]
-        found = await plane.until(lambda: _message(plane), seconds=20)
-        assert found == f"Named pods are deleted when they are idle; at work: {worker}."
+        waits = f"Named pods are deleted when they are idle; at work: {worker}."
+        await plane.until(lambda: _says(plane, waits), seconds=20)
 
         async def replaced() -> bool:
             return worker not in await executors(plane) and await size(plane, 2)
@@ -384,6 +407,21 @@ def test_replicas_outside_of_their_bounds_are_clamped_and_it_is_said() -> None:
     run(story)
 
 
+def test_a_clamped_group_that_waits_for_pods_at_work_says_so() -> None:
+    async def story(plane: Plane) -> None:
+        take(plane, seconds=40.0)
+        await plane.apply(sized(5, minReplicas=1, maxReplicas=2))
+        await plane.condition("c", "Ready")
+        await plane.apply(*batch(2))
+        await plane.until(lambda: _busy(plane, 2))
+        await scale(plane, 0)
+        await plane.until(lambda: size(plane, 1), seconds=120)
+        (note,) = await notes(plane, "ScaleDownWaits")
+        assert note.startswith("Group extract: Pods above 1 go when they are idle; at work: ")
+
+    run(story)
+
+
 async def _scaled(plane: Plane, replicas: int) -> None:
     """As ``kubectl scale`` and autoscalers do."""
     path = f"{plane.path('deployments', 'c-executor-extract')}/scale?fieldManager=kubectl"
@@ -484,3 +522,36 @@ def test_a_group_that_is_scaled_back_to_what_it_asks_for_is_as_it_was() -> None:
 async def _is(plane: Plane, size: int, image: str = "") -> bool:
     found = await _deployed(plane)
     return found[0] == size and image in {"", found[1]}
+
+
+def test_ready_of_a_new_spec_waits_for_its_pods_and_serves_meanwhile() -> None:
+    async def story(plane: Plane) -> None:
+        made = cluster(backingServices=MANAGED)
+        await plane.apply(made)
+        await plane.condition("c", "Ready")
+        live = await plane.get("marieclusters", "c")
+        group = live["spec"]["executorGroupSpecs"][0]
+        group["template"]["spec"]["containers"][0]["image"] = "marie:next"
+        await plane.patch("marieclusters", "c", {"spec": {"executorGroupSpecs": [group]}})
+        generation = live["metadata"]["generation"] + 1
+        reasons = set()
+
+        async def rolled() -> bool:
+            found = (await plane.get("marieclusters", "c"))["status"]["conditions"]
+            ready = next(each for each in found if each["type"] == "Ready")
+            if ready["observedGeneration"] == generation:
+                reasons.add(ready["reason"])
+            return bool(ready["observedGeneration"] == generation and ready["status"] == "True")
+
+        await plane.until(rolled)
+        pods = (await plane.api.get(plane.path("pods")))["items"]
+        images = {
+            each["spec"]["containers"][0]["image"]
+            for each in pods
+            if each["metadata"]["labels"].get("marie.ai/node-type") == "executor"
+            and "deletionTimestamp" not in each["metadata"]
+        }
+        assert images == {"marie:next"}
+        assert "RollingOut" in reasons
+
+    run(story)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from marie_operator.api.conditions import ClusterReason
-from marie_operator.api.mariecluster import MarieClusterStatus
+from marie_operator.api.mariecluster import MarieCluster, MarieClusterStatus
 from marie_operator.controllers.mariecluster import status
 from marie_operator.controllers.mariecluster.executors import GroupView
 from marie_operator.controllers.mariecluster.refusals import Refusal
@@ -214,7 +214,7 @@ def test_a_change_that_does_not_come_about_is_told_although_the_pods_of_before_a
     of_group = found.children[DEPLOYMENTS, "c-executor-ocr"]["status"]
     of_group |= {"replicas": 2, "unavailableReplicas": 1}
     # It may only be starting.
-    assert condition(status.of(found), "Ready")[0] == "True"
+    assert condition(status.of(found), "Ready")[:2] == ("False", "RollingOut")
     new["status"]["conditions"] = [unscheduled]
     assert condition(status.of(found), "Ready") == (
         "False",
@@ -239,3 +239,20 @@ def test_pods_that_cannot_be_created_are_told(name: str, message: str) -> None:
     refused = {"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": "quota exceeded."}
     found.children[DEPLOYMENTS, name]["status"]["conditions"] = [refused]
     assert condition(status.of(found), "Ready")[2] == message
+
+
+def test_a_paused_cluster_has_not_observed_a_spec_of_which_nothing_is_made() -> None:
+    known = status.of(seen(cluster(), ALL_READY)).model_dump(mode="json", by_alias=True)
+    changed = cluster(status=known).model_dump(mode="json", by_alias=True)
+    changed["metadata"] |= {"generation": 3, "annotations": {"marie.ai/reconcile": "paused"}}
+    found = status.of(seen(MarieCluster.model_validate(changed), ALL_READY))
+    assert found.observed_generation == 2
+    assert {each.observed_generation for each in found.conditions} == {2}
+
+
+def test_a_store_whose_pod_does_not_end_is_not_told_to_start() -> None:
+    going = pod("c-etcd-0", "etcd")
+    going["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+    of = cluster(backingServices={"etcd": {"managed": {}}, "postgres": {"managed": {}}})
+    message = condition(status.of(seen(of, ALL_READY, pods=[going])), "EtcdReady")[2]
+    assert message.startswith("The managed etcd is not ready: pod c-etcd-0 is being deleted")

@@ -116,9 +116,11 @@ def outlook(
     for name, live in _deployments(children).items():
         group = groups.get(name)
         own = _own(live["metadata"]["name"], name, pods)
-        members = [occupation.member(pod, occupancy, served=served) for pod in own if ranking.is_active(pod)]
+        members = [occupation.member(pod, occupancy, served=served, now=now) for pod in own if ranking.is_active(pod)]
         dying += [
-            occupation.member(pod, occupancy, served=served) for pod in own if "deletionTimestamp" in pod["metadata"]
+            occupation.member(pod, occupancy, served=served, now=now)
+            for pod in own
+            if "deletionTimestamp" in pod["metadata"]
         ]
         size = int(live["spec"].get("replicas", 1))
         ours = not sizes.is_others(live)
@@ -164,18 +166,19 @@ def outlook(
     )
 
 
-def going(cluster: MarieCluster, pods: Sequence[Object]) -> Outlook:
+def going(cluster: MarieCluster, pods: Sequence[Object], now: datetime) -> Outlook:
     """What is to be done for a cluster all of whose pods go: its executors are not waited for once its server is gone.
 
     Args:
         cluster: One that is suspended as a whole, or about to go.
         pods: Its pods.
+        now: For their ages.
     """
     served = occupation.serves(pods)
     dying = [pod for pod in pods if "deletionTimestamp" in pod["metadata"]]
     groups = {pod["metadata"].get("labels", {}).get(association.GROUP_LABEL, "") for pod in dying} - {""}
     own = [
-        occupation.member(pod, None, served=served)
+        occupation.member(pod, None, served=served, now=now)
         for name in sorted(groups)
         for pod in _own(association.executor_deployment_name(cluster.metadata.name, name), name, dying)
     ]

@@ -32,6 +32,12 @@ def is_ready(pod: Object) -> bool:
     return bool(_ready(pod))
 
 
+def unready_since(pod: Object) -> datetime | None:
+    """Since when a pod has said that it is not ready; None where it is, or has not said."""
+    conditions: Sequence[Object] = pod.get("status", {}).get("conditions") or ()
+    return _since(next((each for each in conditions if (each["type"], each["status"]) == ("Ready", "False")), None))
+
+
 def deletion_cost(pod: Object) -> int:
     """What the annotation says; 0 where it is missing or no plain number of 32 bits, as the controller reads it."""
     text = (pod["metadata"].get("annotations") or {}).get(DELETION_COST, "")

@@ -124,7 +124,9 @@ class MarieClusterReconciler:
         if cluster.metadata.deletion_timestamp is not None:
             # Owner references remove the children; only the watch on the gateway is ours to end.
             self._gateways.forget(key)
-            refused = await tending.tend(executors.going(cluster, self._pods(cluster)), self._client, News())
+            refused = await tending.tend(
+                executors.going(cluster, self._pods(cluster), self._clock.now()), self._client, News()
+            )
             return await self._report(self._observe(cluster, refused), News())
         news = News()
         try:
@@ -218,7 +220,7 @@ class MarieClusterReconciler:
     def _look_at_executors(self, cluster: MarieCluster, news: News) -> Outlook:
         """What is to become of the executors' pods; with the cluster suspended all go at once, and the server too."""
         if cluster.spec.suspend:
-            return executors.going(cluster, self._pods(cluster))
+            return executors.going(cluster, self._pods(cluster), self._clock.now())
         occupancy = self._gateways.occupancy(kinds.key_of(cluster))
         if occupancy is not None:
             news.more += [

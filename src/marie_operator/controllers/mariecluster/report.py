@@ -85,7 +85,8 @@ def _waits(old: MarieClusterStatus, new: MarieClusterStatus, seen: Observation) 
         yield Told("Warning", verdict.reason, verdict.message)
     for name, view in seen.groups.items():
         before = old.executor_group_statuses.get(name)
-        if view.waits and (before is None or not before.message):
+        # What else a message tells, such as that the size is clamped, does not stand for it.
+        if view.waits and (before is None or not chain.unclamped(before.message)):
             yield Told("Normal", EventReason.SCALE_DOWN_WAITS, f"Group {name}: {view.waits}")
 
 

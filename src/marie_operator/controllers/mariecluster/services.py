@@ -75,6 +75,13 @@ def _managed(cluster: MarieCluster, service: Service, children: LiveChildren, po
     own = [pod for pod in pods if pod["metadata"].get("labels", {}).get(association.NODE_TYPE_LABEL) == service.value]
     if found := trouble.first(trouble.present(own)):
         return ServiceVerdict(False, ClusterReason.SERVICE_FAILING, f"The managed {service} does not start: {found}.")
+    going = [pod["metadata"]["name"] for pod in own if "deletionTimestamp" in pod["metadata"]]
+    if own and len(going) == len(own):
+        why = f"pod {going[0]} is being deleted, and the next one starts only when it has ended"
+        advice = "if it stays, see whether its node is lost"
+        return ServiceVerdict(
+            False, ClusterReason.SERVICE_STARTING, f"The managed {service} is not ready: {why}; {advice}."
+        )
     return ServiceVerdict(False, ClusterReason.SERVICE_STARTING, f"The managed {service}'s pod is starting.")
 
 

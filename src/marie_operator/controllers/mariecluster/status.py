@@ -17,7 +17,7 @@ from marie_operator.api.mariecluster import (
 from marie_operator.builders import association, endpoints, totals
 from marie_operator.controllers import custody, trouble
 from marie_operator.controllers.conditions import condition, is_true
-from marie_operator.controllers.mariecluster import services
+from marie_operator.controllers.mariecluster import rollout, services
 from marie_operator.controllers.mariecluster.executors import GroupView
 from marie_operator.controllers.mariecluster.pause import Pause
 from marie_operator.controllers.mariecluster.refusals import Refusal
@@ -87,7 +87,7 @@ def of(seen: Observation) -> MarieClusterStatus:
     sums = totals.of(cluster)
     return MarieClusterStatus(
         phase=_phase(seen, server, provisioned=provisioned),
-        observed_generation=cluster.metadata.generation,
+        observed_generation=_generation(cluster),
         server_ready=bool(server.status),
         ready_executor_replicas=sum(group.ready_replicas for group in groups.values()),
         available_executor_replicas=sum(group.available_replicas for group in groups.values()),
@@ -122,6 +122,11 @@ def of(seen: Observation) -> MarieClusterStatus:
             },
         ),
     )
+
+
+def _generation(cluster: MarieCluster) -> int | None:
+    """Of which spec the status is: nothing is made of a spec that a paused cluster is given."""
+    return cluster.status.observed_generation if custody.is_paused(cluster) else cluster.metadata.generation
 
 
 def tells_of_services(status: MarieClusterStatus) -> bool:
@@ -371,6 +376,13 @@ def _ready(
     for verdict in (server, executors):
         if not verdict.status:
             return verdict
+    return _rolled_out(seen)
+
+
+def _rolled_out(seen: Observation) -> Verdict:
+    if rolling := rollout.unfinished(seen.cluster, seen.children, seen.upgrade):
+        why = f"The spec is being rolled out: {', '.join(rolling)}; pods of before serve meanwhile."
+        return Verdict(False, ClusterReason.ROLLING_OUT, why)
     return Verdict(True, ClusterReason.READY, "The server and every wanted executor are ready.")
 
 
@@ -410,7 +422,7 @@ def _conditions(seen: Observation, verdicts: Mapping[ClusterCondition, Verdict])
             status=_WORDS[verdict.status],
             reason=verdict.reason,
             message=verdict.message,
-            generation=seen.cluster.metadata.generation,
+            generation=_generation(seen.cluster) or 0,
             now=seen.now,
         )
     return conditions
