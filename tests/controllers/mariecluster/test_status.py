@@ -256,3 +256,19 @@ def test_a_store_whose_pod_does_not_end_is_not_told_to_start() -> None:
     of = cluster(backingServices={"etcd": {"managed": {}}, "postgres": {"managed": {}}})
     message = condition(status.of(seen(of, ALL_READY, pods=[going])), "EtcdReady")[2]
     assert message.startswith("The managed etcd is not ready: pod c-etcd-0 is being deleted")
+
+
+def test_a_spec_is_observed_when_the_controller_of_its_deployments_has_looked_at_them() -> None:
+    known = status.of(seen(cluster(), ALL_READY)).model_dump(mode="json", by_alias=True)
+    changed = cluster(status=known).model_dump(mode="json", by_alias=True)
+    changed["metadata"]["generation"] = 3
+    found = seen(MarieCluster.model_validate(changed), ALL_READY)
+    live = found.children[DEPLOYMENTS, "c-executor-ocr"]
+    live["metadata"]["generation"], live["status"]["observedGeneration"] = 5, 4
+    before = status.of(found)
+    assert condition(before, "Ready")[0] == "True"
+    assert {before.observed_generation, *(each.observed_generation for each in before.conditions)} == {2}
+    live["status"]["observedGeneration"] = 5
+    assert status.of(found).observed_generation == 3
+    live["status"]["updatedReplicas"] = 0
+    assert condition(status.of(found), "Ready")[:2] == ("False", "RollingOut")

@@ -85,9 +85,10 @@ def of(seen: Observation) -> MarieClusterStatus:
     # One that is resumed has to become ready anew, as KubeRay has it.
     provisioned = not cluster.spec.suspend and (is_true(old, ClusterCondition.PROVISIONED) or bool(ready.status))
     sums = totals.of(cluster)
+    generation = rollout.observed(cluster, seen.children, ready=bool(ready.status))
     return MarieClusterStatus(
         phase=_phase(seen, server, provisioned=provisioned),
-        observed_generation=_generation(cluster),
+        observed_generation=generation,
         server_ready=bool(server.status),
         ready_executor_replicas=sum(group.ready_replicas for group in groups.values()),
         available_executor_replicas=sum(group.available_replicas for group in groups.values()),
@@ -120,13 +121,9 @@ def of(seen: Observation) -> MarieClusterStatus:
                 **_route(seen),
                 **{kind: Verdict(*verdict) for kind, verdict in backing},
             },
+            generation,
         ),
     )
-
-
-def _generation(cluster: MarieCluster) -> int | None:
-    """Of which spec the status is: nothing is made of a spec that a paused cluster is given."""
-    return cluster.status.observed_generation if custody.is_paused(cluster) else cluster.metadata.generation
 
 
 def tells_of_services(status: MarieClusterStatus) -> bool:
@@ -407,7 +404,7 @@ def _is_left(seen: Observation, kind: str) -> bool:
     return kind == ClusterCondition.HTTP_ROUTE_ACCEPTED and seen.cluster.spec.http_route is not None
 
 
-def _conditions(seen: Observation, verdicts: Mapping[ClusterCondition, Verdict]) -> Any:
+def _conditions(seen: Observation, verdicts: Mapping[ClusterCondition, Verdict], generation: int | None) -> Any:
     conditions: Sequence[Mapping[str, Any]] = [
         item.model_dump(mode="json", by_alias=True, exclude_none=True)
         for item in seen.cluster.status.conditions
@@ -422,7 +419,7 @@ def _conditions(seen: Observation, verdicts: Mapping[ClusterCondition, Verdict])
             status=_WORDS[verdict.status],
             reason=verdict.reason,
             message=verdict.message,
-            generation=_generation(seen.cluster) or 0,
+            generation=generation or 0,
             now=seen.now,
         )
     return conditions
