@@ -5,6 +5,7 @@ API server whose cache is behind. Unobserved states: its watches break, and what
 """
 
 import asyncio
+import contextvars
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
@@ -125,7 +126,8 @@ class _Course:
             number = max(0, len(self.writes) - self.disturbance.behind)
             self.stale = self.revisions[number], loop.time() + RESTART + BEHIND
         self.stage.crash()
-        loop.call_later(RESTART, self.stage.operator.start)
+        # Not by the process that has just ended, whose timers end with it.
+        loop.call_later(RESTART, self.stage.operator.start, context=contextvars.Context())
 
 
 async def _late(stream: AsyncGenerator[bytes, None], until: float) -> AsyncGenerator[bytes, None]:
