@@ -78,6 +78,20 @@ def test_what_the_lists_say_between_two_of_their_silences_counts() -> None:
     assert where(document) is DocumentState.SUBMITTED
 
 
+def test_lists_that_were_not_read_to_their_end_prove_nothing_by_silence() -> None:
+    document = followed()
+    for look in range(5):
+        assert document.listed([], float(look), complete=False)
+        document.examined_for_ends([], float(look))
+        document.walked(whole(NodeState.CREATED))
+    assert where(document) is DocumentState.SUBMITTED
+    document.walked(whole())
+    assert where(document) is DocumentState.SUBMITTED, "nothing was listed since"
+    document.listed([], 6.0, complete=False)
+    document.walked(whole())
+    assert where(document) is DocumentState.SUCCEEDED
+
+
 def test_a_look_that_failed_is_due_again() -> None:
     document = followed()
     document.listed([node(END, NodeState.CREATED)], 0.0)

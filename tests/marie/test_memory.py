@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
 
@@ -67,6 +68,27 @@ def test_a_document_comes_to_its_end_whatever_the_gateway_remembers_of_its_tasks
                 await asyncio.sleep(120)
                 (view,) = gateways.documents(CLUSTER, JOB).values()
             assert view.state is (DocumentState.FAILED if failures == 3 else DocumentState.SUCCEEDED), view
+
+    virtual.run(main)
+
+
+def test_a_document_that_was_taken_back_is_not_done_because_nothing_is_left_to_do() -> None:
+    """That it is cancelled is for the database to say, which nobody has here."""
+
+    async def main() -> None:
+        marie = serving(seconds=600.0)
+        with watched(marie) as gateways:
+            await asyncio.sleep(30)
+            ticket = Ticket("r", INVOICE, fresh=True)
+            gateways.follow(CLUSTER, JOB, [ticket], api_key=KEY)
+            await asyncio.sleep(10)
+            (dag_id,) = marie.engine.dags
+            await Gateway(Direct(marie), "direct").walk(dag_id)
+            gateways.follow(CLUSTER, JOB, [replace(ticket, cancel=True)], api_key=KEY)
+            marie.engine.cancel(dag_id)
+            await asyncio.sleep(60)
+            (view,) = gateways.documents(CLUSTER, JOB).values()
+        assert view.state is DocumentState.RUNNING
 
     virtual.run(main)
 

@@ -57,6 +57,7 @@ class Document:
         tasks: What counting up found last.
         unsure: Whether counting up does not surely find all of its tasks.
         quiet: Whether the last look found nothing of it that has yet to be done, or went wrong, without proof.
+        whole: Whether the last look at the lists was at all of them.
         works: Its tasks that executors had at the last look at the lists.
         forsaken: Those of them that the gateway had given away before it ended.
         forsaken_at: When that was noticed.
@@ -78,6 +79,7 @@ class Document:
     tasks: tuple[Node, ...] = ()
     unsure: bool = False
     quiet: bool = False
+    whole: bool = True
     works: frozenset[str] = frozenset()
     forsaken: frozenset[str] = frozenset()
     forsaken_at: float = 0.0
@@ -302,11 +304,16 @@ class Document:
 
     # Following.
 
-    def listed(self, nodes: Sequence[Node], now: float) -> bool:
+    def listed(self, nodes: Sequence[Node], now: float, *, complete: bool = True) -> bool:
         """What the unfinished lists hold of its DAG; whether it is to be looked at whole.
 
         The lists are read one after another, so a task may be in two of them, or in none for a moment. They are good
         for noticing that something moved, not for saying where to.
+
+        Args:
+            nodes: Its tasks.
+            now: When they had been read.
+            complete: Whether all of each list was read: otherwise, that nothing is found proves nothing.
         """
         if any(node.works for node in nodes):
             self._is(DocumentState.RUNNING, dag_id=self.view.dag_id)
@@ -318,7 +325,7 @@ class Document:
             self._is(DocumentState.FAILED, message, dag_id=dag_id)
             return False
         unfinished = frozenset(node.id for node in nodes)
-        self.quiet = self.quiet and not unfinished
+        self.quiet, self.whole = self.quiet and not unfinished and complete, complete
         asked = self.unfinished is None and bool(self.met)
         if unfinished != self.unfinished:
             self.due = now + (STILL if self.met else RETRACE)
@@ -383,7 +390,7 @@ class Document:
         if proven or self.quiet:
             self._is(DocumentState.SUCCEEDED, dag_id=self.view.dag_id)
         else:
-            self.quiet, self.unfinished = True, None
+            self.quiet, self.unfinished = self.whole, None
 
     def unlooked(self) -> None:
         """The look at the whole failed: it is due again."""

@@ -58,45 +58,55 @@ class Progress:
             log.debug("progress failed", url=self._gateway.url, problem=str(error))
             return
         now = self._clock.monotonic()
-        moved = [document for document in followed if document.listed(unfinished[document.view.dag_id], now)]
+        moved = [
+            document
+            for document in followed
+            if document.listed(unfinished.of(document), now, complete=unfinished.complete)
+        ]
         if moved:
             await self._look_whole(moved)
 
     async def _look_whole(self, moved: Sequence[Document]) -> None:
         """Look for the ends of documents of which something has moved."""
-        if not await self._ended(moved):
+        ended = await self._ended(moved)
+        if ended is None:
             for document in moved:
                 document.unlooked()
             return
-        over = [document for document in moved if document.followed and document.over]
+        over = [document for document in moved if document.followed and document.over and not ended.of(document)]
         walks: dict[str, Sequence[Node]] = {}
         async with asyncio.TaskGroup() as group:
             for document in over:
                 group.create_task(self._walk(document, walks))
         await self._trace([document for document in over if document.followed and document.unsure], walks)
 
-    async def _ended(self, moved: Sequence[Document]) -> bool:
-        """Look in the lists of what has ended otherwise than well, which grow for ever; whether they were read."""
+    async def _ended(self, moved: Sequence[Document]) -> "_Tasks | None":
+        """What is in the lists of what has ended otherwise than well, which grow for ever; None if they are not read.
+
+        One that is too long to be read may hide the end of a document, but never gives one to it.
+        """
         began = self._clock.monotonic()
         if began < self._ended_due:
-            return False
+            return None
         try:
             ended = await self._listed(_ENDED, {document.view.dag_id for document in moved})
         except Unanswered as error:
             log.debug("search for the end failed", url=self._gateway.url, problem=str(error))
-            return False
+            return None
         now = self._clock.monotonic()
         self._ended_due = now + ENDED_SHARE * (now - began)
-        reasons = await self._reasons(_broken([node for nodes in ended.values() for node in nodes]))
+        reasons = await self._reasons(_broken(ended.nodes))
         for document in moved:
-            document.examined_for_ends(ended[document.view.dag_id], now, reasons)
-        return True
+            document.examined_for_ends(ended.of(document), now, reasons)
+        return ended
 
-    async def _listed(self, states: Sequence[NodeState], dag_ids: Collection[str]) -> dict[str, list[Node]]:
-        found: dict[str, list[Node]] = defaultdict(list)
+    async def _listed(self, states: Sequence[NodeState], dag_ids: Collection[str]) -> "_Tasks":
+        found = _Tasks()
         for state in states:
-            for node in (await self._gateway.nodes(state, keep=lambda node: node.dag_id in dag_ids)).nodes:
-                found[node.dag_id].append(node)
+            listing = await self._gateway.nodes(state, keep=lambda node: node.dag_id in dag_ids)
+            found.add(listing)
+        if not found.complete:
+            log.warning("a list of tasks is too long to be read", url=self._gateway.url, states=[*map(str, states)])
         return found
 
     async def _walk(self, document: Document, walks: dict[str, Sequence[Node]]) -> None:
@@ -128,6 +138,31 @@ class Progress:
         for document in unsure:
             dag_id = document.view.dag_id
             document.traced(walks[dag_id], completed if dag_id in missing else None, now)
+
+
+class _Tasks:
+    """What some lists hold of the documents that are followed.
+
+    Attributes:
+        nodes: All of it.
+        complete: Whether all of each list was read.
+    """
+
+    def __init__(self) -> None:
+        self.nodes: list[Node] = []
+        self.complete = True
+        self._by_dag: dict[str, list[Node]] = defaultdict(list)
+
+    def add(self, listing: Listing) -> None:
+        """Another list."""
+        self.complete = self.complete and listing.complete
+        self.nodes += listing.nodes
+        for node in listing.nodes:
+            self._by_dag[node.dag_id].append(node)
+
+    def of(self, document: Document) -> Sequence[Node]:
+        """The tasks of one document."""
+        return self._by_dag.get(document.view.dag_id, ())
 
 
 def _broken(nodes: Sequence[Node]) -> list[str]:
