@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from marie_operator.marie.client import Gateway
+from marie_operator.marie.gateways import Question
 from marie_operator.marie.ticket import DocumentState, DocumentView, Ticket
 from marie_operator.marie.transport import Request, Response, Unanswered
 from marie_operator.testing import virtual
@@ -20,13 +21,17 @@ COMPLETED = "/api/jobs/completed"
 
 
 class Withholding(Direct):
-    """A gateway whose database would not make the list of what is completed, which it then gives as an empty one."""
+    """A gateway whose database would not make some lists, which it then gives as empty ones."""
+
+    def __init__(self, marie: SimulatedMarie, *lists: str) -> None:
+        super().__init__(marie)
+        self._lists = lists
 
     @asynccontextmanager
     async def exchange(self, request: Request) -> AsyncIterator[Response]:
         async with super().exchange(request) as response:
             empty = Response(200, direct.once(b'{"status":"OK","result":{}}'))
-            yield empty if request.path == COMPLETED else response
+            yield empty if request.path in self._lists else response
 
 
 class Slow(Direct):
@@ -99,7 +104,7 @@ def test_a_list_that_is_empty_against_the_gateways_own_count_proves_nothing() ->
         await asyncio.sleep(10)
         await Gateway(Direct(marie), "direct").submit(INVOICE, ref_id="another", api_key=KEY)
         await asyncio.sleep(60)
-        view = await looked_for(marie, Withholding(marie), seconds=600)
+        view = await looked_for(marie, Withholding(marie, COMPLETED), seconds=600)
         assert view.state is DocumentState.LOOKING_UP
         assert view.message == (
             "Whether Marie has the document cannot be told: direct lists no completed tasks and counts 3; the gateway's"
@@ -107,6 +112,24 @@ def test_a_list_that_is_empty_against_the_gateways_own_count_proves_nothing() ->
         )
         assert len(marie.dags) == 1
         assert (await looked_for(marie, Direct(marie), seconds=60)).state is DocumentState.SUCCEEDED
+
+    virtual.run(main)
+
+
+def test_nobody_is_taken_to_be_idle_for_a_list_that_is_empty_against_the_gateways_own_count() -> None:
+    async def main() -> None:
+        marie = serving(seconds=600.0)
+        transport = Withholding(marie, "/api/jobs/active")
+        with watched(marie, transport) as gateways:
+            gateways.ask(CLUSTER, Question(hurried=True))
+            await asyncio.sleep(30)
+            before = gateways.occupancy(CLUSTER)
+            gateways.follow(CLUSTER, JOB, [Ticket("r", INVOICE, fresh=True)], api_key=KEY)
+            await asyncio.sleep(30)
+            after = gateways.occupancy(CLUSTER)
+        assert before is not None
+        assert after is not None
+        assert (before.tasks, after.tasks) == ({}, None)
 
     virtual.run(main)
 

@@ -190,12 +190,23 @@ class Gateway:
             for node in listing.nodes:
                 dags[node.ref_id] = min(node.dag_id, dags.get(node.ref_id, node.dag_id))
             exhaustive = exhaustive and listing.complete
-        if not rows and (count := (await self.debug()).tasks.get(NodeState.COMPLETED)):
-            # A list that its database would not make is given as an empty one (MA-27), and it is the longest.
-            raise Unanswered(
-                f"{self.url} lists no completed tasks and counts {count}; the gateway's log says why", maybe_sent=True
-            )
+        if not rows:
+            await self.agree((NodeState.COMPLETED,))
         return Found(dags, exhaustive)
+
+    async def agree(self, empty: Collection[NodeState]) -> None:
+        """See that the gateway counts no tasks in states of which it has just listed none.
+
+        A list that its database would not make is given as an empty one (MA-27).
+
+        Raises:
+            Unanswered: it counts some, or cannot tell.
+        """
+        counts = (await self.debug()).tasks
+        for state in empty:
+            if count := counts.get(state):
+                problem = f"{self.url} lists no {state} tasks and counts {count}; the gateway's log says why"
+                raise Unanswered(problem, maybe_sent=True)
 
     async def debug(self) -> Debug:
         """The debug page.

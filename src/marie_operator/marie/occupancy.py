@@ -245,12 +245,32 @@ class OccupancyWatch:
         going = [node for node in told.nodes if told.places.get(node.executor) and node.id not in left]
         return len({node.dag_id for node in going}), len({node.dag_id for node in going if node.id in active})
 
+    async def _work(self, states: tuple[NodeState, ...]) -> dict[str, Node]:
+        """What executors have to do, by id.
+
+        Raises:
+            Unanswered: the gateway cannot tell, or not all of it.
+        """
+        found, listed = dict[str, Node](), Counter[NodeState]()
+
+        def is_work(node: Node) -> bool:
+            listed[node.state] += 1
+            return not node.idle
+
+        for state in states:
+            listing = await self._gateway.nodes(state, keep=is_work)
+            if not listing.complete:
+                raise Unanswered(f"{self._gateway.url} lists more {state} tasks than can be read", maybe_sent=True)
+            found |= {node.id: node for node in listing.nodes}
+        if states == _UNFINISHED:
+            # Pods go where nothing is to be done.
+            await self._gateway.agree([state for state in states if not listed[state]])
+        return found
+
     async def _tasks(self, states: tuple[NodeState, ...]) -> _Tasks | None:
         """Tasks, without those of DAGs that have failed, which are never given (3-05); and their executors' places."""
-        found: dict[str, Node] = {}
         try:
-            for state in states:
-                found |= {node.id: node for node in (await self._gateway.nodes(state, keep=_is_work)).nodes}
+            found = await self._work(states)
             if any(node.state is NodeState.CREATED for node in found.values()):
                 dead: set[str] = set()
                 for state in _DEAD:
@@ -291,10 +311,6 @@ class OccupancyWatch:
             for address, assigned in self._given.items()
             if address in workers and workers[address].assigned != assigned
         }
-
-
-def _is_work(node: Node) -> bool:
-    return not node.idle
 
 
 def _gist(view: Occupancy) -> tuple[object, ...]:
